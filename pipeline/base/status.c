@@ -1,0 +1,36 @@
+#include "pipeline/base/status.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum status error_set(struct error *error, enum status status, const char *format, ...)
+{
+    assert(status != STATUS_OK);
+    if (error) {
+        va_list arguments;
+        va_start(arguments, format);
+        (void)vsnprintf(error->message, sizeof(error->message), format, arguments);
+        va_end(arguments);
+    }
+    return status;
+}
+
+enum status error_prefix(struct error *error, enum status status, const char *format, ...)
+{
+    if (error) {
+        char cause[sizeof(error->message)];
+        memcpy(cause, error->message, sizeof(cause));
+        va_list arguments;
+        va_start(arguments, format);
+        int length = vsnprintf(error->message, sizeof(error->message), format, arguments);
+        va_end(arguments);
+        if (length >= 0 && (size_t)length < sizeof(error->message)) {
+            size_t room = sizeof(error->message) - (size_t)length;
+            /* A cause too long for the room left is cut: the prefix says where to look. */
+            (void)snprintf(error->message + length, room, ": %.*s", (int)room, cause);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,35 @@
+/* What a failed call tells its caller to do (status) and tells people (error). */
+#ifndef PIPELINE_BASE_STATUS_H
+#define PIPELINE_BASE_STATUS_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+enum status {
+    STATUS_OK = 0,
+    STATUS_RETRY,   /* A disk, broker or device is busy: the same call may succeed later. */
+    STATUS_INVALID, /* Input or settings are wrong: the same call fails again. Exit code 2. */
+    STATUS_FATAL,   /* The operation failed or stored data is broken: stop. Exit code 1. */
+};
+
+/* Owned by the caller, usually on its stack, so that reporting a failure cannot itself fail. */
+struct error {
+    char message[512];
+};
+
+/* Formats the message unless `error` is NULL. Returns `status`, so that a failure is one line. */
+enum status error_set(struct error *error, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Puts "prefix: " before the message already in `error` (NULL: no-op). Returns `status`. */
+enum status error_prefix(struct error *error, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

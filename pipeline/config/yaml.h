@@ -1,0 +1,81 @@
+/*
+ * A YAML file as a tree that knows where each node stands, so that every complaint can name file,
+ * line and key. Parsed by libyaml. JSON is read as well, being a subset.
+ */
+#ifndef PIPELINE_CONFIG_YAML_H
+#define PIPELINE_CONFIG_YAML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pipeline/base/status.h"
+
+enum yaml_kind { YAML_SCALAR, YAML_SEQUENCE, YAML_MAPPING };
+
+struct yaml_node {
+    enum yaml_kind kind;
+    const char *key;            /* In a mapping: this node's key; else NULL. */
+    const char *scalar;         /* YAML_SCALAR: terminated text, "" where nothing was written. */
+    bool is_quoted;             /* A quoted scalar is never a number, a boolean or null. */
+    struct yaml_node *children; /* Of a sequence or mapping, in file order. */
+    size_t child_count;
+    const char *file; /* For messages. */
+    uint32_t line;    /* From 1. */
+};
+
+struct yaml_document;
+
+/*
+ * Refuses, with file and line: unreadable files, files over 16 MiB, nesting over 64, duplicate
+ * keys, anchors and aliases, several documents, NUL bytes. An empty file is an empty mapping.
+ */
+MUST_CHECK enum status yaml_load(const char *path, struct yaml_document **ret_document,
+                                 struct error *error);
+/* The same from memory; `name` stands for the file in messages. */
+MUST_CHECK enum status yaml_parse(const char *name, const char *bytes, size_t length,
+                                  struct yaml_document **ret_document, struct error *error);
+void yaml_unload(struct yaml_document *document); /* NULL is a no-op. */
+
+/* Nodes live as long as the document. */
+const struct yaml_node *yaml_root(const struct yaml_document *document);
+
+/* The child of that key, or NULL. `node` may be NULL. */
+const struct yaml_node *yaml_find(const struct yaml_node *node, const char *key);
+
+bool yaml_is_null(const struct yaml_node *node); /* NULL, empty, ~ or null. */
+
+/*
+ * Readers of scalars. The message reads `FILE:LINE: KEY: "VALUE": expected ...`. Durations are a
+ * number with ms, s, m, h or d; sizes with B, KiB, MiB or GiB (KB, MB, GB mean the same).
+ */
+MUST_CHECK enum status yaml_bool(const struct yaml_node *node, bool *ret, struct error *error);
+MUST_CHECK enum status yaml_integer(const struct yaml_node *node, int64_t *ret,
+                                    struct error *error);
+MUST_CHECK enum status yaml_number(const struct yaml_node *node, double *ret, struct error *error);
+MUST_CHECK enum status yaml_duration_ms(const struct yaml_node *node, int64_t *ret,
+                                        struct error *error);
+MUST_CHECK enum status yaml_size_bytes(const struct yaml_node *node, int64_t *ret,
+                                       struct error *error);
+
+/* Sets "FILE:LINE: KEY: " and the formatted rest; returns STATUS_INVALID. */
+enum status yaml_complain(const struct yaml_node *node, struct error *error, const char *format,
+                          ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * Complains of the first key of `mapping` that is not in `names` (NULL-terminated), naming the
+ * nearest one that is.
+ */
+MUST_CHECK enum status yaml_known_keys(const struct yaml_node *mapping, const char *const *names,
+                                       struct error *error);
+
+/* The nearest of `names` to `name` by edit distance, or NULL where none is near. */
+const char *nearest_name(const char *name, const char *const *names, size_t count);
+
+/*
+ * Resolves a path written in a configuration file: relative ones are relative to the file that
+ * `node` stands in. Returns a string to free(), or NULL when out of memory.
+ */
+char *yaml_resolve_path(const struct yaml_node *node, const char *path);
+
+#endif
