@@ -15,8 +15,8 @@
 struct stage_plan;
 
 /*
- * Reads the stages' sections below `root`, loads their packs and compiles their rules. `key` is the
- * pseudonym key; `partitions` divides budgets.
+ * Reads the stages' sections below `root`, loads their packs and compiles their rules. `partitions`
+ * divides budgets.
  */
 MUST_CHECK enum status stage_plan_load(const struct yaml_node *root, uint32_t partitions,
                                        struct stage_plan **ret_plan, struct error *error);
@@ -26,6 +26,7 @@ void stage_plan_destroy(struct stage_plan *plan);
 int64_t stage_plan_timer_floor_ms(const struct stage_plan *plan);
 const struct feature_set *stage_plan_features(const struct stage_plan *plan);
 const char *stage_plan_numeric_profile(const struct stage_plan *plan);
+bool stage_plan_deduplicates_by_content(const struct stage_plan *plan);
 uint64_t stage_plan_hash(const struct stage_plan *plan);
 void stage_plan_describe(const struct stage_plan *plan, FILE *out);
 

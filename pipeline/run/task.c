@@ -37,7 +37,7 @@ struct task {
     uint64_t stage_ns[TASK_STAGES_MAX + 2]; /* intake, stages, commit */
 };
 
-static void release_parts(struct task_parts *parts)
+void task_parts_release(struct task_parts *parts)
 {
     for (uint32_t i = 0; i < parts->stage_count; i++) {
         stage_destroy(parts->stages[i]);
@@ -63,7 +63,7 @@ void task_destroy(struct task *task)
     timer_index_destroy(task->timers);
     record_cache_destroy(task->cache);
     event_batch_release(&task->batch);
-    release_parts(&task->parts);
+    task_parts_release(&task->parts);
     free(task->numeric_profile);
     free(task);
 }
@@ -179,7 +179,7 @@ enum status task_create(const struct task_options *options, const struct task_pa
     char *profile = strdup(options->numeric_profile);
     if (!task || !profile) {
         struct task_parts owned = *parts;
-        release_parts(&owned);
+        task_parts_release(&owned);
         free(task);
         free(profile);
         return error_set(error, STATUS_FATAL, "task: out of memory");
@@ -419,31 +419,50 @@ static void begin_tick(struct task *task)
     task->requested_tick_ms = TIMER_NONE;
 }
 
+/* True: a commit is on its way or due, and this step was spent on it. */
+static bool step_commit(struct task *task, enum status *ret_status, struct error *error)
+{
+    if (task->phase == PHASE_COMMITTING) {
+        *ret_status = poll_commit(task, error);
+        return true;
+    }
+    if (task->phase == PHASE_RUNNING &&
+        ((task->wants_commit && task->is_dirty) || is_transaction_full(task))) {
+        uint64_t mark_ns = clock_thread_cpu_ns();
+        *ret_status = start_commit(task, error);
+        account(task, 1 + task->parts.stage_count, &mark_ns);
+        return true;
+    }
+    task->wants_commit = false;
+    return false;
+}
+
+static enum task_state state_of(const struct task *task)
+{
+    bool waits = task->phase == PHASE_COMMITTING || task->said == INTAKE_NOTHING ||
+                 (task->said == INTAKE_END && !task->options.is_finite);
+    return task->phase == PHASE_FINISHED ? TASK_FINISHED : waits ? TASK_WAITING : TASK_BUSY;
+}
+
 enum status task_step(struct task *task, enum task_state *ret_state, struct error *error)
 {
     enum status status = STATUS_OK;
-    if (task->phase == PHASE_COMMITTING) {
-        status = poll_commit(task, error);
-    } else if (task->phase == PHASE_RUNNING &&
-               ((task->wants_commit && task->is_dirty) || is_transaction_full(task))) {
-        uint64_t mark_ns = clock_thread_cpu_ns();
-        status = start_commit(task, error);
-        account(task, 1 + task->parts.stage_count, &mark_ns);
-    } else if (task->phase == PHASE_RUNNING) {
-        task->wants_commit = false;
+    if (!step_commit(task, &status, error) && task->phase == PHASE_RUNNING) {
         begin_tick(task);
         status = process_batch(task, error);
         if (status == STATUS_OK && task->said == INTAKE_END) {
             end_input(task);
         }
     }
-    if (status == STATUS_OK) {
-        bool waits = task->phase == PHASE_COMMITTING || task->said == INTAKE_NOTHING ||
-                     (task->said == INTAKE_END && !task->options.is_finite);
-        *ret_state = task->phase == PHASE_FINISHED ? TASK_FINISHED
-                     : waits                       ? TASK_WAITING
-                                                   : TASK_BUSY;
-    }
+    *ret_state = state_of(task);
+    return status;
+}
+
+enum status task_commit_step(struct task *task, enum task_state *ret_state, struct error *error)
+{
+    enum status status = STATUS_OK;
+    (void)step_commit(task, &status, error);
+    *ret_state = state_of(task);
     return status;
 }
 

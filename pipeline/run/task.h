@@ -23,6 +23,9 @@ struct task_parts {
     uint32_t progress_offset;           /* Of that part. */
 };
 
+/* Releases what there is of them; for when they never reached a task. */
+void task_parts_release(struct task_parts *parts);
+
 struct task_options {
     struct intake_options intake;
     struct record_cache_options cache;
@@ -56,6 +59,10 @@ enum task_state {
 /* Processes at most one batch, or moves a commit on. */
 MUST_CHECK enum status task_step(struct task *task, enum task_state *ret_state,
                                  struct error *error);
+
+/* Moves a requested commit on and processes nothing; for a stop. */
+MUST_CHECK enum status task_commit_step(struct task *task, enum task_state *ret_state,
+                                        struct error *error);
 
 /*
  * Asks for a commit of what is processed; task_step carries it out. The task also commits by itself
