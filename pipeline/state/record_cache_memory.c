@@ -237,19 +237,29 @@ static void repoint(void *context, const struct record *from, struct record *to)
     entry->committed = to;
 }
 
+/* Frees a chunk of `kind` where its free slots, taken together, are one. */
+static bool give_up_chunk(struct record_cache *cache, uint8_t kind)
+{
+    struct record_slab *slab = &cache->slab;
+    return slab->slots_of_chunk[kind] > 0 && slab->free_slots[kind] >= slab->slots_of_chunk[kind] &&
+           record_slab_compact(slab, kind, may_move, repoint, cache);
+}
+
 struct record *cache_slot_take(struct record_cache *cache, uint8_t kind)
 {
     struct record *record = record_slab_take(&cache->slab, kind);
-    while (!record) {
-        int evicted = evict_one(cache);
-        if (evicted < 0) {
-            return NULL;
-        }
-        if (evicted != kind &&
-            cache->slab.free_slots[evicted] >= 2u * (uint64_t)cache->slab.slots_of_chunk[evicted]) {
-            (void)record_slab_compact(&cache->slab, (uint8_t)evicted, may_move, repoint, cache);
+    int evicted = 0;
+    while (!record && evicted >= 0) {
+        evicted = evict_one(cache);
+        if (evicted >= 0 && evicted != kind) {
+            (void)give_up_chunk(cache, (uint8_t)evicted);
         }
         record = record_slab_take(&cache->slab, kind);
+    }
+    for (uint8_t other = 0; !record && other < ENTITY_KIND_COUNT; other++) {
+        if (other != kind && give_up_chunk(cache, other)) {
+            record = record_slab_take(&cache->slab, kind);
+        }
     }
     return record;
 }

@@ -169,7 +169,7 @@ static bool chunk_may_move(const struct record_slab *slab, struct slab_chunk *ch
 bool record_slab_compact(struct record_slab *slab, uint8_t kind, slab_may_move *may_move,
                          slab_moved *moved, void *context)
 {
-    assert(slab->free_slots[kind] >= 2u * (uint64_t)slab->slots_of_chunk[kind]);
+    assert(slab->free_slots[kind] >= slab->slots_of_chunk[kind]);
     struct slab_chunk *chunk = NULL;
     uint32_t index = slab->open_chunk[kind];
     for (uint32_t i = 0; i < COMPACT_TRIES && index != SLAB_NO_CHUNK; i++) {

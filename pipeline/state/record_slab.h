@@ -36,10 +36,10 @@ struct record *record_slab_take(struct record_slab *slab, uint8_t kind);
 void record_slab_give(struct record_slab *slab, struct record *record);
 
 /*
- * Empties one chunk of `kind`, whose free slots must be at least two chunks full, for use by any
- * kind. Each record in it is copied to a free slot; `moved` repoints whoever holds it, or returns
- * false when the record must stay, which is asked of all before the first one moves. False when no
- * chunk could be emptied.
+ * Empties one chunk of `kind`, whose free slots must be at least a chunk full, for use by any kind.
+ * Each record in it is copied to a free slot; `moved` repoints whoever holds it, or returns false
+ * when the record must stay, which is asked of all before the first one moves. False when no chunk
+ * could be emptied.
  */
 typedef bool slab_may_move(void *context, const struct record *record);
 typedef void slab_moved(void *context, const struct record *from, struct record *to);
