@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "pipeline/base/number_text.h"
-#include "pipeline/base/time_text.h"
+#include "pipeline/base/iso_time.h"
 #include "pipeline/base/utf8.h"
 
 /* Longest that one byte of text can get: \u001f. */
@@ -183,10 +183,10 @@ void json_append_null(struct byte_buffer *json)
 
 void json_append_time(struct byte_buffer *json, int64_t time_ms)
 {
-    unsigned char *room = byte_buffer_room(json, TIME_TEXT_BYTES_MAX + 2);
+    unsigned char *room = byte_buffer_room(json, ISO_TIME_BYTES_MAX + 2);
     if (room) {
         room[0] = '"';
-        size_t length = time_text_format(time_ms, (char *)room + 1);
+        size_t length = iso_time_format(time_ms, (char *)room + 1);
         room[length + 1] = '"';
         json->length += length + 2;
     }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pipeline/base/time_text.h"
+#include "pipeline/base/iso_time.h"
 #include "pipeline/commands/command.h"
 #include "pipeline/generate/simulation.h"
 
@@ -114,7 +114,7 @@ static enum status read_options(const struct generate_arguments *arguments,
 static void show_progress(uint64_t events, int64_t time_ms)
 {
     char reached[40];
-    reached[time_text_format(time_ms, reached)] = '\0';
+    reached[iso_time_format(time_ms, reached)] = '\0';
     (void)fprintf(stderr, "\r\033[K%llu events, at %s", (unsigned long long)events, reached);
 }
 
