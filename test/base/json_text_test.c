@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pipeline/base/iso_time.h"
 #include "pipeline/base/json_text.h"
 #include "pipeline/base/number_text.h"
-#include "pipeline/base/time_text.h"
 
 #define BYTES(literal)                                                                             \
     {                                                                                              \
@@ -160,8 +160,8 @@ static void times_are_iso_8601(void **state)
         {INT64_MIN, "-292275055-05-16T16:47:04.192Z"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        char text[TIME_TEXT_BYTES_MAX];
-        size_t length = time_text_format(rows[i].time_ms, text);
+        char text[ISO_TIME_BYTES_MAX];
+        size_t length = iso_time_format(rows[i].time_ms, text);
         if (length != strlen(rows[i].text) || memcmp(text, rows[i].text, length) != 0) {
             fail_msg("%.*s, expected %s", (int)length, text, rows[i].text);
         }
