@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-#include "pipeline/base/number_text.h"
 #include "pipeline/base/iso_time.h"
+#include "pipeline/base/number_text.h"
 #include "pipeline/base/utf8.h"
 
 /* Longest that one byte of text can get: \u001f. */
@@ -59,7 +59,9 @@ static uint32_t put_escape(unsigned char *to, unsigned char byte)
         to[1] = (unsigned char)short_names[byte];
         return 2;
     }
-    memcpy(to + 1, "u00", 3);
+    to[1] = 'u';
+    to[2] = '0';
+    to[3] = '0';
     to[4] = (unsigned char)hex[byte >> 4];
     to[5] = (unsigned char)hex[byte & 15];
     return 6;
