@@ -302,7 +302,6 @@ static enum status finish_batch(struct intake *intake, struct builder *builder, 
     for (uint32_t row = 0; row < batch->event_count; row++) {
         if (batch->state[row] == ROW_DIVERTED) {
             builder->progress->counters.late_diverted++;
-            side_topics_late_event(builder->outputs, batch, row);
         }
     }
     return STATUS_OK;

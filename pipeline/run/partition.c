@@ -162,6 +162,7 @@ enum status partition_open(const struct partition_options *options, struct recor
         .cache = {.bytes_max = options->cache_bytes, .slice_records = 4096},
         .timer_entries_max = TIMER_ENTRIES_MAX,
         .feature_count = stage_plan_features(config->plan)->count,
+        .feature_set_hash = stage_plan_features(config->plan)->hash,
         .plan_hash = config_hash(config),
         .numeric_profile = stage_plan_numeric_profile(config->plan),
         .scored_events_share = config->output.scored_events_share,

@@ -74,7 +74,7 @@ static void show(struct progress *progress)
     progress->last_events = totals.events;
     char reached[32];
     format_time(totals.watermark_ms, reached, sizeof(reached));
-    char share[16] = "";
+    char share[32] = "";
     if (totals.permille >= 0) {
         (void)snprintf(share, sizeof(share), "%3lld%% ", (long long)totals.permille / 10);
     }

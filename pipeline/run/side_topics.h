@@ -12,14 +12,23 @@ void side_topics_dead_letter(struct output_batch *outputs, const char *source_na
                              const char *partition, int64_t time_ms, const struct raw_record *raw,
                              const struct rejection *rejection);
 
-void side_topics_late_event(struct output_batch *outputs, const struct event_batch *batch,
-                            uint32_t row);
+/* Writes the late events of the batch, after the stages: processed and diverted ones, no
+ * duplicates. */
+void side_topics_late_events(const struct event_batch *batch, const char *partition);
+
+struct scored_events_options {
+    const char *partition;
+    double share; /* 0 to 1 */
+    uint64_t feature_set_hash;
+    uint64_t epoch;
+    const char *numeric_profile;
+};
 
 /*
- * Writes the live events whose hash of (partition, ordinal) falls into `share` (0 to 1): an
- * unbiased sample that does not depend on what was decided.
+ * Writes the live events whose hash of (partition, ordinal) falls into the share: an unbiased
+ * sample, since it does not depend on what was decided.
  */
-void side_topics_scored_events(struct event_batch *batch, const char *partition, double share,
-                               uint64_t epoch, const char *numeric_profile);
+void side_topics_scored_events(const struct event_batch *batch,
+                               const struct scored_events_options *options);
 
 #endif

@@ -15,7 +15,8 @@ enum task_phase { PHASE_RUNNING, PHASE_COMMITTING, PHASE_FINISHED };
 struct task {
     struct task_options options;
     struct task_parts parts;
-    char *numeric_profile;
+    char *numeric_profile; /* What options.numeric_profile says. */
+    char *partition;       /* What options.intake.partition says. */
     struct record_cache *cache;
     struct timer_index *timers;
     struct intake *intake;
@@ -65,6 +66,7 @@ void task_destroy(struct task *task)
     event_batch_release(&task->batch);
     task_parts_release(&task->parts);
     free(task->numeric_profile);
+    free(task->partition);
     free(task);
 }
 
@@ -177,16 +179,19 @@ enum status task_create(const struct task_options *options, const struct task_pa
 {
     struct task *task = calloc(1, sizeof(*task));
     char *profile = strdup(options->numeric_profile);
-    if (!task || !profile) {
+    char *partition = strdup(options->intake.partition);
+    if (!task || !profile || !partition) {
         struct task_parts owned = *parts;
         task_parts_release(&owned);
         free(task);
         free(profile);
+        free(partition);
         return error_set(error, STATUS_FATAL, "task: out of memory");
     }
     task->options = *options;
     task->parts = *parts;
     task->numeric_profile = profile;
+    task->partition = partition;
     task->requested_tick_ms = TIMER_NONE;
     enum status status = create_members(task, error);
     if (status == STATUS_OK) {
@@ -239,6 +244,19 @@ static enum status run_stages(struct task *task, uint64_t *mark_ns, struct error
     return STATUS_OK;
 }
 
+static void write_side_topics(const struct task *task)
+{
+    struct scored_events_options scored = {
+        .partition = task->partition,
+        .share = task->options.scored_events_share,
+        .feature_set_hash = task->options.feature_set_hash,
+        .epoch = task->progress.epoch,
+        .numeric_profile = task->numeric_profile,
+    };
+    side_topics_scored_events(&task->batch, &scored);
+    side_topics_late_events(&task->batch, task->partition);
+}
+
 static enum status process_batch(struct task *task, struct error *error)
 {
     uint64_t mark_ns = clock_thread_cpu_ns();
@@ -265,9 +283,7 @@ static enum status process_batch(struct task *task, struct error *error)
         if (status != STATUS_OK) {
             return status;
         }
-        side_topics_scored_events(&task->batch, task->options.intake.partition,
-                                  task->options.scored_events_share, task->progress.epoch,
-                                  task->numeric_profile);
+        write_side_topics(task);
         count_batch(task);
     }
     status = intake_settle(task->intake, &task->batch, error);

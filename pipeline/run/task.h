@@ -31,6 +31,7 @@ struct task_options {
     struct record_cache_options cache;
     uint32_t timer_entries_max;
     uint32_t feature_count;
+    uint64_t feature_set_hash;
     uint64_t plan_hash;          /* Of the configuration; a change is journaled as an epoch. */
     const char *numeric_profile; /* Journaled with it. Copied. */
     double scored_events_share;  /* Of events, written to scored_events. */
