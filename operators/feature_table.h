@@ -145,21 +145,21 @@
       "Events of type refund, W = 30 days", "never")
 
 #define GAP_FEATURES(X)                                                                            \
-    X(GAP_LAST, "gap_last_s", "gap", "s",                                                          \
-      "Seconds from newest before this row to now",                                                \
+    X(GAP_LAST, "gap_last_s", "gap", "s", "Seconds from newest before this row to now",            \
       "no activity before, or activity that is not forward")                                       \
     X(GAP_LOG_MEAN, "gap_log_mean", "gap", "1",                                                    \
       "Mean of ln(1 + gap in seconds) over the gaps between each forward event and newest before " \
       "it; from the 65,535th on a new gap weighs 1/65,535",                                        \
       "no gap yet")                                                                                \
-    X(GAP_LOG_SPREAD, "gap_log_spread", "gap", "1",                                                \
-      "Standard deviation of the same logarithms", "fewer than two gaps")                          \
+    X(GAP_LOG_SPREAD, "gap_log_spread", "gap", "1", "Standard deviation of the same logarithms",   \
+      "fewer than two gaps")                                                                       \
     X(GAP_DEVIATION, "gap_deviation", "gap", "1",                                                  \
       "ln(1 + gap_last_s) less the mean of those before, divided by the greater of their "         \
       "standard deviation and 0.1",                                                                \
       "gap_last_s is missing, or fewer than two gaps before")                                      \
     X(GAP_REGULAR_SHARE, "gap_regular_share", "gap", "1",                                          \
-      "Among the session's gaps between forward events, but for the first, the share that differs " \
+      "Among the session's gaps between forward events, but for the first, the share that "        \
+      "differs "                                                                                   \
       "from the one before by a tenth of that at most: robots are regular",                        \
       "fewer than two gaps in the session")                                                        \
     X(GAP_FAST_SHARE, "gap_fast_share", "gap", "1",                                                \
@@ -208,9 +208,9 @@
       "the row is no activity or has no payment instrument")
 
 /*
- * The cart: add_to_cart adds pieces (the quantity, 1 where missing) and the amount; remove_from_cart
- * and purchase take theirs off, never below 0. It is emptied when no piece is left, and when now is
- * more than cart_lifetime after it was touched last.
+ * The cart: add_to_cart adds pieces (the quantity, 1 where missing) and the amount;
+ * remove_from_cart and purchase take theirs off, never below 0. It is emptied when no piece is
+ * left, and when now is more than cart_lifetime after it was touched last.
  */
 #define CART_FEATURES(X)                                                                           \
     X(CART_VALUE, "cart_value", "cart", "currency", "Amounts in the cart", "never")                \
@@ -221,16 +221,16 @@
     X(CART_IDLE, "cart_idle_s", "cart", "s",                                                       \
       "Whole seconds from the newest add_to_cart, remove_from_cart or purchase to now",            \
       "the cart is empty")                                                                         \
-    X(CART_MEAN_PRICE, "cart_mean_price", "cart", "currency",                                      \
-      "cart_value divided by cart_pieces", "the cart is empty")                                    \
+    X(CART_MEAN_PRICE, "cart_mean_price", "cart", "currency", "cart_value divided by cart_pieces", \
+      "the cart is empty")                                                                         \
     X(CART_TOP_SHARE, "cart_top_share", "cart", "1",                                               \
       "Highest price put into the cart divided by cart_value, at most 1", "cart_value is 0")       \
     X(CART_ITEMS, "cart_distinct_items", "cart", "items",                                          \
       "Distinct items put into the cart since it was empty, m = 32", "never")                      \
     X(CART_CATEGORIES, "cart_distinct_categories", "cart", "categories",                           \
       "Distinct categories put into the cart since it was empty, m = 32", "never")                 \
-    X(CART_TO_MEAN, "cart_value_to_payment", "cart", "1",                                          \
-      "cart_value divided by amount_mean", "amount_mean is missing or 0, or the cart is empty")
+    X(CART_TO_MEAN, "cart_value_to_payment", "cart", "1", "cart_value divided by amount_mean",     \
+      "amount_mean is missing or 0, or the cart is empty")
 
 #define RFM_FEATURES(X)                                                                            \
     X(RFM_AGE, "rfm_age_s", "rfm", "s", "Whole seconds from the user's oldest activity to now",    \
@@ -268,7 +268,8 @@
 
 #define FUNNEL_FEATURES(X)                                                                         \
     X(FUNNEL_STAGE, "funnel_stage", "funnel", "1",                                                 \
-      "Furthest of the session: 4 purchase, 3 checkout, 2 add_to_cart, 1 product_view, impression " \
+      "Furthest of the session: 4 purchase, 3 checkout, 2 add_to_cart, 1 product_view, "           \
+      "impression "                                                                                \
       "or search, else 0",                                                                         \
       "no session yet")                                                                            \
     X(FUNNEL_BUY, "funnel_buy_chance", "funnel", "1",                                              \
@@ -338,10 +339,10 @@
     X(CARD_BAD_LABELS, "card_bad_labels_28d", "card", "events",                                    \
       "Events of type label for the card whose value is one of bad_labels, W = 28 days",           \
       NO_ENTITY)                                                                                   \
-    X(CARD_AGE, "card_age_s", "card", "s",                                                         \
-      "Whole seconds from the card's oldest activity to now", NO_ENTITY ", or no activity yet")    \
-    X(CARD_IDLE, "card_idle_s", "card", "s",                                                       \
-      "Seconds from the card's now before this row to now", NO_ENTITY ", or nothing before")
+    X(CARD_AGE, "card_age_s", "card", "s", "Whole seconds from the card's oldest activity to now", \
+      NO_ENTITY ", or no activity yet")                                                            \
+    X(CARD_IDLE, "card_idle_s", "card", "s", "Seconds from the card's now before this row to now", \
+      NO_ENTITY ", or nothing before")
 
 #define TERMINAL_FEATURES(X)                                                                       \
     X(TERMINAL_EVENTS_1H, "terminal_events_1h", "terminal", "events",                              \
@@ -363,7 +364,8 @@
       "Events of type label for the terminal whose value is one of bad_labels, W = 28 days",       \
       NO_ENTITY)                                                                                   \
     X(TERMINAL_BAD_SHARE, "terminal_bad_share_28d", "terminal", "1",                               \
-      "terminal_bad_labels_28d divided by the terminal's purchases in the same buckets, at most 1", \
+      "terminal_bad_labels_28d divided by the terminal's purchases in the same buckets, at most "  \
+      "1",                                                                                         \
       NO_ENTITY ", or no such purchase")                                                           \
     X(TERMINAL_AGE, "terminal_age_s", "terminal", "s",                                             \
       "Whole seconds from the terminal's oldest activity to now",                                  \
