@@ -18,6 +18,7 @@ struct session_row {
     uint8_t flags;
     uint8_t outcome;
     uint8_t is_timer;
+    uint8_t reserved; /* So that rows can be compared as bytes. */
 };
 
 struct session_run {

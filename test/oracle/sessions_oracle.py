@@ -68,6 +68,11 @@ class User:
         group = group_of(event, options)
         gap = gap_of(group, options)
         best = None
+        for session in self.final:
+            first, last = span(session)
+            if group_of(session[0], options) == group and (
+                    first - gap <= event["time"] <= last + gap):
+                self.was_limited = True  # It would have joined a session that was pushed out.
         for session in self.kept:
             if group_of(session[0], options) != group:
                 continue
@@ -83,8 +88,6 @@ class User:
         if best is None:
             self.put_first([event])
             if len(self.kept) > KEPT:
-                # Later events near it may open another session.
-                self.was_limited = True
                 self.final.append(self.kept.pop())
             return
         session = best[2]
