@@ -11,15 +11,17 @@
  * amount     price times quantity (1 where missing), in the currency; 0 where the price is missing
  * payment    a purchase with a price; one line of an order each
  * failure    payment_failed or login_failed
- * session    the newest session of the user; what joined an older one does not count. When two
- *            sessions become one, counting goes on with what the newer had
+ * session    the user's session of the last activity that belonged to none older; what joins an
+ *            older one does not count in it. When two sessions become one, counting goes on with
+ *            what the newer had; when an earlier one is resumed, with nothing but session_events
  * window     W is cut into buckets of W/4 from 1970 on; a window counts what lies in the bucket of
  *            now and the three before, so in the last 3/4 W to W. A late event counts in the bucket
- *            of its own time. A bucket stops at 255 (65,535 for events, views)
- * rate       the sum of exp(-age / T) over the activity, so about how many in the last T
+ *            of its own time. A bucket stops at 65,535 activities (W = 60 s:
+ *            255), product views of W = 7 days and counts by entity but failures, at 255 of all
+ * else rate       the sum of exp(-age / T) over the activity, so about how many in the last T
  * distinct   linear counting (Whang and others, 1990) over m bits, one chosen by the hash of each
- *            value: -m ln(z / m), z the zero bits, at least 1/2. Standard error below 10% up to
- *            1.5 m values for m = 128 and 64; for m = 32 below 15% up to 32 values
+ *            value: -m ln(z / m), z the zero bits, at least 1/2. Standard error below 9% for
+ *            m = 128 and 13% for m = 64 up to 1.5 m values, below 16% for m = 32 up to 32
  * epoch      of 30 days (entities: 7 days), counted from 1970; distinct values of the epoch of now
  *            and of the one before, so of the last one to two epochs
  * whole seconds: differences of times that were rounded down to seconds
@@ -71,7 +73,7 @@
 #define USER_FEATURES(X)                                                                           \
     X(USER_EVENTS, "user_events", "user", "events", "Activity of the user so far", "never")        \
     X(USER_SESSIONS, "user_sessions", "user", "sessions",                                          \
-      "Sessions of the user so far; one less when two become one", "never")                        \
+      "Sessions opened so far, less one each time that two become one", "never")                   \
     X(USER_VIEWS, "user_product_views", "user", "events",                                          \
       "Events of type product_view so far, at most 65,535", "never")                               \
     X(USER_CART_ADDS, "user_cart_adds", "user", "events",                                          \
@@ -145,21 +147,21 @@
       "Events of type refund, W = 30 days", "never")
 
 #define GAP_FEATURES(X)                                                                            \
-    X(GAP_LAST, "gap_last_s", "gap", "s",                                                          \
-      "Seconds from newest before this row to now",                                                \
+    X(GAP_LAST, "gap_last_s", "gap", "s", "Seconds from newest before this row to now",            \
       "no activity before, or activity that is not forward")                                       \
     X(GAP_LOG_MEAN, "gap_log_mean", "gap", "1",                                                    \
       "Mean of ln(1 + gap in seconds) over the gaps between each forward event and newest before " \
       "it; from the 65,535th on a new gap weighs 1/65,535",                                        \
       "no gap yet")                                                                                \
-    X(GAP_LOG_SPREAD, "gap_log_spread", "gap", "1",                                                \
-      "Standard deviation of the same logarithms", "fewer than two gaps")                          \
+    X(GAP_LOG_SPREAD, "gap_log_spread", "gap", "1", "Standard deviation of the same logarithms",   \
+      "fewer than two gaps")                                                                       \
     X(GAP_DEVIATION, "gap_deviation", "gap", "1",                                                  \
       "ln(1 + gap_last_s) less the mean of those before, divided by the greater of their "         \
       "standard deviation and 0.1",                                                                \
       "gap_last_s is missing, or fewer than two gaps before")                                      \
     X(GAP_REGULAR_SHARE, "gap_regular_share", "gap", "1",                                          \
-      "Among the session's gaps between forward events, but for the first, the share that differs " \
+      "Among the session's gaps between forward events, but for the first, the share that "        \
+      "differs "                                                                                   \
       "from the one before by a tenth of that at most: robots are regular",                        \
       "fewer than two gaps in the session")                                                        \
     X(GAP_FAST_SHARE, "gap_fast_share", "gap", "1",                                                \
@@ -208,9 +210,9 @@
       "the row is no activity or has no payment instrument")
 
 /*
- * The cart: add_to_cart adds pieces (the quantity, 1 where missing) and the amount; remove_from_cart
- * and purchase take theirs off, never below 0. It is emptied when no piece is left, and when now is
- * more than cart_lifetime after it was touched last.
+ * The cart: add_to_cart adds pieces (the quantity, 1 where missing) and the amount;
+ * remove_from_cart and purchase take theirs off, never below 0. It is emptied when no piece is
+ * left, and when now is more than cart_lifetime after it was touched last.
  */
 #define CART_FEATURES(X)                                                                           \
     X(CART_VALUE, "cart_value", "cart", "currency", "Amounts in the cart", "never")                \
@@ -221,22 +223,23 @@
     X(CART_IDLE, "cart_idle_s", "cart", "s",                                                       \
       "Whole seconds from the newest add_to_cart, remove_from_cart or purchase to now",            \
       "the cart is empty")                                                                         \
-    X(CART_MEAN_PRICE, "cart_mean_price", "cart", "currency",                                      \
-      "cart_value divided by cart_pieces", "the cart is empty")                                    \
+    X(CART_MEAN_PRICE, "cart_mean_price", "cart", "currency", "cart_value divided by cart_pieces", \
+      "the cart is empty")                                                                         \
     X(CART_TOP_SHARE, "cart_top_share", "cart", "1",                                               \
       "Highest price put into the cart divided by cart_value, at most 1", "cart_value is 0")       \
     X(CART_ITEMS, "cart_distinct_items", "cart", "items",                                          \
       "Distinct items put into the cart since it was empty, m = 32", "never")                      \
     X(CART_CATEGORIES, "cart_distinct_categories", "cart", "categories",                           \
       "Distinct categories put into the cart since it was empty, m = 32", "never")                 \
-    X(CART_TO_MEAN, "cart_value_to_payment", "cart", "1",                                          \
-      "cart_value divided by amount_mean", "amount_mean is missing or 0, or the cart is empty")
+    X(CART_TO_MEAN, "cart_value_to_payment", "cart", "1", "cart_value divided by amount_mean",     \
+      "amount_mean is missing or 0, or the cart is empty")
 
 #define RFM_FEATURES(X)                                                                            \
     X(RFM_AGE, "rfm_age_s", "rfm", "s", "Whole seconds from the user's oldest activity to now",    \
       "no activity yet")                                                                           \
     X(RFM_RETURN, "rfm_return_s", "rfm", "s",                                                      \
-      "Whole seconds from newest as the session opened to the session's start, at least 0",        \
+      "Whole seconds from newest before the session's first event to the session's start, at "     \
+      "least 0",                                                                                   \
       "first session")                                                                             \
     X(RFM_SINCE_PURCHASE, "rfm_since_purchase_s", "rfm", "s",                                      \
       "Whole seconds from the newest purchase to now", "no purchase yet")                          \
@@ -262,13 +265,14 @@
       "never")                                                                                     \
     X(WEEK_COS, "calendar_week_cos", "calendar", "1", "Cosine of the same angle", "never")         \
     X(USUAL_HOURS, "calendar_usual_share", "calendar", "1",                                        \
-      "Share of the user's activity, by its own time, in the row's eighth of the day; when one "   \
-      "eighth reaches 255 events, all are halved (rounded down) before the next counts",           \
+      "Share of the user's activity, by its own time, in the row's eighth of the day; an "         \
+      "eighth that stands at 255 halves all (rounded down) before it counts another",              \
       "no activity yet")
 
 #define FUNNEL_FEATURES(X)                                                                         \
     X(FUNNEL_STAGE, "funnel_stage", "funnel", "1",                                                 \
-      "Furthest of the session: 4 purchase, 3 checkout, 2 add_to_cart, 1 product_view, impression " \
+      "Furthest of the session: 4 purchase, 3 checkout, 2 add_to_cart, 1 product_view, "           \
+      "impression "                                                                                \
       "or search, else 0",                                                                         \
       "no session yet")                                                                            \
     X(FUNNEL_BUY, "funnel_buy_chance", "funnel", "1",                                              \
@@ -338,10 +342,10 @@
     X(CARD_BAD_LABELS, "card_bad_labels_28d", "card", "events",                                    \
       "Events of type label for the card whose value is one of bad_labels, W = 28 days",           \
       NO_ENTITY)                                                                                   \
-    X(CARD_AGE, "card_age_s", "card", "s",                                                         \
-      "Whole seconds from the card's oldest activity to now", NO_ENTITY ", or no activity yet")    \
-    X(CARD_IDLE, "card_idle_s", "card", "s",                                                       \
-      "Seconds from the card's now before this row to now", NO_ENTITY ", or nothing before")
+    X(CARD_AGE, "card_age_s", "card", "s", "Whole seconds from the card's oldest activity to now", \
+      NO_ENTITY ", or no activity yet")                                                            \
+    X(CARD_IDLE, "card_idle_s", "card", "s", "Seconds from the card's now before this row to now", \
+      NO_ENTITY ", or nothing before")
 
 #define TERMINAL_FEATURES(X)                                                                       \
     X(TERMINAL_EVENTS_1H, "terminal_events_1h", "terminal", "events",                              \
@@ -363,7 +367,8 @@
       "Events of type label for the terminal whose value is one of bad_labels, W = 28 days",       \
       NO_ENTITY)                                                                                   \
     X(TERMINAL_BAD_SHARE, "terminal_bad_share_28d", "terminal", "1",                               \
-      "terminal_bad_labels_28d divided by the terminal's purchases in the same buckets, at most 1", \
+      "terminal_bad_labels_28d divided by the terminal's purchases in the same buckets, at most "  \
+      "1",                                                                                         \
       NO_ENTITY ", or no such purchase")                                                           \
     X(TERMINAL_AGE, "terminal_age_s", "terminal", "s",                                             \
       "Whole seconds from the terminal's oldest activity to now",                                  \
