@@ -13,9 +13,9 @@
 /* How an event stands to the user's newest session. */
 enum session_step {
     SESSION_STEP_NONE,  /* No activity. */
-    SESSION_STEP_OPENS, /* It begins the newest session. */
+    SESSION_STEP_OPENS, /* Its session becomes the newest: a new one, or one that is resumed. */
     SESSION_STEP_SAME,
-    SESSION_STEP_OLDER, /* It belongs to an older one. */
+    SESSION_STEP_OLDER, /* It belongs to an older one, or to none. */
 };
 
 struct feature_event {

@@ -11,15 +11,17 @@
  * amount     price times quantity (1 where missing), in the currency; 0 where the price is missing
  * payment    a purchase with a price; one line of an order each
  * failure    payment_failed or login_failed
- * session    the newest session of the user; what joined an older one does not count. When two
- *            sessions become one, counting goes on with what the newer had
+ * session    the user's session of the last activity that belonged to none older; what joins an
+ *            older one does not count in it. When two sessions become one, counting goes on with
+ *            what the newer had; when an earlier one is resumed, with nothing but session_events
  * window     W is cut into buckets of W/4 from 1970 on; a window counts what lies in the bucket of
  *            now and the three before, so in the last 3/4 W to W. A late event counts in the bucket
- *            of its own time. A bucket stops at 255 (65,535 for events, views)
- * rate       the sum of exp(-age / T) over the activity, so about how many in the last T
+ *            of its own time. A bucket stops at 65,535 activities (W = 60 s:
+ *            255), product views of W = 7 days and counts by entity but failures, at 255 of all
+ * else rate       the sum of exp(-age / T) over the activity, so about how many in the last T
  * distinct   linear counting (Whang and others, 1990) over m bits, one chosen by the hash of each
- *            value: -m ln(z / m), z the zero bits, at least 1/2. Standard error below 10% up to
- *            1.5 m values for m = 128 and 64; for m = 32 below 15% up to 32 values
+ *            value: -m ln(z / m), z the zero bits, at least 1/2. Standard error below 9% for
+ *            m = 128 and 13% for m = 64 up to 1.5 m values, below 16% for m = 32 up to 32
  * epoch      of 30 days (entities: 7 days), counted from 1970; distinct values of the epoch of now
  *            and of the one before, so of the last one to two epochs
  * whole seconds: differences of times that were rounded down to seconds
@@ -71,7 +73,7 @@
 #define USER_FEATURES(X)                                                                           \
     X(USER_EVENTS, "user_events", "user", "events", "Activity of the user so far", "never")        \
     X(USER_SESSIONS, "user_sessions", "user", "sessions",                                          \
-      "Sessions of the user so far; one less when two become one", "never")                        \
+      "Sessions opened so far, less one each time that two become one", "never")                   \
     X(USER_VIEWS, "user_product_views", "user", "events",                                          \
       "Events of type product_view so far, at most 65,535", "never")                               \
     X(USER_CART_ADDS, "user_cart_adds", "user", "events",                                          \
@@ -236,7 +238,8 @@
     X(RFM_AGE, "rfm_age_s", "rfm", "s", "Whole seconds from the user's oldest activity to now",    \
       "no activity yet")                                                                           \
     X(RFM_RETURN, "rfm_return_s", "rfm", "s",                                                      \
-      "Whole seconds from newest as the session opened to the session's start, at least 0",        \
+      "Whole seconds from newest before the session's first event to the session's start, at "     \
+      "least 0",                                                                                   \
       "first session")                                                                             \
     X(RFM_SINCE_PURCHASE, "rfm_since_purchase_s", "rfm", "s",                                      \
       "Whole seconds from the newest purchase to now", "no purchase yet")                          \
@@ -262,8 +265,8 @@
       "never")                                                                                     \
     X(WEEK_COS, "calendar_week_cos", "calendar", "1", "Cosine of the same angle", "never")         \
     X(USUAL_HOURS, "calendar_usual_share", "calendar", "1",                                        \
-      "Share of the user's activity, by its own time, in the row's eighth of the day; when one "   \
-      "eighth reaches 255 events, all are halved (rounded down) before the next counts",           \
+      "Share of the user's activity, by its own time, in the row's eighth of the day; an "         \
+      "eighth that stands at 255 halves all (rounded down) before it counts another",              \
       "no activity yet")
 
 #define FUNNEL_FEATURES(X)                                                                         \

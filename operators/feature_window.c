@@ -82,9 +82,7 @@ static void count_long(struct user_windows *windows, const struct feature_event 
 {
     int place = window_place(event->time_ms, event->now_ms, WINDOW_7D_MS);
     if (place >= 0) {
-        bool is_older_and_new =
-            event->session_step == SESSION_STEP_OLDER && event->session_flags & SESSION_IS_NEW;
-        if (event->session_step == SESSION_STEP_OPENS || is_older_and_new) {
+        if (event->session_flags & SESSION_IS_NEW) {
             feature_count8(&windows->of_7d[place].sessions);
         }
         if (event->type == EVENT_PRODUCT_VIEW) {
