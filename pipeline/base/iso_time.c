@@ -1,7 +1,6 @@
-#include "pipeline/base/time_text.h"
+#include "pipeline/base/iso_time.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define DAY_MS INT64_C(86400000)
 
@@ -43,22 +42,28 @@ static size_t put_year(char *text, int64_t year)
         put_digits(text, (unsigned)year, 4);
         return 4;
     }
-    return (size_t)snprintf(text, TIME_TEXT_BYTES_MAX, "%+07lld", (long long)year);
+    return (size_t)snprintf(text, ISO_TIME_BYTES_MAX, "%+07lld", (long long)year);
 }
 
-size_t time_text_format(int64_t time_ms, char *text)
+size_t iso_time_format(int64_t time_ms, char *text)
 {
     int64_t days = time_ms / DAY_MS - (time_ms % DAY_MS < 0);
     unsigned ms = (unsigned)((time_ms % DAY_MS + DAY_MS) % DAY_MS);
     struct civil_day date = civil_day_of(days);
     size_t year_length = put_year(text, date.year);
     char *rest = text + year_length;
-    memcpy(rest, "-00-00T00:00:00.000Z", 20);
+    rest[0] = '-';
     put_digits(rest + 1, date.month, 2);
+    rest[3] = '-';
     put_digits(rest + 4, date.day, 2);
+    rest[6] = 'T';
     put_digits(rest + 7, ms / 3600000, 2);
+    rest[9] = ':';
     put_digits(rest + 10, ms / 60000 % 60, 2);
+    rest[12] = ':';
     put_digits(rest + 13, ms / 1000 % 60, 2);
+    rest[15] = '.';
     put_digits(rest + 16, ms % 1000, 3);
+    rest[19] = 'Z';
     return year_length + 20;
 }
