@@ -26,14 +26,6 @@ struct text_pattern {
     uint32_t storage_bytes;
 };
 
-void capture_names_release(struct capture_names *names)
-{
-    for (uint32_t i = 0; i < names->count; i++) {
-        free(names->names[i]);
-    }
-    *names = (struct capture_names){0};
-}
-
 int capture_find(const struct capture_names *names, struct text name)
 {
     for (uint32_t i = 0; i < names->count; i++) {
@@ -51,6 +43,10 @@ static enum status capture_add(struct capture_names *names, struct text name, in
     if (*ret_index >= 0) {
         return STATUS_OK;
     }
+    if (name.length >= TEXT_PATTERN_NAME_BYTES) {
+        return error_set(error, STATUS_INVALID, "expected names of captures under %u bytes",
+                         TEXT_PATTERN_NAME_BYTES);
+    }
     for (uint32_t i = 0; i < name.length; i++) {
         if (!isalnum((unsigned char)name.data[i]) && name.data[i] != '_') {
             return error_set(error, STATUS_INVALID,
@@ -61,16 +57,11 @@ static enum status capture_add(struct capture_names *names, struct text name, in
         return error_set(error, STATUS_INVALID, "expected at most %u captures",
                          TEXT_PATTERN_CAPTURES_MAX);
     }
-    char *copy = malloc(name.length + 1);
-    if (!copy) {
-        return error_set(error, STATUS_FATAL, "pattern: out of memory");
-    }
     if (name.length > 0) {
-        memcpy(copy, name.data, name.length);
+        memcpy(names->names[names->count], name.data, name.length);
     }
-    copy[name.length] = '\0';
-    *ret_index = (int)names->count;
-    names->names[names->count++] = copy;
+    names->names[names->count][name.length] = '\0';
+    *ret_index = (int)names->count++;
     return STATUS_OK;
 }
 

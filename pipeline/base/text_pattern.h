@@ -21,15 +21,14 @@
 #include "pipeline/base/text.h"
 
 #define TEXT_PATTERN_CAPTURES_MAX 8u
+#define TEXT_PATTERN_NAME_BYTES 32u /* With the terminating zero. */
 #define TEXT_PATTERN_STEPS 64u
 
 /* Names of captures, shared by the patterns of one rule: equal names are one capture. */
 struct capture_names {
-    char *names[TEXT_PATTERN_CAPTURES_MAX]; /* Owned. */
+    char names[TEXT_PATTERN_CAPTURES_MAX][TEXT_PATTERN_NAME_BYTES];
     uint32_t count;
 };
-
-void capture_names_release(struct capture_names *names);
 
 /* Index of the capture of that name, or -1. */
 int capture_find(const struct capture_names *names, struct text name);

@@ -44,6 +44,7 @@ enum mapping_result {
     MAPPING_REJECTED, /* `ret_rejection` says why. */
     MAPPING_SKIPPED,  /* The mapping says that such records are none of its events (images, staff).
                        */
+    MAPPING_FAILED,   /* Memory is exhausted: the batch cannot go on. Nothing about the record. */
 };
 
 /*
