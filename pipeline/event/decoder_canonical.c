@@ -1,15 +1,24 @@
 /* Rows from values of the canonical fields, for the formats that are text. */
 #include <math.h>
 
+#include "pipeline/base/time_text.h"
 #include "pipeline/event/decoder_formats.h"
 
 /* 2^63: the first double beyond int64_t. */
 #define INTEGER_LIMIT 9223372036854775808.0
 
+static const struct time_format iso_time = {.notation = TIME_ISO};
+
 static enum mapping_result bad_number(enum event_field field, const struct field_value *value,
                                       struct rejection *ret_rejection)
 {
     int length = value->text.length > 40 ? 40 : (int)value->text.length;
+    if (field == FIELD_EVENT_TIME) {
+        return decoder_reject(ret_rejection, REJECTION_NO_TIME,
+                              "%s: \"%.*s\", expected milliseconds since 1970 or an ISO 8601 time",
+                              event_fields[field].name, length,
+                              value->text.length ? value->text.data : "");
+    }
     return decoder_reject(ret_rejection, REJECTION_BAD_NUMBER, "%s: \"%.*s\", expected an integer",
                           event_fields[field].name, length,
                           value->text.length ? value->text.data : "");
@@ -45,6 +54,17 @@ static int64_t *number_column(struct event_batch *batch, enum event_field field)
     }
 }
 
+enum mapping_result canonical_set_number(enum event_field field, const struct field_value *value,
+                                         struct event_batch *batch, uint32_t row,
+                                         struct rejection *ret_rejection)
+{
+    int64_t *column = number_column(batch, field);
+    bool is_set = field == FIELD_EVENT_TIME && value->kind == VALUE_TEXT
+                      ? time_parse(&iso_time, NULL, value->text, &column[row])
+                      : integer_of(value, &column[row]);
+    return is_set ? MAPPING_EVENT : bad_number(field, value, ret_rejection);
+}
+
 enum mapping_result canonical_fill_row(const struct field_value *values,
                                        struct attribute_list attributes, struct event_batch *batch,
                                        uint32_t row, struct rejection *ret_rejection)
@@ -62,8 +82,8 @@ enum mapping_result canonical_fill_row(const struct field_value *values,
         if (value->kind == VALUE_MISSING) {
             continue;
         }
-        if (!integer_of(value, &number_column(batch, field)[row])) {
-            return bad_number(field, value, ret_rejection);
+        if (canonical_set_number(field, value, batch, row, ret_rejection) != MAPPING_EVENT) {
+            return MAPPING_REJECTED;
         }
         present |= UINT64_C(1) << field;
     }

@@ -49,4 +49,9 @@ enum mapping_result canonical_fill_row(const struct field_value *values,
                                        struct attribute_list attributes, struct event_batch *batch,
                                        uint32_t row, struct rejection *ret_rejection);
 
+/* Sets one number column (not its present bit); rejects what is no integer, or no time. */
+enum mapping_result canonical_set_number(enum event_field field, const struct field_value *value,
+                                         struct event_batch *batch, uint32_t row,
+                                         struct rejection *ret_rejection);
+
 #endif

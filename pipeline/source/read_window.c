@@ -112,6 +112,16 @@ void read_window_take(struct read_window *window, size_t count)
     window->length -= count;
 }
 
+void read_window_skip(struct read_window *window, size_t count)
+{
+    assert(count <= window->length);
+    char *start = window->current->data + (window->current->used - window->length);
+    memmove(start, start + count, window->length - count);
+    window->current->used -= count;
+    window->length -= count;
+    window->data_bytes += count;
+}
+
 void read_window_drop(struct read_window *window)
 {
     window->data_bytes += window->length;

@@ -41,6 +41,9 @@ MUST_CHECK enum status read_window_fill(struct read_window *window, bool may_blo
 /* Gives `count` bytes at the window's start away: they stay valid until the next release. */
 void read_window_take(struct read_window *window, size_t count);
 
+/* Forgets the window's first `count` bytes, which nobody may have been given. */
+void read_window_skip(struct read_window *window, size_t count);
+
 /* Forgets all bytes of the window, which nobody may have been given, and the place of its start. */
 void read_window_drop(struct read_window *window);
 

@@ -12,6 +12,7 @@
 #include "pipeline/limits.h"
 #include "pipeline/source/source.h"
 #include "test/fakes/fixture.h"
+#include "test/source/avro_files.h"
 
 #define RECORDS_MAX 128
 
@@ -313,6 +314,138 @@ static void long_line_is_one_defect_and_reading_goes_on(void **state)
     }
 }
 
+static unsigned char *read_file(const char *path, size_t *ret_length)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    unsigned char *bytes = malloc(1u << 20);
+    *ret_length = fread(bytes, 1, 1u << 20, file);
+    assert_int_equal(fclose(file), 0);
+    return bytes;
+}
+
+static void splits_avro_blocks_into_records(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *codec;
+        size_t block_bytes;
+    } kinds[] = {{"null", 100}, {"null", 16384}, {"deflate", 100}, {"deflate", 16384}};
+    for (size_t kind = 0; kind < 4; kind++) {
+        write_people(fixture->path, kinds[kind].codec, 40, 20, kinds[kind].block_bytes);
+        struct source_options options = options_of(fixture->path, INPUT_AVRO);
+        struct source *source = open_at(&options, (struct input_position){0});
+        assert_non_null(strstr(source_avro_schema(source), "person"));
+        struct record_list list = {.count = 0};
+        read_more(source, &list, true);
+        assert_int_equal(list.count, 40);
+        for (size_t i = 0; i < list.count; i++) {
+            assert_int_equal(list.items[i].defect, REJECTION_NONE);
+            assert_int_equal(list.items[i].length, i % 2 ? (i < 64 ? 23 : 24) : 22);
+            assert_int_equal(list.items[i].position.ordinal, i);
+        }
+        free_records(&list);
+        source_close(source);
+        assert_resumes_everywhere(&options);
+    }
+}
+
+/* Each byte of the blocks is damaged in turn: what is not hit comes as it was, and all is said. */
+static void bad_avro_block_is_one_record_and_reading_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    write_people(fixture->path, "null", 12, 20, 100);
+    size_t length = 0;
+    unsigned char *bytes = read_file(fixture->path, &length);
+    struct source_options options = options_of(fixture->path, INPUT_AVRO);
+    struct source *source = open_at(&options, (struct input_position){0});
+    struct record_list good = {.count = 0};
+    size_t header = (size_t)source_position(source).bytes;
+    read_more(source, &good, true);
+    source_close(source);
+    size_t blocks = 0;
+    for (size_t i = 0; i < good.count; i++) {
+        blocks += good.items[i].position.skip == 0;
+    }
+    assert_in_range(blocks, 3, 11);
+    for (size_t at = header; at < length; at++) {
+        bytes[at] ^= 0x55;
+        write_file(fixture->path, bytes, length, "wb");
+        bytes[at] ^= 0x55;
+        struct record_list list = {.count = 0};
+        source = open_at(&options, (struct input_position){0});
+        read_more(source, &list, true);
+        assert_int_equal(list.last_result, SOURCE_END);
+        source_close(source);
+        size_t defects = 0;
+        for (size_t i = 0; i < list.count; i++) {
+            defects += list.items[i].defect != REJECTION_NONE;
+            assert_int_equal(list.items[i].position.ordinal, i);
+        }
+        /* A damaged name goes unnoticed; a damaged marker costs its own block and the next. */
+        assert_in_range(defects, 0, 2);
+        if (defects > 0) {
+            assert_in_range(list.count, 12 - 2 * 5 + 1, 12 + 1);
+        }
+        free_records(&list);
+        assert_resumes_everywhere(&options);
+    }
+    free_records(&good);
+    free(bytes);
+}
+
+/* Cut anywhere: whole blocks come, then one record says that the file was cut. */
+static void cut_avro_file_ends_with_a_defect(void **state)
+{
+    struct fixture *fixture = *state;
+    write_people(fixture->path, "deflate", 12, 20, 100);
+    size_t length = 0;
+    unsigned char *bytes = read_file(fixture->path, &length);
+    struct source_options options = options_of(fixture->path, INPUT_AVRO);
+    struct source *source = open_at(&options, (struct input_position){0});
+    size_t header = (size_t)source_position(source).bytes;
+    source_close(source);
+    for (size_t cut = 0; cut <= length; cut++) {
+        write_file(fixture->path, bytes, cut, "wb");
+        struct input_position start = {0};
+        struct error error = {""};
+        enum status status = source_open(&options, &start, &source, &error);
+        if (cut < header) {
+            assert_int_equal(status, cut == 0 ? STATUS_OK : STATUS_INVALID);
+            if (cut == 0) {
+                source_close(source);
+            } else {
+                assert_non_null(strstr(error.message, "Avro header"));
+            }
+            continue;
+        }
+        assert_int_equal(status, STATUS_OK);
+        struct record_list list = {.count = 0};
+        read_more(source, &list, true);
+        source_close(source);
+        for (size_t i = 0; i < list.count; i++) {
+            bool is_last = i + 1 == list.count;
+            assert_true(list.items[i].defect == REJECTION_NONE ||
+                        (is_last && list.items[i].defect == REJECTION_TRUNCATED));
+        }
+        free_records(&list);
+    }
+    free(bytes);
+}
+
+static void refuses_what_is_no_avro_container(void **state)
+{
+    struct fixture *fixture = *state;
+    write_file(fixture->path, "{\"a\":1}\n", 8, "wb");
+    struct source_options options = options_of(fixture->path, INPUT_AVRO);
+    struct source *source = NULL;
+    struct input_position start = {0};
+    struct error error = {""};
+    assert_int_equal(source_open(&options, &start, &source, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "is no Avro container"));
+    assert_non_null(strstr(error.message, fixture->path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +453,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_header_names, setup, teardown),
         cmocka_unit_test_setup_teardown(unread_record_comes_again_and_survives_release, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(splits_avro_blocks_into_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_avro_block_is_one_record_and_reading_goes_on, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(cut_avro_file_ends_with_a_defect, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_what_is_no_avro_container, setup, teardown),
         cmocka_unit_test_setup_teardown(long_line_is_one_defect_and_reading_goes_on, setup,
                                         teardown),
     };
