@@ -46,6 +46,7 @@ static inline unsigned squeeze_words(const unsigned char *words, unsigned count,
 {
     unsigned char *next = *out;
     unsigned mask = 0;
+#pragma GCC unroll 8
     for (unsigned i = 0; i < count; i++) {
         uint64_t word;
         memcpy(&word, words + 8u * i, 8);

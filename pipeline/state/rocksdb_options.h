@@ -22,8 +22,12 @@ struct rocksdb_retention {
     _Atomic int64_t watermark_ms;
 };
 
-/* Borrows both, which outlive the store. NULL when RocksDB refuses an option's text. */
+/* Borrows both, which outlive the store. */
 rocksdb_options_t *rocksdb_options_make(const struct rocksdb_budget *budget,
                                         struct rocksdb_retention *retention);
+
+struct state_store;
+/* Compacts everything and waits: for tests, and for measurements of a store that has settled. */
+MUST_CHECK enum status state_store_rocksdb_compact(struct state_store *store, struct error *error);
 
 #endif

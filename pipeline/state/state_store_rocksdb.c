@@ -408,3 +408,18 @@ void state_store_rocksdb_watermark(struct state_store *store, int64_t watermark_
                               memory_order_relaxed);
     }
 }
+
+enum status state_store_rocksdb_compact(struct state_store *store, struct error *error)
+{
+    assert(store->ops == &rocksdb_store_ops);
+    struct rocksdb_store *self = self_of(store);
+    enum status status = rocksdb_store_flush(store, error);
+    if (status == STATUS_OK) {
+        rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+        /* Also what is in the last level already, for the filter's sake. */
+        rocksdb_compactoptions_set_bottommost_level_compaction(options, 2);
+        rocksdb_compact_range_opt(self->db, options, NULL, 0, NULL, 0);
+        rocksdb_compactoptions_destroy(options);
+    }
+    return status;
+}
