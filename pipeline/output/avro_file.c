@@ -180,29 +180,29 @@ enum status avro_file_next(struct avro_file *self, uint64_t *ret_count, struct e
     return status;
 }
 
-int64_t avro_read_long(struct avro_cursor *cursor)
+int64_t avro_input_long(struct avro_input *input)
 {
     uint64_t bits = 0;
-    for (unsigned shift = 0; shift < 64 && cursor->next < cursor->end; shift += 7) {
-        unsigned char byte = *cursor->next++;
+    for (unsigned shift = 0; shift < 64 && input->next < input->end; shift += 7) {
+        unsigned char byte = *input->next++;
         bits |= (uint64_t)(byte & 0x7F) << shift;
         if (byte < 0x80) {
             return (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
         }
     }
-    cursor->has_failed = true;
-    cursor->next = cursor->end;
+    input->has_failed = true;
+    input->next = input->end;
     return 0;
 }
 
-const unsigned char *avro_read_raw(struct avro_cursor *cursor, uint64_t length)
+const unsigned char *avro_input_raw(struct avro_input *input, uint64_t length)
 {
-    if (length > (uint64_t)(cursor->end - cursor->next)) {
-        cursor->has_failed = true;
-        cursor->next = cursor->end;
+    if (length > (uint64_t)(input->end - input->next)) {
+        input->has_failed = true;
+        input->next = input->end;
         return NULL;
     }
-    const unsigned char *bytes = cursor->next;
-    cursor->next += length;
+    const unsigned char *bytes = input->next;
+    input->next += length;
     return bytes;
 }

@@ -32,14 +32,14 @@ MUST_CHECK enum status avro_file_next(struct avro_file *self, uint64_t *ret_coun
                                       struct error *error);
 
 /* Bytes being decoded. A failure sticks: what is read then is 0 or empty. */
-struct avro_cursor {
+struct avro_input {
     const unsigned char *next;
     const unsigned char *end;
     bool has_failed;
 };
 
-int64_t avro_read_long(struct avro_cursor *cursor);
+int64_t avro_input_long(struct avro_input *input);
 /* The next `length` bytes, or NULL. */
-const unsigned char *avro_read_raw(struct avro_cursor *cursor, uint64_t length);
+const unsigned char *avro_input_raw(struct avro_input *input, uint64_t length);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "pipeline/base/json_text.h"
 
-static void put_value(struct avro_cursor *cursor, avro_schema_t type,
+static void put_value(struct avro_input *input, avro_schema_t type,
                       const struct output_field *field, struct byte_buffer *json);
 
 /* The table's field of that name; fields usually stand where the table has them. */
@@ -23,84 +23,84 @@ static const struct output_field *find_field(const struct output_schema *schema,
     return NULL;
 }
 
-void avro_json_append(struct avro_cursor *cursor, avro_schema_t type,
+void avro_json_append(struct avro_input *input, avro_schema_t type,
                       const struct output_schema *schema, struct byte_buffer *json)
 {
     uint32_t count = (uint32_t)avro_schema_record_size(type);
     byte_buffer_append_byte(json, '{');
-    for (uint32_t i = 0; i < count && !cursor->has_failed; i++) {
+    for (uint32_t i = 0; i < count && !input->has_failed; i++) {
         const char *name = avro_schema_record_field_name(type, (int)i);
         json_append_name(json, name);
-        put_value(cursor, avro_schema_record_field_get_by_index(type, (int)i),
+        put_value(input, avro_schema_record_field_get_by_index(type, (int)i),
                   find_field(schema, i, name), json);
     }
     byte_buffer_append_byte(json, '}');
 }
 
-static struct text read_text(struct avro_cursor *cursor)
+static struct text read_text(struct avro_input *input)
 {
-    int64_t length = avro_read_long(cursor);
-    const unsigned char *bytes = avro_read_raw(cursor, length < 0 ? UINT64_MAX : (uint64_t)length);
+    int64_t length = avro_input_long(input);
+    const unsigned char *bytes = avro_input_raw(input, length < 0 ? UINT64_MAX : (uint64_t)length);
     return bytes ? (struct text){(const char *)bytes, (uint32_t)length} : (struct text){0};
 }
 
 /* Entries in the next block of an array or a map; 0 ends it. */
-static uint64_t read_block_count(struct avro_cursor *cursor)
+static uint64_t read_block_count(struct avro_input *input)
 {
-    int64_t count = avro_read_long(cursor);
+    int64_t count = avro_input_long(input);
     if (count == INT64_MIN) {
-        cursor->has_failed = true;
+        input->has_failed = true;
         return 0;
     }
     if (count < 0) {
-        (void)avro_read_long(cursor); /* The block's length in bytes. */
+        (void)avro_input_long(input); /* The block's length in bytes. */
         count = -count;
     }
     return (uint64_t)count;
 }
 
-static void put_array(struct avro_cursor *cursor, avro_schema_t type,
+static void put_array(struct avro_input *input, avro_schema_t type,
                       const struct output_field *field, struct byte_buffer *json)
 {
     byte_buffer_append_byte(json, '[');
-    for (uint64_t left; (left = read_block_count(cursor)) > 0;) {
-        for (; left > 0 && !cursor->has_failed; left--) {
+    for (uint64_t left; (left = read_block_count(input)) > 0;) {
+        for (; left > 0 && !input->has_failed; left--) {
             json_append_separator(json);
-            put_value(cursor, avro_schema_array_items(type), field, json);
+            put_value(input, avro_schema_array_items(type), field, json);
         }
     }
     byte_buffer_append_byte(json, ']');
 }
 
-static void put_map(struct avro_cursor *cursor, avro_schema_t type, struct byte_buffer *json)
+static void put_map(struct avro_input *input, avro_schema_t type, struct byte_buffer *json)
 {
     byte_buffer_append_byte(json, '{');
-    for (uint64_t left; (left = read_block_count(cursor)) > 0;) {
-        for (; left > 0 && !cursor->has_failed; left--) {
+    for (uint64_t left; (left = read_block_count(input)) > 0;) {
+        for (; left > 0 && !input->has_failed; left--) {
             json_append_separator(json);
-            json_append_text(json, read_text(cursor));
+            json_append_text(json, read_text(input));
             byte_buffer_append_byte(json, ':');
-            put_value(cursor, avro_schema_map_values(type), NULL, json);
+            put_value(input, avro_schema_map_values(type), NULL, json);
         }
     }
     byte_buffer_append_byte(json, '}');
 }
 
-static void put_union(struct avro_cursor *cursor, avro_schema_t type,
+static void put_union(struct avro_input *input, avro_schema_t type,
                       const struct output_field *field, struct byte_buffer *json)
 {
-    int64_t branch = avro_read_long(cursor);
+    int64_t branch = avro_input_long(input);
     if (branch < 0 || branch >= (int64_t)avro_schema_union_size(type)) {
-        cursor->has_failed = true;
+        input->has_failed = true;
         return;
     }
-    put_value(cursor, avro_schema_union_branch(type, (int)branch), field, json);
+    put_value(input, avro_schema_union_branch(type, (int)branch), field, json);
 }
 
-static void put_long(struct avro_cursor *cursor, const struct output_field *field,
+static void put_long(struct avro_input *input, const struct output_field *field,
                      struct byte_buffer *json)
 {
-    int64_t value = avro_read_long(cursor);
+    int64_t value = avro_input_long(input);
     if (field && field->type == OUTPUT_TIME) {
         json_append_time(json, value);
     } else {
@@ -108,33 +108,33 @@ static void put_long(struct avro_cursor *cursor, const struct output_field *fiel
     }
 }
 
-static void put_double(struct avro_cursor *cursor, struct byte_buffer *json)
+static void put_double(struct avro_input *input, struct byte_buffer *json)
 {
     double value = 0;
-    const unsigned char *bytes = avro_read_raw(cursor, sizeof(value));
+    const unsigned char *bytes = avro_input_raw(input, sizeof(value));
     if (bytes) {
         memcpy(&value, bytes, sizeof(value));
     }
     json_append_double(json, value);
 }
 
-static void put_float(struct avro_cursor *cursor, struct byte_buffer *json)
+static void put_float(struct avro_input *input, struct byte_buffer *json)
 {
     float value = 0;
-    const unsigned char *bytes = avro_read_raw(cursor, sizeof(value));
+    const unsigned char *bytes = avro_input_raw(input, sizeof(value));
     if (bytes) {
         memcpy(&value, bytes, sizeof(value));
     }
     json_append_float(json, value);
 }
 
-static void put_bool(struct avro_cursor *cursor, struct byte_buffer *json)
+static void put_bool(struct avro_input *input, struct byte_buffer *json)
 {
-    const unsigned char *byte = avro_read_raw(cursor, 1);
+    const unsigned char *byte = avro_input_raw(input, 1);
     json_append_bool(json, byte && *byte != 0);
 }
 
-static void put_value(struct avro_cursor *cursor, avro_schema_t type,
+static void put_value(struct avro_input *input, avro_schema_t type,
                       const struct output_field *field, struct byte_buffer *json)
 {
     switch (avro_typeof(type)) {
@@ -142,42 +142,42 @@ static void put_value(struct avro_cursor *cursor, avro_schema_t type,
         json_append_null(json);
         return;
     case AVRO_STRING:
-        json_append_text(json, read_text(cursor));
+        json_append_text(json, read_text(input));
         return;
     case AVRO_BYTES: {
-        struct text bytes = read_text(cursor);
+        struct text bytes = read_text(input);
         json_append_bytes(json, bytes.data, bytes.length);
         return;
     }
     case AVRO_INT32:
     case AVRO_INT64:
-        put_long(cursor, field, json);
+        put_long(input, field, json);
         return;
     case AVRO_FLOAT:
-        put_float(cursor, json);
+        put_float(input, json);
         return;
     case AVRO_DOUBLE:
-        put_double(cursor, json);
+        put_double(input, json);
         return;
     case AVRO_BOOLEAN:
-        put_bool(cursor, json);
+        put_bool(input, json);
         return;
     case AVRO_RECORD:
-        avro_json_append(cursor, type, field ? field->record : NULL, json);
+        avro_json_append(input, type, field ? field->record : NULL, json);
         return;
     case AVRO_LINK: /* A record that was defined before. */
-        put_value(cursor, avro_schema_link_target(type), field, json);
+        put_value(input, avro_schema_link_target(type), field, json);
         return;
     case AVRO_ARRAY:
-        put_array(cursor, type, field, json);
+        put_array(input, type, field, json);
         return;
     case AVRO_MAP:
-        put_map(cursor, type, json);
+        put_map(input, type, json);
         return;
     case AVRO_UNION:
-        put_union(cursor, type, field, json);
+        put_union(input, type, field, json);
         return;
     default:
-        cursor->has_failed = true; /* Types that no table has: enum and fixed. */
+        input->has_failed = true; /* Types that no table has: enum and fixed. */
     }
 }

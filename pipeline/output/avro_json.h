@@ -11,9 +11,9 @@
 /*
  * Appends one record, written by `type`. `schema` tells which longs are times, since Avro C does
  * not know logical types; fields that it does not know are written by their Avro type. A failure
- * stands in the cursor.
+ * stands in the input.
  */
-void avro_json_append(struct avro_cursor *cursor, avro_schema_t type,
+void avro_json_append(struct avro_input *input, avro_schema_t type,
                       const struct output_schema *schema, struct byte_buffer *json);
 
 #endif

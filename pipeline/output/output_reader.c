@@ -15,10 +15,10 @@ struct output_reader {
     char *line; /* JSON lines. */
     size_t line_bytes;
     bool is_avro;
-    struct avro_file avro;     /* Avro container. */
-    avro_schema_t type;        /* Its schema; NULL before it is read. */
-    struct avro_cursor cursor; /* In the block. */
-    uint64_t left;             /* Records left in the block. */
+    struct avro_file avro;   /* Avro container. */
+    avro_schema_t type;      /* Its schema; NULL before it is read. */
+    struct avro_input input; /* In the block. */
+    uint64_t left;           /* Records left in the block. */
     struct byte_buffer json;
 };
 
@@ -127,7 +127,7 @@ static enum status next_block(struct output_reader *reader, struct error *error)
                             (unsigned long long)reader->record - 1);
     }
     const struct byte_buffer *block = &reader->avro.block;
-    reader->cursor = (struct avro_cursor){
+    reader->input = (struct avro_input){
         .next = block->bytes,
         .end = block->length > 0 ? block->bytes + block->length : block->bytes,
     };
@@ -146,10 +146,10 @@ static enum status next_value(struct output_reader *reader, struct text *ret_jso
         return STATUS_OK;
     }
     reader->json.length = 0;
-    avro_json_append(&reader->cursor, reader->type, reader->schema, &reader->json);
+    avro_json_append(&reader->input, reader->type, reader->schema, &reader->json);
     reader->left--;
-    bool has_rest = reader->left == 0 && reader->cursor.next != reader->cursor.end;
-    if (reader->cursor.has_failed || has_rest) {
+    bool has_rest = reader->left == 0 && reader->input.next != reader->input.end;
+    if (reader->input.has_failed || has_rest) {
         return error_set(error, STATUS_INVALID, "%s: record %llu does not fit its schema or block",
                          reader->path, (unsigned long long)reader->record);
     }
