@@ -247,7 +247,12 @@ enum status log_segments_list(struct log_segments *segments, struct error *error
         return status;
     }
     qsort(segments->firsts, segments->count, sizeof(*segments->firsts), compare_positions);
-    return drop_torn_segment(segments, error);
+    if (segments->is_synced) {
+        /* A process killed before it got here leaves names that a power loss would still undo. */
+        status =
+            segments->storage->ops->sync_directory(segments->storage, segments->directory, error);
+    }
+    return status == STATUS_OK ? drop_torn_segment(segments, error) : status;
 }
 
 static enum status open_current(struct log_segments *segments, struct error *error)

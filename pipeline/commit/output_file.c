@@ -134,8 +134,13 @@ enum status output_file_recover(struct output_file *file, uint64_t committed_byt
     if (bytes > committed_bytes) {
         status = file->storage->ops->truncate(file->file, committed_bytes, error);
     }
-    /* Also where nothing was cut: what a killed process wrote may not be on the disk yet. */
-    return status == STATUS_OK ? file->storage->ops->sync(file->file, error) : status;
+    /* Also where nothing was cut: what a killed process did may not be on the disk yet. */
+    if (status == STATUS_OK) {
+        status = file->storage->ops->sync(file->file, error);
+    }
+    return status == STATUS_OK
+               ? file->storage->ops->sync_directory(file->storage, file->folder, error)
+               : status;
 }
 
 static enum status write_buffer(struct output_file *file, struct byte_buffer *buffer,
