@@ -280,7 +280,9 @@ static void misuse_stops_the_program(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         pid_t child = fork();
         if (child == 0) {
-            (void)freopen("/dev/null", "w", stderr);
+            if (!freopen("/dev/null", "w", stderr)) {
+                _exit(1);
+            }
             struct output_batch *batch = make_batch(OUTPUT_JSONL);
             rows[i].misuse(output_begin(batch, TOPIC_ALERTS, (struct key128){0}, 0));
             _exit(0);
