@@ -5,6 +5,8 @@
 #ifndef PIPELINE_CONFIG_SETTINGS_H
 #define PIPELINE_CONFIG_SETTINGS_H
 
+#include <stdio.h>
+
 #include "pipeline/config/yaml.h"
 
 enum setting_type {
@@ -30,18 +32,21 @@ struct setting {
     enum setting_type type;
     size_t offset;              /* Of the member in the options struct. */
     const char *fallback;       /* Written as in YAML; NULL: unset (NULL, 0, empty list). */
-    double min, max;            /* For numbers, in the unit of the member; both 0: no bounds. */
+    double min, max;            /* For numbers, in the unit of the member; both 0: no bounds, but
+                                   durations and sizes are never negative then. */
     const char *const *choices; /* SETTING_CHOICE: NULL-terminated. */
     const char *doc;            /* One sentence, unit included. */
     bool is_required;
-    bool is_secret; /* Never printed. */
+    bool is_secret; /* Never printed. Of texts and paths only. */
 };
+
+#define SETTINGS_MAX 128u /* Of one section. */
 
 struct setting_section {
     const char *name; /* Key in the configuration file. */
     const char *doc;
     const struct setting *settings;
-    size_t setting_count;
+    size_t setting_count; /* At most SETTINGS_MAX. */
     size_t options_bytes; /* sizeof the options struct */
 };
 
@@ -56,5 +61,9 @@ MUST_CHECK enum status settings_read(const struct setting_section *section,
 
 /* Frees what settings_read allocated, and zeroes `options`. */
 void settings_release(const struct setting_section *section, void *options);
+
+/* Prints name, type, default, bounds or choices, and doc of each; as a table in Markdown, or text.
+ */
+void settings_describe(const struct setting_section *section, bool markdown, FILE *out);
 
 #endif

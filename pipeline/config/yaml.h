@@ -21,14 +21,15 @@ struct yaml_node {
     struct yaml_node *children; /* Of a sequence or mapping, in file order. */
     size_t child_count;
     const char *file; /* For messages. */
-    uint32_t line;    /* From 1. */
+    uint32_t line;    /* From 1; in a mapping, the line of the key. */
 };
 
 struct yaml_document;
 
 /*
- * Refuses, with file and line: unreadable files, files over 16 MiB, nesting over 64, duplicate
- * keys, anchors and aliases, several documents, NUL bytes. An empty file is an empty mapping.
+ * Refuses, with file and line: unreadable files, files over 16 MiB or with over 1,048,576 keys and
+ * values, nesting over 64, duplicate keys, anchors, aliases and tags, several documents, NUL bytes.
+ * An empty file is an empty mapping.
  */
 MUST_CHECK enum status yaml_load(const char *path, struct yaml_document **ret_document,
                                  struct error *error);
@@ -47,7 +48,8 @@ bool yaml_is_null(const struct yaml_node *node); /* NULL, empty, ~ or null. */
 
 /*
  * Readers of scalars. The message reads `FILE:LINE: KEY: "VALUE": expected ...`. Durations are a
- * number with ms, s, m, h or d; sizes with B, KiB, MiB or GiB (KB, MB, GB mean the same).
+ * number with ms, s, m, h or d; sizes with B, KiB, MiB or GiB (KB, MB, GB mean the same); zero
+ * needs no unit, fractions such as 1.5h are exact.
  */
 MUST_CHECK enum status yaml_bool(const struct yaml_node *node, bool *ret, struct error *error);
 MUST_CHECK enum status yaml_integer(const struct yaml_node *node, int64_t *ret,
