@@ -171,6 +171,20 @@ static void container_cut_inside_a_block_is_refused(void **state)
     }
 }
 
+static void block_without_its_sync_marker_is_refused(void **state)
+{
+    struct fixture *self = *state;
+    make_file(self, OUTPUT_AVRO, 2 * BLOCK_RECORDS);
+    self->content[self->length - 1] ^= 1;
+    cut_file(self, self->length);
+    enum status status;
+    struct error error;
+    assert_int_equal(read_all(self->path, &status, &error), BLOCK_RECORDS);
+    assert_int_equal(status, STATUS_INVALID);
+    assert_non_null(strstr(error.message, "after record 2"));
+    assert_non_null(strstr(error.message, "sync marker"));
+}
+
 /* What is read from a damaged block is refused or is JSON; the sanitizers see the rest. */
 static void damaged_bytes_never_do_harm(void **state)
 {
@@ -200,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lines_cut_anywhere_but_at_an_end_are_refused, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(container_cut_inside_a_block_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(block_without_its_sync_marker_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_bytes_never_do_harm, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
