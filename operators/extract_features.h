@@ -2,7 +2,7 @@
  * Keeps each user's history in 440 bytes, and that of cards, devices, network addresses and
  * terminals in 128, and writes a row of features for every live row: for an event as of just after
  * it, for a timer as of its time. The features, their definitions and how late events count stand
- * in feature_table.h; `nudge describe features` prints them.
+ * in feature_table.c; `nudge describe features` prints them.
  *
  * The state depends on the live rows in their order alone, not on how they were cut into batches.
  * Rows that are no activity (timers, labels, price changes...) change no user's state, but for the

@@ -21,7 +21,7 @@ enum session_step {
 struct feature_event {
     int64_t time_ms;   /* Of the row, never negative. */
     int64_t newest_ms; /* Of the user's activity before this row; -1: none. */
-    int64_t now_ms;    /* See feature_table.h. */
+    int64_t now_ms;    /* See feature_table.c. */
     enum event_type type;
     enum session_step session_step;
     bool is_activity;

@@ -10,7 +10,7 @@ static_assert((int)FEATURE_COUNT <= (int)FEATURES_MAX, "every feature has its co
 #define FEATURE_ROW(ENUM, name, family, unit, doc, missing) {name, family, unit, doc, missing},
 const struct feature_info feature_table[FEATURE_COUNT] = {FEATURES(FEATURE_ROW)};
 
-/* What the definitions mean by their words; the comment in the header says the same. */
+/* What the definitions mean by their words. Linear counting: see feature_sketch.h. */
 static const char *const words[][2] = {
     {"activity", "a live event whose type is none of label, identity_link, price_change, stock, "
                  "erase; duplicates are never live"},

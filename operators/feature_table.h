@@ -1,30 +1,7 @@
 /*
  * The table of features: names, families, units, definitions. The order is that of the columns.
- *
- * Words that the definitions use:
- * activity   a live event whose type is none of label, identity_link, price_change, stock, erase;
- *            duplicates are never live
- * newest     the newest event time among the user's activity so far, this row included
- * now        newest, or the row's own time where that is newer (timers, labels); all ages, windows
- *            and rates stand as of now
- * forward    activity that is not older than any activity of the user before it
- * amount     price times quantity (1 where missing), in the currency; 0 where the price is missing
- * payment    a purchase with a price; one line of an order each
- * failure    payment_failed or login_failed
- * session    the user's session of the last activity that belonged to none older; what joins an
- *            older one does not count in it. When two sessions become one, counting goes on with
- *            what the newer had; when an earlier one is resumed, with nothing but session_events
- * window     W is cut into buckets of W/4 from 1970 on; a window counts what lies in the bucket of
- *            now and the three before, so in the last 3/4 W to W. A late event counts in the bucket
- *            of its own time. A bucket stops at 65,535 activities (W = 60 s:
- *            255), product views of W = 7 days and counts by entity but failures, at 255 of all
- * else rate       the sum of exp(-age / T) over the activity, so about how many in the last T
- * distinct   linear counting (Whang and others, 1990) over m bits, one chosen by the hash of each
- *            value: -m ln(z / m), z the zero bits, at least 1/2. Standard error below 9% for
- *            m = 128 and 13% for m = 64 up to 1.5 m values, below 16% for m = 32 up to 32
- * epoch      of 30 days (entities: 7 days), counted from 1970; distinct values of the epoch of now
- *            and of the one before, so of the last one to two epochs
- * whole seconds: differences of times that were rounded down to seconds
+ * What the definitions mean by activity, now, window, rate, epoch and the like stands in
+ * feature_table.c and is printed with the table.
  */
 #ifndef OPERATORS_FEATURE_TABLE_H
 #define OPERATORS_FEATURE_TABLE_H
@@ -209,11 +186,6 @@
       "1 where the bit of this event's payment instrument was not set before, else 0",             \
       "the row is no activity or has no payment instrument")
 
-/*
- * The cart: add_to_cart adds pieces (the quantity, 1 where missing) and the amount;
- * remove_from_cart and purchase take theirs off, never below 0. It is emptied when no piece is
- * left, and when now is more than cart_lifetime after it was touched last.
- */
 #define CART_FEATURES(X)                                                                           \
     X(CART_VALUE, "cart_value", "cart", "currency", "Amounts in the cart", "never")                \
     X(CART_PIECES, "cart_pieces", "cart", "pieces", "Pieces in the cart, at most 65,535", "never") \
@@ -288,11 +260,7 @@
       "Mean funnel_surprise over the session's forward events, summed in single precision",        \
       "fewer than two such events")
 
-/*
- * By entity. Activity, now, windows and payments are those of the events that name the entity, by
- * whichever user; label events move its now as well. Missing as well where no state is kept by the
- * entity or the row names none.
- */
+/* By entity: missing as well where no state is kept by it. */
 #define NO_ENTITY "no such entity on the row"
 #define DEVICE_FEATURES(X)                                                                         \
     X(DEVICE_EVENTS_1H, "device_events_1h", "device", "events", "Activity of the device, W = 1 h", \

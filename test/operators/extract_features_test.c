@@ -372,7 +372,7 @@ static void snapshots_a_timer_at_its_time_without_changing_state(void **state)
 /* ---- Random streams ---- */
 
 #define WORDS 40
-static char words[WORDS][4];
+static char words[WORDS][16];
 
 static const char *random_word(uint64_t *random, uint32_t among)
 {
