@@ -467,7 +467,12 @@ static void process_timer(const struct row_context *context)
         return;
     }
     uint32_t index = first_due(context->part);
-    assert(index < kept_count(context->part));
+    if (index == kept_count(context->part)) {
+        /* A timer outlives its part where that starts cold, as after an upgrade. */
+        batch->state[context->row] = ROW_VOID;
+        context->record->timer_ms[TIMER_SESSIONIZE] = TIMER_NONE;
+        return;
+    }
     struct session_slot *slot = &context->part->slots[index];
     bool is_revision = session_is(slot, SLOT_ENDED);
     session_mark(slot, SLOT_ENDED, true);
