@@ -128,6 +128,11 @@ static const struct setting output_settings[] = {
      .min = 0,
      .max = 1,
      .doc = "Share of events, chosen by hash, written with features and scores to scored_events"},
+    {.name = "dead_letter_content",
+     .type = SETTING_BOOL,
+     .offset = OUTPUT(keeps_rejected_bytes),
+     .fallback = "true",
+     .doc = "Dead letters hold the bytes of the record, which may hold identities"},
 };
 
 #define COMMIT(member) offsetof(struct commit_options, member)

@@ -33,6 +33,7 @@ struct output_options {
     char *directory;
     int format; /* enum output_format */
     double scored_events_share;
+    bool keeps_rejected_bytes;
 };
 
 struct commit_options {

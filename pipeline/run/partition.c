@@ -6,7 +6,6 @@
 
 #include "pipeline/commit/commit_log_null.h"
 #include "pipeline/commit/storage.h"
-#include "pipeline/run/side_topics.h"
 
 #define TIMER_ENTRIES_MAX 262144u
 #define PATH_BYTES 4096
@@ -166,6 +165,7 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .timer_floor_ms = stage_plan_timer_floor_ms(config->plan),
                 .entity_mask = kept_entities(layout),
                 .batch_events_max = (uint32_t)config->run.batch_events,
+                .keeps_rejected_bytes = config->output.keeps_rejected_bytes,
                 .diverts_late = config->input.late_events == 1,
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,
