@@ -41,7 +41,7 @@ void mapping_destroy(struct mapping *mapping);
 /*
  * The source fields that the mapping reads, in the order in which apply() wants their values. A
  * dot in a name goes into nested JSON objects. Combined logs have the fields remote_address,
- * remote_user, time, method, target (as requested), path (of target, percent-encoding kept),
+ * remote_user, time, method, target (as requested), path (of target, decoded),
  * query.NAME (decoded), status, bytes, referrer, user_agent, extra.N (from 1).
  */
 const struct text_list *mapping_source_fields(const struct mapping *mapping);
