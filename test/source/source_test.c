@@ -6,10 +6,12 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <csv.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "pipeline/limits.h"
+#include "pipeline/source/csv_record.h"
 #include "pipeline/source/source.h"
 #include "test/fakes/fixture.h"
 #include "test/source/avro_files.h"
@@ -694,10 +696,67 @@ static void standard_input_waits_and_ends(void **state)
     (void)close(kept);
 }
 
+/* What libcsv makes of a record, fields separated by 0x1f. */
+static void add_field(void *field, size_t length, void *context)
+{
+    char *out = context;
+    size_t used = strlen(out);
+    memcpy(out + used, field, length);
+    out[used + length] = '\x1f';
+    out[used + length + 1] = '\0';
+}
+
+static void csv_fields_agree_with_libcsv(void **state)
+{
+    (void)state;
+    /* All texts of seven characters out of these; libcsv trims spaces, so there are none. */
+    static const char letters[] = "a\",;";
+    for (unsigned number = 0; number < 1u << 14; number++) {
+        char record[8] = "";
+        for (int i = 0; i < 7; i++) {
+            record[i] = letters[(number >> (2 * i)) & 3];
+        }
+        char expected[64] = "";
+        struct csv_parser parser;
+        assert_int_equal(csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI), 0);
+        bool is_valid = csv_parse(&parser, record, 7, add_field, NULL, expected) == 7 &&
+                        csv_fini(&parser, add_field, NULL, expected) == 0;
+        csv_free(&parser);
+        char found[64] = "";
+        struct csv_cursor cursor = csv_cursor_of((struct text){record, 7}, ',');
+        struct csv_field field;
+        enum csv_result result;
+        bool has_plain_quote = false;
+        while ((result = csv_next_field(&cursor, &field)) == CSV_FIELD) {
+            char plain[8];
+            size_t length = field.text.length;
+            if (field.has_doubled_quote) {
+                length = csv_unquote(field.text, plain);
+            } else {
+                memcpy(plain, field.text.data, length);
+                has_plain_quote = has_plain_quote || memchr(plain, '"', length) != NULL;
+            }
+            add_field(plain, length, found);
+        }
+        assert_int_equal(csv_is_open_after(record, 7, ',', false),
+                         result == CSV_NOT_CLOSED || (result == CSV_AFTER_QUOTE &&
+                                                      csv_is_open_after(record, 7, ',', false)));
+        if (is_valid) {
+            if (result != CSV_END || strcmp(found, expected) != 0) {
+                fail_msg("%s: fields differ from libcsv's", record);
+            }
+        } else {
+            /* libcsv, being strict, refuses quotes inside of plain fields; they are common. */
+            assert_true(result != CSV_END || has_plain_quote);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(splits_text_into_records, setup, teardown),
+        cmocka_unit_test(csv_fields_agree_with_libcsv),
         cmocka_unit_test_setup_teardown(reads_header_names, setup, teardown),
         cmocka_unit_test_setup_teardown(unread_record_comes_again_and_survives_release, setup,
                                         teardown),
