@@ -61,7 +61,7 @@ static int setup(void **state)
     assert_non_null(disk);
     struct error error;
     disk->directory = fixture_directory();
-    must(rocksdb_budget_create(8u << 20, 1u << 20, &disk->budget, &error), &error);
+    must(rocksdb_budget_create(8u << 20, &disk->budget, &error), &error);
     *state = disk;
     return 0;
 }
@@ -292,7 +292,7 @@ static int help(bool is_writing, char *directory)
     struct disk disk = {.directory = directory};
     struct error error;
     struct history *history = calloc(1, sizeof(*history));
-    must(rocksdb_budget_create(8u << 20, 1u << 20, &disk.budget, &error), &error);
+    must(rocksdb_budget_create(8u << 20, &disk.budget, &error), &error);
     disk_open(&disk, 0);
     if (is_writing) {
         run_history(disk.store, 9, history);
