@@ -13,8 +13,8 @@
 #define LEVEL_BYTES (UINT64_C(128) << 20)
 #define OPEN_FILES 512
 /* Slices land here, each as a file: merged when so many, waited for when so many. */
-#define SLICES_TO_MERGE 6
-#define SLICES_MAX 24
+#define SLICES_TO_MERGE 10
+#define SLICES_MAX 30
 
 enum status rocksdb_budget_create(size_t block_cache_bytes, struct rocksdb_budget **ret_budget,
                                   struct error *error)
