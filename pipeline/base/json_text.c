@@ -2,8 +2,8 @@
 
 #include <math.h>
 
+#include "pipeline/base/iso_time.h"
 #include "pipeline/base/number_text.h"
-#include "pipeline/base/time_text.h"
 #include "pipeline/base/utf8.h"
 
 /* Longest that one byte of text can get: \u001f. */
@@ -59,7 +59,9 @@ static uint32_t put_escape(unsigned char *to, unsigned char byte)
         to[1] = (unsigned char)short_names[byte];
         return 2;
     }
-    memcpy(to + 1, "u00", 3);
+    to[1] = 'u';
+    to[2] = '0';
+    to[3] = '0';
     to[4] = (unsigned char)hex[byte >> 4];
     to[5] = (unsigned char)hex[byte & 15];
     return 6;
@@ -183,10 +185,10 @@ void json_append_null(struct byte_buffer *json)
 
 void json_append_time(struct byte_buffer *json, int64_t time_ms)
 {
-    unsigned char *room = byte_buffer_room(json, TIME_TEXT_BYTES_MAX + 2);
+    unsigned char *room = byte_buffer_room(json, ISO_TIME_BYTES_MAX + 2);
     if (room) {
         room[0] = '"';
-        size_t length = time_text_format(time_ms, (char *)room + 1);
+        size_t length = iso_time_format(time_ms, (char *)room + 1);
         room[length + 1] = '"';
         json->length += length + 2;
     }

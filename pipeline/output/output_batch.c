@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "pipeline/output/output_internal.h"
@@ -10,13 +11,10 @@
 /* Returns {"name": or ,"name": or NULL. Names are Avro names, so nothing needs escaping. */
 static const char *make_prefix(struct arena *arena, const char *name, bool is_first)
 {
-    size_t length = strlen(name);
-    char *prefix = arena_take(arena, length + 4);
+    size_t bytes = strlen(name) + sizeof("{\"\":");
+    char *prefix = arena_take(arena, bytes);
     if (prefix) {
-        prefix[0] = is_first ? '{' : ',';
-        prefix[1] = '"';
-        memcpy(prefix + 2, name, length);
-        memcpy(prefix + 2 + length, "\":", 2);
+        (void)snprintf(prefix, bytes, "%c\"%s\":", is_first ? '{' : ',', name);
     }
     return prefix;
 }

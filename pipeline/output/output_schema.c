@@ -1,6 +1,7 @@
 #include "pipeline/output/output_schema.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "pipeline/base/json_text.h"
@@ -145,11 +146,22 @@ char *output_schema_avro(const struct output_schema *schema)
     return (char *)json.bytes;
 }
 
-void output_schema_append(const struct output_schema *schema, struct byte_buffer *json)
+enum status output_schema_print(enum topic topic, FILE *file, struct error *error)
 {
-    struct schema_text text = {.json = json, .is_indented = true};
-    put_record(&text, schema);
-    byte_buffer_append_byte(json, '\n');
+    struct byte_buffer json = {0};
+    struct schema_text text = {.json = &json, .is_indented = true};
+    put_record(&text, output_topics[topic].schema);
+    byte_buffer_append_byte(&json, '\n');
+    enum status status = STATUS_OK;
+    if (json.has_failed) {
+        status = error_set(error, STATUS_FATAL, "out of memory for the schema of %s",
+                           output_topics[topic].name);
+    } else if (fwrite(json.bytes, 1, json.length, file) != json.length) {
+        status = error_set(error, STATUS_FATAL, "schema of %s: %s", output_topics[topic].name,
+                           strerror(errno));
+    }
+    byte_buffer_release(&json);
+    return status;
 }
 
 void output_type_name(const struct output_field *field, char *ret_name, size_t bytes)

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "pipeline/base/byte_buffer.h"
 #include "pipeline/output/output.h"
 
 /*
@@ -17,8 +16,8 @@
  */
 char *output_schema_avro(const struct output_schema *schema);
 
-/* The same, with one field a line, as it stands in schemas/NAME.avsc. */
-void output_schema_append(const struct output_schema *schema, struct byte_buffer *json);
+/* The same of one topic, with a field a line, as it stands in schemas/TOPIC.avsc. */
+MUST_CHECK enum status output_schema_print(enum topic topic, FILE *file, struct error *error);
 
 /* What `nudge describe` says of the topics: names, fields, types, classes of privacy. */
 void output_topics_describe(bool markdown, FILE *file);

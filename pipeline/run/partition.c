@@ -130,6 +130,16 @@ static enum status build_parts(const struct partition_options *options, const ch
     return status;
 }
 
+/* The entities that some stage keeps state by. */
+static uint32_t kept_entities(const struct record_layout *layout)
+{
+    uint32_t mask = 0;
+    for (int kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
+        mask |= layout->bytes[kind] > 0 ? 1u << kind : 0;
+    }
+    return mask;
+}
+
 enum status partition_open(const struct partition_options *options, struct record_layout *layout,
                            struct task **ret_task, struct error *error)
 {
@@ -153,7 +163,7 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .max_ahead_ms = config->input.max_ahead_ms,
                 .retention_ms = config->state.retention_ms,
                 .timer_floor_ms = stage_plan_timer_floor_ms(config->plan),
-                .entity_mask = config->entity_mask,
+                .entity_mask = kept_entities(layout),
                 .batch_events_max = (uint32_t)config->run.batch_events,
                 .diverts_late = config->input.late_events == 1,
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
