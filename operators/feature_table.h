@@ -45,7 +45,8 @@
       "Mean price over the session's product views with a price, summed in single precision",      \
       "no such view")                                                                              \
     X(SESSION_SPEND, "session_spend", "session", "currency",                                       \
-      "Sum of the amounts of the session's purchases, in single precision", "no session yet")
+      "Sum of the amounts of the session's purchases, in single precision",                        \
+      "no purchase in the session")
 
 #define USER_FEATURES(X)                                                                           \
     X(USER_EVENTS, "user_events", "user", "events", "Activity of the user so far", "never")        \
@@ -115,9 +116,11 @@
     X(WINDOW_PURCHASES_30D, "window_purchases_30d", "window", "events",                            \
       "Events of type purchase, W = 30 days", "never")                                             \
     X(WINDOW_SPEND_1D, "window_spend_1d", "window", "currency",                                    \
-      "Sum of the amounts of purchases, W = 1 day, each bucket in single precision", "never")      \
+      "Sum of the amounts of purchases, W = 1 day, each bucket in single precision",               \
+      "no purchase in the window")                                                                 \
     X(WINDOW_SPEND_30D, "window_spend_30d", "window", "currency",                                  \
-      "Sum of the amounts of purchases, W = 30 days, each bucket in single precision", "never")    \
+      "Sum of the amounts of purchases, W = 30 days, each bucket in single precision",             \
+      "no purchase in the window")                                                                 \
     X(WINDOW_SESSIONS_7D, "window_sessions_7d", "window", "sessions",                              \
       "Sessions by the time of the event that opened them, W = 7 days", "never")                   \
     X(WINDOW_REFUNDS_30D, "window_refunds_30d", "window", "events",                                \
@@ -188,7 +191,8 @@
 
 #define CART_FEATURES(X)                                                                           \
     X(CART_VALUE, "cart_value", "cart", "currency", "Amounts in the cart", "never")                \
-    X(CART_PIECES, "cart_pieces", "cart", "pieces", "Pieces in the cart, at most 65,535", "never") \
+    X(CART_PIECES, "cart_pieces", "cart", "pieces", "Pieces in the cart, at most 65,535",          \
+      "the cart is empty")                                                                         \
     X(CART_AGE, "cart_age_s", "cart", "s",                                                         \
       "Whole seconds from the event that put the first piece into the empty cart to now",          \
       "the cart is empty")                                                                         \
@@ -200,9 +204,9 @@
     X(CART_TOP_SHARE, "cart_top_share", "cart", "1",                                               \
       "Highest price put into the cart divided by cart_value, at most 1", "cart_value is 0")       \
     X(CART_ITEMS, "cart_distinct_items", "cart", "items",                                          \
-      "Distinct items put into the cart since it was empty, m = 32", "never")                      \
+      "Distinct items put into the cart since it was empty, m = 32", "the cart is empty")          \
     X(CART_CATEGORIES, "cart_distinct_categories", "cart", "categories",                           \
-      "Distinct categories put into the cart since it was empty, m = 32", "never")                 \
+      "Distinct categories put into the cart since it was empty, m = 32", "the cart is empty")     \
     X(CART_TO_MEAN, "cart_value_to_payment", "cart", "1", "cart_value divided by amount_mean",     \
       "amount_mean is missing or 0, or the cart is empty")
 
@@ -226,7 +230,7 @@
       "rfm_active_days divided by the days from the oldest activity's to now's, both counted",     \
       "no activity yet")                                                                           \
     X(RFM_SPEND, "rfm_spend", "rfm", "currency", "Sum of the amounts of the user's purchases",     \
-      "never")
+      "no payment yet")
 
 #define CALENDAR_FEATURES(X)                                                                       \
     X(DAY_SIN, "calendar_day_sin", "calendar", "1",                                                \
@@ -299,7 +303,7 @@
       "Events of type purchase with the card, W = 1 day", NO_ENTITY)                               \
     X(CARD_SPEND_1D, "card_spend_1d", "card", "currency",                                          \
       "Sum of the amounts of the card's purchases, W = 1 day, each bucket in single precision",    \
-      NO_ENTITY)                                                                                   \
+      NO_ENTITY ", or no purchase in the window")                                                  \
     X(CARD_DEVIATION, "card_amount_deviation", "card", "1",                                        \
       "amount_event against the card's payments before, as in amount_deviation",                   \
       NO_ENTITY ", amount_event is missing, or fewer than two payments before")                    \
@@ -325,7 +329,7 @@
     X(TERMINAL_SPEND_1D, "terminal_spend_1d", "terminal", "currency",                              \
       "Sum of the amounts of purchases at the terminal, W = 1 day, each bucket in single "         \
       "precision",                                                                                 \
-      NO_ENTITY)                                                                                   \
+      NO_ENTITY ", or no purchase in the window")                                                  \
     X(TERMINAL_DEVIATION, "terminal_amount_deviation", "terminal", "1",                            \
       "amount_event against the terminal's payments before, as in amount_deviation",               \
       NO_ENTITY ", amount_event is missing, or fewer than two payments before")                    \

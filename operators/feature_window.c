@@ -138,8 +138,12 @@ void windows_write(const struct user_windows *windows, float *row)
     row[FEATURE_WINDOW_PURCHASES_1D] = (float)SUM(windows->of_1d, purchases);
     row[FEATURE_WINDOW_PURCHASES_7D] = (float)SUM(windows->of_7d, purchases);
     row[FEATURE_WINDOW_PURCHASES_30D] = (float)SUM(windows->of_30d, purchases);
-    row[FEATURE_WINDOW_SPEND_1D] = SUM_SPEND(windows->of_1d);
-    row[FEATURE_WINDOW_SPEND_30D] = SUM_SPEND(windows->of_30d);
+    if (SUM(windows->of_1d, purchases) > 0) {
+        row[FEATURE_WINDOW_SPEND_1D] = SUM_SPEND(windows->of_1d);
+    }
+    if (SUM(windows->of_30d, purchases) > 0) {
+        row[FEATURE_WINDOW_SPEND_30D] = SUM_SPEND(windows->of_30d);
+    }
     row[FEATURE_WINDOW_SESSIONS_7D] = (float)SUM(windows->of_7d, sessions);
     row[FEATURE_WINDOW_REFUNDS_30D] = (float)SUM(windows->of_30d, refunds);
 }
