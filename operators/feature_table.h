@@ -93,12 +93,8 @@
     X(WINDOW_EVENTS_1D, "window_events_1d", "window", "events", "Activity, W = 1 day", "never")    \
     X(WINDOW_EVENTS_30D, "window_events_30d", "window", "events", "Activity, W = 30 days",         \
       "never")                                                                                     \
-    X(WINDOW_VIEWS_1H, "window_product_views_1h", "window", "events",                              \
-      "Events of type product_view, W = 1 h, at most 255 a bucket", "never")                       \
     X(WINDOW_VIEWS_7D, "window_product_views_7d", "window", "events",                              \
       "Events of type product_view, W = 7 days", "never")                                          \
-    X(WINDOW_CART_ADDS_1H, "window_cart_adds_1h", "window", "events",                              \
-      "Events of type add_to_cart, W = 1 h", "never")                                              \
     X(WINDOW_PAYMENT_FAILED_10M, "window_payments_failed_10m", "window", "events",                 \
       "Events of type payment_failed, W = 10 min", "never")                                        \
     X(WINDOW_PAYMENT_FAILED_1H, "window_payments_failed_1h", "window", "events",                   \
@@ -166,7 +162,7 @@
       "amount_event is missing, or no payment above 0 before")                                     \
     X(AMOUNT_REFUND_SHARE, "amount_refund_share", "amount", "1",                                   \
       "Sum of the amounts of refunds, in single precision, divided by rfm_spend",                  \
-      "nothing spent yet")
+      "nothing spent or nothing refunded yet")
 
 #define DISTINCT_FEATURES(X)                                                                       \
     X(DISTINCT_ITEMS, "distinct_items", "distinct", "items",                                       \
@@ -370,7 +366,17 @@ enum feature { FEATURES(FEATURE_ENUM) FEATURE_COUNT };
 /* Constant; may be read by any thread. */
 extern const struct feature_info feature_table[FEATURE_COUNT];
 
-/* Prints the table with the words that its definitions use. */
+/*
+ * Pairs that are so alike on most data that their ranks correlate above 0.995, and why both stay.
+ */
+struct similar_features {
+    const char *first, *second;
+    const char *reason;
+};
+extern const struct similar_features similar_features[];
+extern const uint32_t similar_feature_count;
+
+/* Prints the table, the words that its definitions use, and the pairs that are alike. */
 void feature_table_describe(bool is_markdown, FILE *out);
 
 #endif

@@ -292,8 +292,7 @@ def window_features(events, now, out):
               "30d": 30 * DAY}
     for name, types, names in (
             ("events", None, ["1m", "10m", "1h", "1d", "30d"]),
-            ("product_views", ["product_view"], ["1h", "7d"]),
-            ("cart_adds", ["add_to_cart"], ["1h"]),
+            ("product_views", ["product_view"], ["7d"]),
             ("payments_failed", ["payment_failed"], ["10m", "1h"]),
             ("logins_failed", ["login_failed"], ["10m", "1h"]),
             ("failures", FAILURES, ["1d"]),
@@ -353,7 +352,7 @@ def amount_features(events, row, before, out):
     spend = sum(e["micros"] for e in of(events, "purchase")) / 1e6
     out["rfm_spend"] = spend if paid else NAN
     refunds = [e["amount"] for e in of(events, "refund") if e["price"] is not None]
-    out["amount_refund_share"] = ratio(single_sum(refunds), spend)
+    out["amount_refund_share"] = ratio(single_sum(refunds), spend) if sum(refunds) else NAN
 
 
 def is_money(row):
