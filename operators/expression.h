@@ -63,6 +63,11 @@ MUST_CHECK enum status expression_compile(struct expression_program *program, st
                                           unsigned types, struct expression *ret_expression,
                                           struct error *error);
 
+/* The conjunction of two booleans of one program. */
+MUST_CHECK enum status expression_and(struct expression_program *program,
+                                      const struct expression *a, const struct expression *b,
+                                      struct expression *ret_expression, struct error *error);
+
 /* `expression`, a boolean, is to be evaluated over columns. Returns the number of its output. */
 MUST_CHECK enum status expression_program_output(struct expression_program *program,
                                                  const struct expression *expression,

@@ -229,6 +229,25 @@ bool expression_text_in(const struct expression_program *program,
     return false;
 }
 
+enum status expression_and(struct expression_program *program, const struct expression *a,
+                           const struct expression *b, struct expression *ret_expression,
+                           struct error *error)
+{
+    assert(a->type == EXPRESSION_BOOLEAN && b->type == EXPRESSION_BOOLEAN);
+    struct expression_node node = {
+        .op = OP_AND, .type = EXPRESSION_BOOLEAN, .arg_count = 2, .args = {a->node, b->node}};
+    uint32_t made = expression_node_add(program, &node);
+    if (made == NO_NODE) {
+        return error_set(error, STATUS_FATAL, "expressions: out of memory, or more than %u terms",
+                         EXPRESSION_NODES_MAX);
+    }
+    *ret_expression = (struct expression){.node = made,
+                                          .type = EXPRESSION_BOOLEAN,
+                                          .scores_used = a->scores_used | b->scores_used,
+                                          .fields_used = a->fields_used | b->fields_used};
+    return STATUS_OK;
+}
+
 enum status expression_program_output(struct expression_program *program,
                                       const struct expression *expression, uint32_t *ret_output,
                                       struct error *error)

@@ -441,6 +441,9 @@ static bool parse_digits(struct text text, int64_t *ret)
 bool time_parse(const struct time_format *format, const struct time_zone *zone, struct text text,
                 int64_t *ret_ms)
 {
+    if (text.length == 0) {
+        return false;
+    }
     struct cursor cursor = {text.data, text.data + text.length};
     int64_t integer = 0;
     switch (format->notation) {

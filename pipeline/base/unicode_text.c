@@ -170,6 +170,10 @@ static enum unicode_result normalise(struct text text, struct arena *arena, stru
 enum unicode_result text_clean(struct text text, enum unicode_form form, struct arena *arena,
                                struct text *ret_text)
 {
+    if (text.length == 0) {
+        *ret_text = text;
+        return UNICODE_OK;
+    }
     if (text_is_ascii(text)) {
         uint32_t begin = 0;
         uint32_t end = text.length;

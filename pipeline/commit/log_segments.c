@@ -30,6 +30,7 @@ enum status log_segments_init(struct log_segments *segments, struct storage *sto
     *segments = (struct log_segments){.storage = storage,
                                       .directory = strdup(directory),
                                       .partition = strdup(partition),
+                                      .partition_bytes = (uint32_t)strlen(partition),
                                       .format = format,
                                       .is_synced = is_synced};
     if (!segments->directory || !segments->partition) {
@@ -114,7 +115,7 @@ static int compare_positions(const void *a, const void *b)
 static uint32_t header_make(const struct log_segments *segments, uint64_t first,
                             unsigned char header[HEADER_BYTES_MAX])
 {
-    uint32_t name_bytes = (uint32_t)strlen(segments->partition);
+    uint32_t name_bytes = segments->partition_bytes;
     assert(name_bytes <= PARTITION_NAME_BYTES_MAX);
     uint32_t bytes = NAME_OFFSET + name_bytes + 8;
     memset(header, 0, HEADER_BYTES_MAX);
@@ -303,10 +304,11 @@ enum status log_segments_add(struct log_segments *segments, uint64_t first, stru
 enum status log_segments_resume(struct log_segments *segments, uint64_t bytes, struct error *error)
 {
     enum status status = open_current(segments, error);
-    uint64_t file_bytes = 0;
-    if (status == STATUS_OK) {
-        status = segments->current->ops->size(segments->current, &file_bytes, error);
+    if (!segments->current) {
+        return status;
     }
+    uint64_t file_bytes = 0;
+    status = segments->current->ops->size(segments->current, &file_bytes, error);
     if (status == STATUS_OK && file_bytes > bytes) {
         status = segments->current->ops->truncate(segments->current, bytes, error);
         if (status == STATUS_OK) {

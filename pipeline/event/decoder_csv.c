@@ -66,7 +66,7 @@ static enum mapping_result decode(struct decoder *decoder, struct text bytes,
         }
         int32_t value = self->value_of[column];
         if (value != NO_VALUE && !value_from(&field, &batch->arena, &decoder->values[value])) {
-            return decoder_reject(ret_rejection, REJECTION_NOT_PARSED, "out of memory");
+            return MAPPING_FAILED;
         }
     }
     if (cursor.next) {

@@ -15,6 +15,9 @@ extern const struct output_schema scored_event_schema;
 /* One float field a score kind, in the order of enum score_kind, null where it was not scored. */
 extern const struct output_schema scores_schema;
 
+/* Parts of the fraud score in the order of enum fraud_part, likewise. */
+extern const struct output_schema fraud_parts_schema;
+
 /* One term of a score: name, value, logit. */
 extern const struct output_schema contribution_schema;
 

@@ -25,6 +25,7 @@ struct partition {
     struct record_layout layout;
     struct task *task;
     const char *file;
+    char name[16];             /* Its number. */
     uint64_t committed_ns;     /* When it last committed. */
     uint64_t uncommitted_from; /* events_read then. */
     uint64_t events_at_start;
@@ -238,7 +239,7 @@ static enum status open_partitions(struct runner *runner, struct error *error)
         struct partition_options made = {
             .config = options->config,
             .file = options->files[i],
-            .index = i,
+            .name = partition->name,
             .count = options->file_count,
             .output_directory = options->output_directory,
             .state_directory = options->state_directory,
@@ -246,6 +247,7 @@ static enum status open_partitions(struct runner *runner, struct error *error)
             .cache_bytes = memory.cache_bytes,
         };
         partition->file = options->files[i];
+        (void)snprintf(partition->name, sizeof(partition->name), "%u", i);
         status = partition_open(&made, &partition->layout, &partition->task, error);
         if (status == STATUS_OK) {
             partition->events_at_start = task_progress(partition->task).counters.events_read;
@@ -382,10 +384,12 @@ enum status runner_replay(const struct config *config, const char *const *files,
     for (uint32_t i = 0; i < file_count; i++) {
         struct record_layout layout;
         struct task *task = NULL;
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%u", i);
         struct partition_options options = {
             .config = config,
             .file = files[i],
-            .index = i,
+            .name = name,
             .count = file_count,
             .cache_bytes = (size_t)config->state.memory_bytes,
             .tap = tap,
