@@ -22,7 +22,8 @@ void calendar_table_init(struct calendar_table *table, int64_t offset_minutes)
 static int64_t minutes_of(const struct calendar_table *table, int64_t time_ms)
 {
     int64_t week = (int64_t)WEEK_HOURS * 60;
-    return time_ms / MINUTE_MS + table->offset_minutes + FIRST_MONDAY_DAY * DAY_MINUTES + week;
+    return time_ms / MINUTE_MS + table->offset_minutes + (int64_t)FIRST_MONDAY_DAY * DAY_MINUTES +
+           week;
 }
 
 void calendar_observe(struct user_calendar *calendar, const struct calendar_table *table,
@@ -52,5 +53,6 @@ void calendar_write(const struct user_calendar *calendar, const struct calendar_
     for (int i = 0; i < DAY_PARTS; i++) {
         sum += calendar->parts[i];
     }
-    row[FEATURE_USUAL_HOURS] = feature_ratio(calendar->parts[minute / PART_MINUTES], sum);
+    int64_t part = minute / PART_MINUTES;
+    row[FEATURE_USUAL_HOURS] = feature_ratio(calendar->parts[part], sum);
 }

@@ -43,8 +43,8 @@ static_assert(sizeof(struct entity_features) == ENTITY_FEATURES_BYTES, "stored a
  * features. Events that are neither only peek.
  */
 void entity_features_observe(struct entity_features *entity, enum entity_kind kind,
-                             const struct sketch_table *sketches,
-                             const struct feature_event *event, float *row);
+                             const struct sketch_table *sketches, const struct feature_event *event,
+                             float *row);
 
 /* The features as of the row's time; the state stays as it is. */
 void entity_features_peek(const struct entity_features *entity, enum entity_kind kind,

@@ -13,15 +13,15 @@
 /* How an event stands to the user's newest session. */
 enum session_step {
     SESSION_STEP_NONE,  /* No activity. */
-    SESSION_STEP_OPENS, /* It begins the newest session. */
+    SESSION_STEP_OPENS, /* Its session becomes the newest: a new one, or one that is resumed. */
     SESSION_STEP_SAME,
-    SESSION_STEP_OLDER, /* It belongs to an older one. */
+    SESSION_STEP_OLDER, /* It belongs to an older one, or to none. */
 };
 
 struct feature_event {
     int64_t time_ms;   /* Of the row, never negative. */
     int64_t newest_ms; /* Of the user's activity before this row; -1: none. */
-    int64_t now_ms;    /* See feature_table.h. */
+    int64_t now_ms;    /* See feature_table.c. */
     enum event_type type;
     enum session_step session_step;
     bool is_activity;

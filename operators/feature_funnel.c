@@ -131,8 +131,9 @@ void funnel_default_markov(struct markov *ret_markov)
 static enum status check(const struct markov *markov, struct error *error)
 {
     if (markov->state_count != EVENT_TYPE_COUNT) {
-        return error_set(error, STATUS_INVALID, "Markov table: %u states, %d types of event expected",
-                         markov->state_count, EVENT_TYPE_COUNT);
+        return error_set(error, STATUS_INVALID,
+                         "Markov table: %u states, %d types of event expected", markov->state_count,
+                         EVENT_TYPE_COUNT);
     }
     for (uint32_t from = 0; from < EVENT_TYPE_COUNT; from++) {
         double sum = markov->leave[from];
@@ -192,8 +193,7 @@ enum status funnel_table_init(struct funnel_table *table, const struct markov *m
         table->leave[from] = (float)markov->leave[from];
         for (int to = 0; to < EVENT_TYPE_COUNT; to++) {
             double surprise = -fixed_log(markov->step[from][to]);
-            table->surprise[from][to] =
-                (float)(surprise < SURPRISE_MAX ? surprise : SURPRISE_MAX);
+            table->surprise[from][to] = (float)(surprise < SURPRISE_MAX ? surprise : SURPRISE_MAX);
         }
     }
     return STATUS_OK;

@@ -23,7 +23,6 @@ MUST_CHECK enum status funnel_table_init(struct funnel_table *table, const struc
 /* After session_observe(), for events of the session. */
 void funnel_observe(struct user_session *session, const struct funnel_table *table,
                     const struct feature_event *event, float *row);
-void funnel_write(const struct user_session *session, const struct funnel_table *table,
-                  float *row);
+void funnel_write(const struct user_session *session, const struct funnel_table *table, float *row);
 
 #endif

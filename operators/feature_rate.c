@@ -6,6 +6,13 @@
 #define DAY_MS 86400000.0
 #define WEEK_MS 604800000.0
 
+/* What no float will show is nothing, before it becomes a subnormal number, which is slow. */
+static double fade(double rate, double factor)
+{
+    double faded = rate * factor;
+    return faded < 1e-30 ? 0.0 : faded;
+}
+
 void rates_advance(struct user_rates *rates, int64_t elapsed_ms)
 {
     if (elapsed_ms == 0) {
@@ -16,9 +23,9 @@ void rates_advance(struct user_rates *rates, int64_t elapsed_ms)
     double day = fixed_exp(age / DAY_MS);
     rates->events_1m *= fixed_exp(age / MINUTE_MS);
     rates->events_1h *= hour;
-    rates->failures_1h *= hour;
+    rates->failures_1h = fade(rates->failures_1h, hour);
     rates->events_1d *= day;
-    rates->cart_adds_1d *= day;
+    rates->cart_adds_1d = fade(rates->cart_adds_1d, day);
     rates->events_7d *= fixed_exp(age / WEEK_MS);
 }
 

@@ -6,8 +6,8 @@ enum session_step session_step(const struct user_session *session,
     if (!event->is_activity) {
         return SESSION_STEP_NONE;
     }
-    if (event->session_flags & SESSION_IS_LATE) {
-        return SESSION_STEP_OLDER;
+    if (event->session_flags & SESSION_IS_LATE || event->session_id == 0) {
+        return SESSION_STEP_OLDER; /* 0: too late to be in any session. */
     }
     bool is_same = session->id == event->session_id || event->session_flags & SESSION_BRIDGED;
     return is_same && session->events > 0 ? SESSION_STEP_SAME : SESSION_STEP_OPENS;
@@ -105,5 +105,7 @@ void session_write(const struct user_session *session, int64_t newest_ms,
     }
     row[FEATURE_SESSION_VIEW_PRICE] =
         feature_ratio((double)session->view_price_sum, session->priced_views);
-    row[FEATURE_SESSION_SPEND] = session->spend;
+    if (session->purchases > 0) {
+        row[FEATURE_SESSION_SPEND] = session->spend;
+    }
 }

@@ -1,6 +1,6 @@
 /*
  * Counting distinct values with a few bits: linear counting (K.-Y. Whang, B. Vander-Zanden, H.
- * Taylor: A linear-time probabilistic counting algorithm, 1990). Error bounds in feature_table.h.
+ * Taylor: A linear-time probabilistic counting algorithm, 1990). Error bounds in feature_table.c.
  */
 #ifndef OPERATORS_FEATURE_SKETCH_H
 #define OPERATORS_FEATURE_SKETCH_H

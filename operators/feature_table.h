@@ -1,28 +1,7 @@
 /*
  * The table of features: names, families, units, definitions. The order is that of the columns.
- *
- * Words that the definitions use:
- * activity   a live event whose type is none of label, identity_link, price_change, stock, erase;
- *            duplicates are never live
- * newest     the newest event time among the user's activity so far, this row included
- * now        newest, or the row's own time where that is newer (timers, labels); all ages, windows
- *            and rates stand as of now
- * forward    activity that is not older than any activity of the user before it
- * amount     price times quantity (1 where missing), in the currency; 0 where the price is missing
- * payment    a purchase with a price; one line of an order each
- * failure    payment_failed or login_failed
- * session    the newest session of the user; what joined an older one does not count. When two
- *            sessions become one, counting goes on with what the newer had
- * window     W is cut into buckets of W/4 from 1970 on; a window counts what lies in the bucket of
- *            now and the three before, so in the last 3/4 W to W. A late event counts in the bucket
- *            of its own time. A bucket stops at 255 (65,535 for events, views)
- * rate       the sum of exp(-age / T) over the activity, so about how many in the last T
- * distinct   linear counting (Whang and others, 1990) over m bits, one chosen by the hash of each
- *            value: -m ln(z / m), z the zero bits, at least 1/2. Standard error below 10% up to
- *            1.5 m values for m = 128 and 64; for m = 32 below 15% up to 32 values
- * epoch      of 30 days (entities: 7 days), counted from 1970; distinct values of the epoch of now
- *            and of the one before, so of the last one to two epochs
- * whole seconds: differences of times that were rounded down to seconds
+ * What the definitions mean by activity, now, window, rate, epoch and the like stands in
+ * feature_table.c and is printed with the table.
  */
 #ifndef OPERATORS_FEATURE_TABLE_H
 #define OPERATORS_FEATURE_TABLE_H
@@ -66,12 +45,13 @@
       "Mean price over the session's product views with a price, summed in single precision",      \
       "no such view")                                                                              \
     X(SESSION_SPEND, "session_spend", "session", "currency",                                       \
-      "Sum of the amounts of the session's purchases, in single precision", "no session yet")
+      "Sum of the amounts of the session's purchases, in single precision",                        \
+      "no purchase in the session")
 
 #define USER_FEATURES(X)                                                                           \
     X(USER_EVENTS, "user_events", "user", "events", "Activity of the user so far", "never")        \
     X(USER_SESSIONS, "user_sessions", "user", "sessions",                                          \
-      "Sessions of the user so far; one less when two become one", "never")                        \
+      "Sessions opened so far, less one each time that two become one", "never")                   \
     X(USER_VIEWS, "user_product_views", "user", "events",                                          \
       "Events of type product_view so far, at most 65,535", "never")                               \
     X(USER_CART_ADDS, "user_cart_adds", "user", "events",                                          \
@@ -113,12 +93,8 @@
     X(WINDOW_EVENTS_1D, "window_events_1d", "window", "events", "Activity, W = 1 day", "never")    \
     X(WINDOW_EVENTS_30D, "window_events_30d", "window", "events", "Activity, W = 30 days",         \
       "never")                                                                                     \
-    X(WINDOW_VIEWS_1H, "window_product_views_1h", "window", "events",                              \
-      "Events of type product_view, W = 1 h, at most 255 a bucket", "never")                       \
     X(WINDOW_VIEWS_7D, "window_product_views_7d", "window", "events",                              \
       "Events of type product_view, W = 7 days", "never")                                          \
-    X(WINDOW_CART_ADDS_1H, "window_cart_adds_1h", "window", "events",                              \
-      "Events of type add_to_cart, W = 1 h", "never")                                              \
     X(WINDOW_PAYMENT_FAILED_10M, "window_payments_failed_10m", "window", "events",                 \
       "Events of type payment_failed, W = 10 min", "never")                                        \
     X(WINDOW_PAYMENT_FAILED_1H, "window_payments_failed_1h", "window", "events",                   \
@@ -136,30 +112,32 @@
     X(WINDOW_PURCHASES_30D, "window_purchases_30d", "window", "events",                            \
       "Events of type purchase, W = 30 days", "never")                                             \
     X(WINDOW_SPEND_1D, "window_spend_1d", "window", "currency",                                    \
-      "Sum of the amounts of purchases, W = 1 day, each bucket in single precision", "never")      \
+      "Sum of the amounts of purchases, W = 1 day, each bucket in single precision",               \
+      "no purchase in the window")                                                                 \
     X(WINDOW_SPEND_30D, "window_spend_30d", "window", "currency",                                  \
-      "Sum of the amounts of purchases, W = 30 days, each bucket in single precision", "never")    \
+      "Sum of the amounts of purchases, W = 30 days, each bucket in single precision",             \
+      "no purchase in the window")                                                                 \
     X(WINDOW_SESSIONS_7D, "window_sessions_7d", "window", "sessions",                              \
       "Sessions by the time of the event that opened them, W = 7 days", "never")                   \
     X(WINDOW_REFUNDS_30D, "window_refunds_30d", "window", "events",                                \
       "Events of type refund, W = 30 days", "never")
 
 #define GAP_FEATURES(X)                                                                            \
-    X(GAP_LAST, "gap_last_s", "gap", "s",                                                          \
-      "Seconds from newest before this row to now",                                                \
+    X(GAP_LAST, "gap_last_s", "gap", "s", "Seconds from newest before this row to now",            \
       "no activity before, or activity that is not forward")                                       \
     X(GAP_LOG_MEAN, "gap_log_mean", "gap", "1",                                                    \
       "Mean of ln(1 + gap in seconds) over the gaps between each forward event and newest before " \
       "it; from the 65,535th on a new gap weighs 1/65,535",                                        \
       "no gap yet")                                                                                \
-    X(GAP_LOG_SPREAD, "gap_log_spread", "gap", "1",                                                \
-      "Standard deviation of the same logarithms", "fewer than two gaps")                          \
+    X(GAP_LOG_SPREAD, "gap_log_spread", "gap", "1", "Standard deviation of the same logarithms",   \
+      "fewer than two gaps")                                                                       \
     X(GAP_DEVIATION, "gap_deviation", "gap", "1",                                                  \
       "ln(1 + gap_last_s) less the mean of those before, divided by the greater of their "         \
       "standard deviation and 0.1",                                                                \
       "gap_last_s is missing, or fewer than two gaps before")                                      \
     X(GAP_REGULAR_SHARE, "gap_regular_share", "gap", "1",                                          \
-      "Among the session's gaps between forward events, but for the first, the share that differs " \
+      "Among the session's gaps between forward events, but for the first, the share that "        \
+      "differs "                                                                                   \
       "from the one before by a tenth of that at most: robots are regular",                        \
       "fewer than two gaps in the session")                                                        \
     X(GAP_FAST_SHARE, "gap_fast_share", "gap", "1",                                                \
@@ -184,7 +162,7 @@
       "amount_event is missing, or no payment above 0 before")                                     \
     X(AMOUNT_REFUND_SHARE, "amount_refund_share", "amount", "1",                                   \
       "Sum of the amounts of refunds, in single precision, divided by rfm_spend",                  \
-      "nothing spent yet")
+      "nothing spent or nothing refunded yet")
 
 #define DISTINCT_FEATURES(X)                                                                       \
     X(DISTINCT_ITEMS, "distinct_items", "distinct", "items",                                       \
@@ -207,36 +185,33 @@
       "1 where the bit of this event's payment instrument was not set before, else 0",             \
       "the row is no activity or has no payment instrument")
 
-/*
- * The cart: add_to_cart adds pieces (the quantity, 1 where missing) and the amount; remove_from_cart
- * and purchase take theirs off, never below 0. It is emptied when no piece is left, and when now is
- * more than cart_lifetime after it was touched last.
- */
 #define CART_FEATURES(X)                                                                           \
     X(CART_VALUE, "cart_value", "cart", "currency", "Amounts in the cart", "never")                \
-    X(CART_PIECES, "cart_pieces", "cart", "pieces", "Pieces in the cart, at most 65,535", "never") \
+    X(CART_PIECES, "cart_pieces", "cart", "pieces", "Pieces in the cart, at most 65,535",          \
+      "the cart is empty")                                                                         \
     X(CART_AGE, "cart_age_s", "cart", "s",                                                         \
       "Whole seconds from the event that put the first piece into the empty cart to now",          \
       "the cart is empty")                                                                         \
     X(CART_IDLE, "cart_idle_s", "cart", "s",                                                       \
       "Whole seconds from the newest add_to_cart, remove_from_cart or purchase to now",            \
       "the cart is empty")                                                                         \
-    X(CART_MEAN_PRICE, "cart_mean_price", "cart", "currency",                                      \
-      "cart_value divided by cart_pieces", "the cart is empty")                                    \
+    X(CART_MEAN_PRICE, "cart_mean_price", "cart", "currency", "cart_value divided by cart_pieces", \
+      "the cart is empty")                                                                         \
     X(CART_TOP_SHARE, "cart_top_share", "cart", "1",                                               \
       "Highest price put into the cart divided by cart_value, at most 1", "cart_value is 0")       \
     X(CART_ITEMS, "cart_distinct_items", "cart", "items",                                          \
-      "Distinct items put into the cart since it was empty, m = 32", "never")                      \
+      "Distinct items put into the cart since it was empty, m = 32", "the cart is empty")          \
     X(CART_CATEGORIES, "cart_distinct_categories", "cart", "categories",                           \
-      "Distinct categories put into the cart since it was empty, m = 32", "never")                 \
-    X(CART_TO_MEAN, "cart_value_to_payment", "cart", "1",                                          \
-      "cart_value divided by amount_mean", "amount_mean is missing or 0, or the cart is empty")
+      "Distinct categories put into the cart since it was empty, m = 32", "the cart is empty")     \
+    X(CART_TO_MEAN, "cart_value_to_payment", "cart", "1", "cart_value divided by amount_mean",     \
+      "amount_mean is missing or 0, or the cart is empty")
 
 #define RFM_FEATURES(X)                                                                            \
     X(RFM_AGE, "rfm_age_s", "rfm", "s", "Whole seconds from the user's oldest activity to now",    \
       "no activity yet")                                                                           \
     X(RFM_RETURN, "rfm_return_s", "rfm", "s",                                                      \
-      "Whole seconds from newest as the session opened to the session's start, at least 0",        \
+      "Whole seconds from newest before the session's first event to the session's start, at "     \
+      "least 0",                                                                                   \
       "first session")                                                                             \
     X(RFM_SINCE_PURCHASE, "rfm_since_purchase_s", "rfm", "s",                                      \
       "Whole seconds from the newest purchase to now", "no purchase yet")                          \
@@ -251,7 +226,7 @@
       "rfm_active_days divided by the days from the oldest activity's to now's, both counted",     \
       "no activity yet")                                                                           \
     X(RFM_SPEND, "rfm_spend", "rfm", "currency", "Sum of the amounts of the user's purchases",     \
-      "never")
+      "no payment yet")
 
 #define CALENDAR_FEATURES(X)                                                                       \
     X(DAY_SIN, "calendar_day_sin", "calendar", "1",                                                \
@@ -262,13 +237,14 @@
       "never")                                                                                     \
     X(WEEK_COS, "calendar_week_cos", "calendar", "1", "Cosine of the same angle", "never")         \
     X(USUAL_HOURS, "calendar_usual_share", "calendar", "1",                                        \
-      "Share of the user's activity, by its own time, in the row's eighth of the day; when one "   \
-      "eighth reaches 255 events, all are halved (rounded down) before the next counts",           \
+      "Share of the user's activity, by its own time, in the row's eighth of the day; an "         \
+      "eighth that stands at 255 halves all (rounded down) before it counts another",              \
       "no activity yet")
 
 #define FUNNEL_FEATURES(X)                                                                         \
     X(FUNNEL_STAGE, "funnel_stage", "funnel", "1",                                                 \
-      "Furthest of the session: 4 purchase, 3 checkout, 2 add_to_cart, 1 product_view, impression " \
+      "Furthest of the session: 4 purchase, 3 checkout, 2 add_to_cart, 1 product_view, "           \
+      "impression "                                                                                \
       "or search, else 0",                                                                         \
       "no session yet")                                                                            \
     X(FUNNEL_BUY, "funnel_buy_chance", "funnel", "1",                                              \
@@ -284,11 +260,7 @@
       "Mean funnel_surprise over the session's forward events, summed in single precision",        \
       "fewer than two such events")
 
-/*
- * By entity. Activity, now, windows and payments are those of the events that name the entity, by
- * whichever user; label events move its now as well. Missing as well where no state is kept by the
- * entity or the row names none.
- */
+/* By entity: missing as well where no state is kept by it. */
 #define NO_ENTITY "no such entity on the row"
 #define DEVICE_FEATURES(X)                                                                         \
     X(DEVICE_EVENTS_1H, "device_events_1h", "device", "events", "Activity of the device, W = 1 h", \
@@ -327,7 +299,7 @@
       "Events of type purchase with the card, W = 1 day", NO_ENTITY)                               \
     X(CARD_SPEND_1D, "card_spend_1d", "card", "currency",                                          \
       "Sum of the amounts of the card's purchases, W = 1 day, each bucket in single precision",    \
-      NO_ENTITY)                                                                                   \
+      NO_ENTITY ", or no purchase in the window")                                                  \
     X(CARD_DEVIATION, "card_amount_deviation", "card", "1",                                        \
       "amount_event against the card's payments before, as in amount_deviation",                   \
       NO_ENTITY ", amount_event is missing, or fewer than two payments before")                    \
@@ -338,10 +310,10 @@
     X(CARD_BAD_LABELS, "card_bad_labels_28d", "card", "events",                                    \
       "Events of type label for the card whose value is one of bad_labels, W = 28 days",           \
       NO_ENTITY)                                                                                   \
-    X(CARD_AGE, "card_age_s", "card", "s",                                                         \
-      "Whole seconds from the card's oldest activity to now", NO_ENTITY ", or no activity yet")    \
-    X(CARD_IDLE, "card_idle_s", "card", "s",                                                       \
-      "Seconds from the card's now before this row to now", NO_ENTITY ", or nothing before")
+    X(CARD_AGE, "card_age_s", "card", "s", "Whole seconds from the card's oldest activity to now", \
+      NO_ENTITY ", or no activity yet")                                                            \
+    X(CARD_IDLE, "card_idle_s", "card", "s", "Seconds from the card's now before this row to now", \
+      NO_ENTITY ", or nothing before")
 
 #define TERMINAL_FEATURES(X)                                                                       \
     X(TERMINAL_EVENTS_1H, "terminal_events_1h", "terminal", "events",                              \
@@ -353,7 +325,7 @@
     X(TERMINAL_SPEND_1D, "terminal_spend_1d", "terminal", "currency",                              \
       "Sum of the amounts of purchases at the terminal, W = 1 day, each bucket in single "         \
       "precision",                                                                                 \
-      NO_ENTITY)                                                                                   \
+      NO_ENTITY ", or no purchase in the window")                                                  \
     X(TERMINAL_DEVIATION, "terminal_amount_deviation", "terminal", "1",                            \
       "amount_event against the terminal's payments before, as in amount_deviation",               \
       NO_ENTITY ", amount_event is missing, or fewer than two payments before")                    \
@@ -363,7 +335,8 @@
       "Events of type label for the terminal whose value is one of bad_labels, W = 28 days",       \
       NO_ENTITY)                                                                                   \
     X(TERMINAL_BAD_SHARE, "terminal_bad_share_28d", "terminal", "1",                               \
-      "terminal_bad_labels_28d divided by the terminal's purchases in the same buckets, at most 1", \
+      "terminal_bad_labels_28d divided by the terminal's purchases in the same buckets, at most "  \
+      "1",                                                                                         \
       NO_ENTITY ", or no such purchase")                                                           \
     X(TERMINAL_AGE, "terminal_age_s", "terminal", "s",                                             \
       "Whole seconds from the terminal's oldest activity to now",                                  \
@@ -393,7 +366,17 @@ enum feature { FEATURES(FEATURE_ENUM) FEATURE_COUNT };
 /* Constant; may be read by any thread. */
 extern const struct feature_info feature_table[FEATURE_COUNT];
 
-/* Prints the table with the words that its definitions use. */
+/*
+ * Pairs that are so alike on most data that their ranks correlate above 0.995, and why both stay.
+ */
+struct similar_features {
+    const char *first, *second;
+    const char *reason;
+};
+extern const struct similar_features similar_features[];
+extern const uint32_t similar_feature_count;
+
+/* Prints the table, the words that its definitions use, and the pairs that are alike. */
 void feature_table_describe(bool is_markdown, FILE *out);
 
 #endif

@@ -2,9 +2,7 @@
 
 static void count_sessions(struct user_totals *totals, const struct feature_event *event)
 {
-    bool is_older_and_new =
-        event->session_step == SESSION_STEP_OLDER && event->session_flags & SESSION_IS_NEW;
-    if (event->session_step == SESSION_STEP_OPENS || is_older_and_new) {
+    if (event->session_flags & SESSION_IS_NEW) {
         feature_count16(&totals->sessions);
     }
     if (event->session_flags & SESSION_BRIDGED && totals->sessions > 1) {

@@ -54,6 +54,7 @@ void user_features_observe(struct user_features *user, const struct feature_tabl
     amounts_observe(&user->amounts, event, row);
     distinct_observe(&user->distinct, event, row);
     cart_observe(&user->cart, event);
+    cart_expire(&user->cart, event->now_ms, tables->cart_lifetime_ms); /* A late event's. */
     recency_observe(&user->recency, event);
     calendar_observe(&user->calendar, &tables->calendar, event);
 

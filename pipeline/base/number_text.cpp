@@ -1,9 +1,11 @@
 #include "pipeline/base/number_text.h"
 
+#include <algorithm>
 #include <cassert>
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 /* The digits of a number without point and trailing zeros: 0.DIGITS times ten to `point`. */
 struct digits {
@@ -119,4 +121,37 @@ size_t number_text_double(double value, char *text)
 size_t number_text_float(float value, char *text)
 {
     return format(value, 8388608.0f, text);
+}
+
+/* Where the digits begin to count: the exponent of a number too large or too small for a double. */
+static bool is_below_one(const char *text, const char *end)
+{
+    const char *exponent = std::find_if(text, end, [](char byte) { return (byte | 0x20) == 'e'; });
+    if (exponent + 1 < end) {
+        return exponent[1] == '-';
+    }
+    return text < end && text[0] == '0';
+}
+
+double number_text_read_double(const char *text, size_t length)
+{
+    const char *end = text + length;
+    double value = 0;
+    const auto read = std::from_chars(text, end, value);
+    if (read.ptr != end || read.ec == std::errc::invalid_argument) {
+        return std::numeric_limits<double>::quiet_NaN();
+    }
+    if (read.ec == std::errc::result_out_of_range) {
+        const bool is_negative = *text == '-';
+        const double size =
+            is_below_one(text + is_negative, end) ? 0.0 : std::numeric_limits<double>::infinity();
+        return is_negative ? -size : size;
+    }
+    return value;
+}
+
+bool number_text_read_long(const char *text, size_t length, int64_t *ret_value)
+{
+    const auto read = std::from_chars(text, text + length, *ret_value);
+    return read.ec == std::errc() && read.ptr == text + length;
 }

@@ -7,6 +7,7 @@
 #ifndef PIPELINE_BASE_NUMBER_TEXT_H
 #define PIPELINE_BASE_NUMBER_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,12 @@ extern "C" {
 size_t number_text_long(int64_t value, char *text);
 size_t number_text_double(double value, char *text);
 size_t number_text_float(float value, char *text);
+
+/* The nearest double of decimal text; beyond the range infinity or zero, NaN where it is none. */
+double number_text_read_double(const char *text, size_t length);
+
+/* True where the whole text is an integer that fits. */
+bool number_text_read_long(const char *text, size_t length, int64_t *ret_value);
 
 #ifdef __cplusplus
 }

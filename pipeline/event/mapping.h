@@ -7,22 +7,8 @@
 
 #include "pipeline/config/yaml.h"
 #include "pipeline/event/event_batch.h"
+#include "pipeline/event/field_value.h"
 #include "pipeline/event/rejection.h"
-
-enum value_kind {
-    VALUE_MISSING, /* Not there, null, or (CSV) empty. */
-    VALUE_TEXT,    /* `text`, unescaped; not yet known to be valid UTF-8. */
-    VALUE_INTEGER,
-    VALUE_NUMBER,
-    VALUE_BOOL,
-};
-
-struct field_value {
-    enum value_kind kind;
-    struct text text; /* Also set for numbers where the source wrote them as text. */
-    int64_t integer;
-    double number;
-};
 
 struct mapping; /* Constant after compile; shared by threads. */
 
@@ -58,6 +44,7 @@ enum mapping_result {
     MAPPING_REJECTED, /* `ret_rejection` says why. */
     MAPPING_SKIPPED,  /* The mapping says that such records are none of its events (images, staff).
                        */
+    MAPPING_FAILED,   /* Memory is exhausted: the batch cannot go on. Nothing about the record. */
 };
 
 /*

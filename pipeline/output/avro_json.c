@@ -2,11 +2,11 @@
 
 #include "pipeline/base/json_text.h"
 
-static bool put_value(const avro_value_t *value, const struct output_field *field,
-                      struct byte_buffer *json);
+static void put_value(struct avro_input *input, avro_schema_t type,
+                      const struct output_field *field, struct byte_buffer *json);
 
 /* The table's field of that name; fields usually stand where the table has them. */
-static const struct output_field *find_field(const struct output_schema *schema, size_t index,
+static const struct output_field *find_field(const struct output_schema *schema, uint32_t index,
                                              const char *name)
 {
     if (!schema) {
@@ -23,172 +23,161 @@ static const struct output_field *find_field(const struct output_schema *schema,
     return NULL;
 }
 
-bool avro_json_append_record(const avro_value_t *value, const struct output_schema *schema,
-                             struct byte_buffer *json)
+void avro_json_append(struct avro_input *input, avro_schema_t type,
+                      const struct output_schema *schema, struct byte_buffer *json)
 {
-    size_t count;
-    if (avro_value_get_size(value, &count) != 0) {
-        return false;
-    }
+    uint32_t count = (uint32_t)avro_schema_record_size(type);
     byte_buffer_append_byte(json, '{');
-    for (size_t i = 0; i < count; i++) {
-        avro_value_t child;
-        const char *name;
-        if (avro_value_get_by_index(value, i, &child, &name) != 0) {
-            return false;
-        }
+    for (uint32_t i = 0; i < count && !input->has_failed; i++) {
+        const char *name = avro_schema_record_field_name(type, (int)i);
         json_append_name(json, name);
-        if (!put_value(&child, find_field(schema, i, name), json)) {
-            return false;
-        }
+        put_value(input, avro_schema_record_field_get_by_index(type, (int)i),
+                  find_field(schema, i, name), json);
     }
     byte_buffer_append_byte(json, '}');
-    return true;
 }
 
-static bool put_array(const avro_value_t *value, const struct output_field *field,
-                      struct byte_buffer *json)
+static struct text read_text(struct avro_input *input)
 {
-    size_t count;
-    if (avro_value_get_size(value, &count) != 0) {
-        return false;
+    int64_t length = avro_input_long(input);
+    const unsigned char *bytes = avro_input_raw(input, length < 0 ? UINT64_MAX : (uint64_t)length);
+    return bytes ? (struct text){(const char *)bytes, (uint32_t)length} : (struct text){0};
+}
+
+/* Entries in the next block of an array or a map; 0 ends it. */
+static uint64_t read_block_count(struct avro_input *input)
+{
+    int64_t count = avro_input_long(input);
+    if (count == INT64_MIN) {
+        input->has_failed = true;
+        return 0;
     }
+    if (count < 0) {
+        (void)avro_input_long(input); /* The block's length in bytes. */
+        count = -count;
+    }
+    return (uint64_t)count;
+}
+
+static void put_array(struct avro_input *input, avro_schema_t type,
+                      const struct output_field *field, struct byte_buffer *json)
+{
     byte_buffer_append_byte(json, '[');
-    for (size_t i = 0; i < count; i++) {
-        avro_value_t child;
-        if (avro_value_get_by_index(value, i, &child, NULL) != 0) {
-            return false;
-        }
-        json_append_separator(json);
-        if (!put_value(&child, field, json)) {
-            return false;
+    for (uint64_t left; (left = read_block_count(input)) > 0;) {
+        for (; left > 0 && !input->has_failed; left--) {
+            json_append_separator(json);
+            put_value(input, avro_schema_array_items(type), field, json);
         }
     }
     byte_buffer_append_byte(json, ']');
-    return true;
 }
 
-static bool put_map(const avro_value_t *value, struct byte_buffer *json)
+static void put_map(struct avro_input *input, avro_schema_t type, struct byte_buffer *json)
 {
-    size_t count;
-    if (avro_value_get_size(value, &count) != 0) {
-        return false;
-    }
     byte_buffer_append_byte(json, '{');
-    for (size_t i = 0; i < count; i++) {
-        avro_value_t child;
-        const char *name;
-        if (avro_value_get_by_index(value, i, &child, &name) != 0) {
-            return false;
-        }
-        json_append_name(json, name);
-        if (!put_value(&child, NULL, json)) {
-            return false;
+    for (uint64_t left; (left = read_block_count(input)) > 0;) {
+        for (; left > 0 && !input->has_failed; left--) {
+            json_append_separator(json);
+            json_append_text(json, read_text(input));
+            byte_buffer_append_byte(json, ':');
+            put_value(input, avro_schema_map_values(type), NULL, json);
         }
     }
     byte_buffer_append_byte(json, '}');
-    return true;
 }
 
-static bool put_text(const avro_value_t *value, struct byte_buffer *json)
+static void put_union(struct avro_input *input, avro_schema_t type,
+                      const struct output_field *field, struct byte_buffer *json)
 {
-    const char *data;
-    size_t bytes; /* With the terminator. */
-    if (avro_value_get_string(value, &data, &bytes) != 0 || bytes == 0 || bytes > UINT32_MAX) {
-        return false;
+    int64_t branch = avro_input_long(input);
+    if (branch < 0 || branch >= (int64_t)avro_schema_union_size(type)) {
+        input->has_failed = true;
+        return;
     }
-    json_append_text(json, (struct text){data, (uint32_t)bytes - 1});
-    return true;
+    put_value(input, avro_schema_union_branch(type, (int)branch), field, json);
 }
 
-static bool put_bytes(const avro_value_t *value, struct byte_buffer *json)
-{
-    const void *data;
-    size_t bytes;
-    if (avro_value_get_bytes(value, &data, &bytes) != 0 || bytes > UINT32_MAX) {
-        return false;
-    }
-    json_append_bytes(json, data, (uint32_t)bytes);
-    return true;
-}
-
-static bool put_long(const avro_value_t *value, const struct output_field *field,
+static void put_long(struct avro_input *input, const struct output_field *field,
                      struct byte_buffer *json)
 {
-    int64_t number;
-    if (avro_value_get_long(value, &number) != 0) {
-        return false;
-    }
+    int64_t value = avro_input_long(input);
     if (field && field->type == OUTPUT_TIME) {
-        json_append_time(json, number);
+        json_append_time(json, value);
     } else {
-        json_append_long(json, number);
+        json_append_long(json, value);
     }
-    return true;
 }
 
-static bool put_real(const avro_value_t *value, struct byte_buffer *json)
+static void put_double(struct avro_input *input, struct byte_buffer *json)
 {
-    double number;
-    float small_number;
-    if (avro_value_get_type(value) == AVRO_FLOAT) {
-        if (avro_value_get_float(value, &small_number) != 0) {
-            return false;
-        }
-        json_append_float(json, small_number);
-        return true;
+    double value = 0;
+    const unsigned char *bytes = avro_input_raw(input, sizeof(value));
+    if (bytes) {
+        memcpy(&value, bytes, sizeof(value));
     }
-    if (avro_value_get_double(value, &number) != 0) {
-        return false;
-    }
-    json_append_double(json, number);
-    return true;
+    json_append_double(json, value);
 }
 
-static bool put_bool(const avro_value_t *value, struct byte_buffer *json)
+static void put_float(struct avro_input *input, struct byte_buffer *json)
 {
-    int flag;
-    if (avro_value_get_boolean(value, &flag) != 0) {
-        return false;
+    float value = 0;
+    const unsigned char *bytes = avro_input_raw(input, sizeof(value));
+    if (bytes) {
+        memcpy(&value, bytes, sizeof(value));
     }
-    json_append_bool(json, flag != 0);
-    return true;
+    json_append_float(json, value);
 }
 
-static bool put_branch(const avro_value_t *value, const struct output_field *field,
-                       struct byte_buffer *json)
+static void put_bool(struct avro_input *input, struct byte_buffer *json)
 {
-    avro_value_t branch;
-    return avro_value_get_current_branch(value, &branch) == 0 && put_value(&branch, field, json);
+    const unsigned char *byte = avro_input_raw(input, 1);
+    json_append_bool(json, byte && *byte != 0);
 }
 
-static bool put_value(const avro_value_t *value, const struct output_field *field,
-                      struct byte_buffer *json)
+static void put_value(struct avro_input *input, avro_schema_t type,
+                      const struct output_field *field, struct byte_buffer *json)
 {
-    switch (avro_value_get_type(value)) {
+    switch (avro_typeof(type)) {
     case AVRO_NULL:
         json_append_null(json);
-        return true;
+        return;
     case AVRO_STRING:
-        return put_text(value, json);
-    case AVRO_BYTES:
-        return put_bytes(value, json);
+        json_append_text(json, read_text(input));
+        return;
+    case AVRO_BYTES: {
+        struct text bytes = read_text(input);
+        json_append_bytes(json, bytes.data, bytes.length);
+        return;
+    }
+    case AVRO_INT32:
     case AVRO_INT64:
-        return put_long(value, field, json);
+        put_long(input, field, json);
+        return;
     case AVRO_FLOAT:
+        put_float(input, json);
+        return;
     case AVRO_DOUBLE:
-        return put_real(value, json);
+        put_double(input, json);
+        return;
     case AVRO_BOOLEAN:
-        return put_bool(value, json);
+        put_bool(input, json);
+        return;
     case AVRO_RECORD:
-        return avro_json_append_record(value, field ? field->record : NULL, json);
+        avro_json_append(input, type, field ? field->record : NULL, json);
+        return;
+    case AVRO_LINK: /* A record that was defined before. */
+        put_value(input, avro_schema_link_target(type), field, json);
+        return;
     case AVRO_ARRAY:
-        return put_array(value, field, json);
+        put_array(input, type, field, json);
+        return;
     case AVRO_MAP:
-        return put_map(value, json);
+        put_map(input, type, json);
+        return;
     case AVRO_UNION:
-        return put_branch(value, field, json);
+        put_union(input, type, field, json);
+        return;
     default:
-        return false; /* Types that no table has: int, enum, fixed, link. */
+        input->has_failed = true; /* Types that no table has: enum and fixed. */
     }
 }

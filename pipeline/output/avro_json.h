@@ -1,18 +1,19 @@
-/* Values of Avro C as JSON text, as the JSON writer of the same record makes it. */
+/* Records in Avro's binary encoding as JSON text, as the JSON lines writer makes it. */
 #ifndef PIPELINE_OUTPUT_AVRO_JSON_H
 #define PIPELINE_OUTPUT_AVRO_JSON_H
 
 #include <avro.h>
 
 #include "pipeline/base/byte_buffer.h"
+#include "pipeline/output/avro_file.h"
 #include "pipeline/output/output.h"
 
 /*
- * Appends a record. Fields that `schema` does not know are written by their Avro type. False where
- * the value cannot be read.
+ * Appends one record, written by `type`. `schema` tells which longs are times, since Avro C does
+ * not know logical types; fields that it does not know are written by their Avro type. A failure
+ * stands in the input.
  */
-MUST_CHECK bool avro_json_append_record(const avro_value_t *value,
-                                        const struct output_schema *schema,
-                                        struct byte_buffer *json);
+void avro_json_append(struct avro_input *input, avro_schema_t type,
+                      const struct output_schema *schema, struct byte_buffer *json);
 
 #endif

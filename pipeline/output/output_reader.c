@@ -14,9 +14,11 @@ struct output_reader {
     FILE *file;
     char *line; /* JSON lines. */
     size_t line_bytes;
-    avro_file_reader_t avro; /* Avro container. */
-    avro_value_iface_t *iface;
-    avro_value_t value;
+    bool is_avro;
+    struct avro_file avro;   /* Avro container. */
+    avro_schema_t type;      /* Its schema; NULL before it is read. */
+    struct avro_input input; /* In the block. */
+    uint64_t left;           /* Records left in the block. */
     struct byte_buffer json;
 };
 
@@ -29,24 +31,21 @@ static bool ends_with(const char *path, const char *suffix)
 
 static enum status open_avro(struct output_reader *reader, struct error *error)
 {
-    if (avro_file_reader_fp(reader->file, reader->path, 0, &reader->avro) != 0) {
-        reader->avro = NULL;
-        return error_set(error, STATUS_INVALID, "%s: not an Avro container: %s", reader->path,
+    struct avro_file *avro = &reader->avro;
+    enum status status = avro_file_init(avro, reader->file, reader->path, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const char *json = (const char *)avro->schema.bytes;
+    if (avro_schema_from_json_length(json, avro->schema.length, &reader->type) != 0) {
+        reader->type = NULL;
+        return error_set(error, STATUS_INVALID, "%s: its schema cannot be read: %s", reader->path,
                          avro_strerror());
     }
-    avro_schema_t schema = avro_file_reader_get_writer_schema(reader->avro);
-    enum status status = STATUS_OK;
-    if (!is_avro_record(schema)) {
-        status = error_set(error, STATUS_INVALID, "%s: its schema is not a record", reader->path);
-    } else {
-        reader->iface = avro_generic_class_from_schema(schema);
-        if (!reader->iface || avro_generic_value_new(reader->iface, &reader->value) != 0) {
-            status = error_set(error, STATUS_INVALID, "%s: schema cannot be used: %s", reader->path,
-                               avro_strerror());
-        }
+    if (!is_avro_record(reader->type)) {
+        return error_set(error, STATUS_INVALID, "%s: its schema is not a record", reader->path);
     }
-    avro_schema_decref(schema);
-    return status;
+    return STATUS_OK;
 }
 
 enum status output_reader_open(const char *path, const struct output_schema *schema,
@@ -64,7 +63,8 @@ enum status output_reader_open(const char *path, const struct output_schema *sch
         free(copy);
         return error_set(error, STATUS_FATAL, "%s: out of memory", path);
     }
-    *reader = (struct output_reader){.path = copy, .schema = schema, .record = 1};
+    *reader =
+        (struct output_reader){.path = copy, .schema = schema, .record = 1, .is_avro = is_avro};
     enum status status = STATUS_OK;
     reader->file = fopen(path, "rb");
     if (!reader->file) {
@@ -85,15 +85,10 @@ void output_reader_close(struct output_reader *reader)
     if (!reader) {
         return;
     }
-    if (reader->value.iface) {
-        avro_value_decref(&reader->value);
+    if (reader->type) {
+        avro_schema_decref(reader->type);
     }
-    if (reader->iface) {
-        avro_value_iface_decref(reader->iface);
-    }
-    if (reader->avro) {
-        (void)avro_file_reader_close(reader->avro);
-    }
+    avro_file_release(&reader->avro);
     if (reader->file) {
         (void)fclose(reader->file);
     }
@@ -124,19 +119,39 @@ static enum status next_line(struct output_reader *reader, struct text *ret_json
     return STATUS_OK;
 }
 
+static enum status next_block(struct output_reader *reader, struct error *error)
+{
+    enum status status = avro_file_next(&reader->avro, &reader->left, error);
+    if (status != STATUS_OK) {
+        return error_prefix(error, status, "after record %llu",
+                            (unsigned long long)reader->record - 1);
+    }
+    const struct byte_buffer *block = &reader->avro.block;
+    reader->input = (struct avro_input){
+        .next = block->bytes,
+        .end = block->length > 0 ? block->bytes + block->length : block->bytes,
+    };
+    return STATUS_OK;
+}
+
 static enum status next_value(struct output_reader *reader, struct text *ret_json,
                               struct error *error)
 {
-    (void)avro_value_reset(&reader->value);
-    int result = avro_file_reader_read_value(reader->avro, &reader->value);
-    if (result == EOF) {
+    enum status status = reader->left > 0 ? STATUS_OK : next_block(reader, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (reader->left == 0) {
         *ret_json = (struct text){0};
         return STATUS_OK;
     }
     reader->json.length = 0;
-    if (result != 0 || !avro_json_append_record(&reader->value, reader->schema, &reader->json)) {
-        return error_set(error, STATUS_INVALID, "%s: record %llu cannot be read: %s", reader->path,
-                         (unsigned long long)reader->record, avro_strerror());
+    avro_json_append(&reader->input, reader->type, reader->schema, &reader->json);
+    reader->left--;
+    bool has_rest = reader->left == 0 && reader->input.next != reader->input.end;
+    if (reader->input.has_failed || has_rest) {
+        return error_set(error, STATUS_INVALID, "%s: record %llu does not fit its schema or block",
+                         reader->path, (unsigned long long)reader->record);
     }
     if (reader->json.has_failed || reader->json.length > UINT32_MAX) {
         return error_set(error, STATUS_FATAL, "%s: out of memory in record %llu", reader->path,
@@ -150,7 +165,7 @@ enum status output_reader_next(struct output_reader *reader, struct text *ret_js
                                struct error *error)
 {
     enum status status =
-        reader->avro ? next_value(reader, ret_json, error) : next_line(reader, ret_json, error);
+        reader->is_avro ? next_value(reader, ret_json, error) : next_line(reader, ret_json, error);
     reader->record++;
     return status;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "pipeline/base/json_text.h"
-#include "pipeline/base/time_text.h"
+#include "pipeline/base/iso_time.h"
 #include "pipeline/run/stages.h"
 
 struct named_counter {
@@ -57,7 +57,7 @@ void summary_print(const struct runner_result *result, const struct config *conf
     const struct task_counters *counters = &result->counters;
     char reached[40] = "-";
     if (result->watermark_ms != INT64_MIN) {
-        reached[time_text_format(result->watermark_ms, reached)] = '\0';
+        reached[iso_time_format(result->watermark_ms, reached)] = '\0';
     }
     (void)fprintf(out, "%s: %s\n", config->name,
                   result->was_stopped ? "stopped; run it again to go on" : "done");

@@ -22,8 +22,12 @@ enum source_result {
     SOURCE_END,
 };
 
+/* What may be read, though not used, behind the bytes of every record: SIMD parsers do. */
+#define RAW_RECORD_PADDING 64u
+
 struct raw_record {
-    struct text bytes;              /* Valid until source_release(). */
+    struct text bytes;              /* Valid until source_release(); RAW_RECORD_PADDING bytes behind
+                                       them may be read. */
     struct input_position position; /* Of this record. */
     enum rejection_reason defect;   /* REJECTION_NONE, or why it cannot be read as a record at
                                        all; `bytes` is then what there is of it. */
@@ -34,9 +38,11 @@ struct source;
 struct source_options {
     const char *path; /* "-" is standard input. gzip is recognised by its first bytes. */
     enum input_format format;
-    bool is_followed; /* Goes on at the end of the file as it grows, like tail -F. */
-    char csv_delimiter;
+    bool is_followed;   /* Goes on at the end of the file as it grows, like tail -F. */
+    char csv_delimiter; /* 0: a comma. */
     bool csv_has_header;
+    const struct text_list *csv_columns; /* Names where there is no header, or in its place.
+                                            Borrowed for the life of the source; may be NULL. */
 };
 
 /*
@@ -49,9 +55,11 @@ MUST_CHECK enum status source_open(const struct source_options *options,
 void source_close(struct source *source); /* NULL is a no-op. */
 
 /*
- * The next record. Damage is data, not failure: a line over RAW_RECORD_BYTES_MAX, a bad Avro block,
- * a gzip or file that ends in the middle come as records with a defect, and reading goes on where
- * that is possible. CSV records may span lines inside quotes. Failure means the disk failed.
+ * The next record. SOURCE_WAIT also where the records not yet released hold too much memory (64
+ * MiB); it comes before that only for input that is not there yet. Damage is data, not failure: a
+ * line over RAW_RECORD_BYTES_MAX, a bad Avro block, a gzip or file that ends in the middle come as
+ * records with a defect, and reading goes on where that is possible. CSV records may span lines
+ * inside quotes. Failure means the disk failed.
  */
 MUST_CHECK enum status source_next(struct source *source, struct raw_record *ret_record,
                                    enum source_result *ret_result, struct error *error);
@@ -68,7 +76,8 @@ void source_release(struct source *source);
 /* How much of the file is read, 0 to 1; negative where that is not known. For progress. */
 double source_progress(const struct source *source);
 
-/* CSV: the header's column names, or NULL. Avro: the writer's schema as JSON, or NULL. */
+/* CSV: the column names (given, or the header's), or NULL. Avro: the writer's schema as JSON, or
+ * NULL. */
 const struct text_list *source_csv_header(const struct source *source);
 const char *source_avro_schema(const struct source *source);
 

@@ -66,7 +66,7 @@ void output_file_write(const char *path, const struct output_batch *batch, enum 
     }
     FILE *file = fopen(path, "wb");
     assert(file && !content.has_failed);
-    size_t written = fwrite(content.bytes, 1, content.length, file);
+    size_t written = content.length ? fwrite(content.bytes, 1, content.length, file) : 0;
     assert(written == content.length);
     int closed = fclose(file);
     assert(closed == 0);

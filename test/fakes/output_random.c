@@ -2,19 +2,6 @@
 
 #include <math.h>
 
-uint64_t random_next(struct random *random)
-{
-    uint64_t z = random->state += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
-uint32_t random_below(struct random *random, uint32_t limit)
-{
-    return (uint32_t)(random_next(random) % limit);
-}
-
 double random_double(struct random *random, bool may_be_special)
 {
     switch (random_below(random, 4)) {

@@ -10,6 +10,7 @@
 #include "pipeline/output/output_internal.h"
 #include "pipeline/output/output_reader.h"
 #include "pipeline/output/output_schema.h"
+#include "test/fakes/avro_value_json.h"
 #include "test/fakes/fixture.h"
 #include "test/fakes/output_file.h"
 #include "test/fakes/output_random.h"
@@ -181,11 +182,40 @@ static void avro_reads_back_as_the_same_json(void **state)
     output_reader_close(avro);
 }
 
+static void avro_c_reads_what_the_reader_reads(void **state)
+{
+    struct fixture *self = *state;
+    const struct output_schema *schema = sample_topics()[TOPIC_ALERTS].schema;
+    avro_file_reader_t file;
+    assert_int_equal(avro_file_reader(self->avro_path, &file), 0);
+    avro_schema_t type = avro_file_reader_get_writer_schema(file);
+    avro_value_iface_t *iface = avro_generic_class_from_schema(type);
+    avro_value_t value;
+    assert_int_equal(avro_generic_value_new(iface, &value), 0);
+    struct byte_buffer json = {0};
+    for (uint64_t i = 0; i < SAMPLES; i++) {
+        assert_int_equal(avro_file_reader_read_value(file, &value), 0);
+        json.length = 0;
+        assert_true(avro_value_json(&value, schema, &json));
+        struct output_record line = output_batch_get(self->json, TOPIC_ALERTS, i);
+        assert_int_equal(json.length, line.length);
+        assert_memory_equal(json.bytes, line.bytes, line.length);
+        (void)avro_value_reset(&value);
+    }
+    assert_int_equal(avro_file_reader_read_value(file, &value), EOF);
+    byte_buffer_release(&json);
+    avro_value_decref(&value);
+    avro_value_iface_decref(iface);
+    avro_schema_decref(type);
+    (void)avro_file_reader_close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(json_reads_back_as_it_was_written, setup, teardown),
         cmocka_unit_test_setup_teardown(avro_reads_back_as_the_same_json, setup, teardown),
+        cmocka_unit_test_setup_teardown(avro_c_reads_what_the_reader_reads, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,465 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "pipeline/limits.h"
+#include "pipeline/source/source.h"
+#include "test/fakes/fixture.h"
+#include "test/source/avro_files.h"
+
+#define RECORDS_MAX 128
+
+struct record_copy {
+    char *bytes;
+    uint32_t length;
+    struct input_position position;
+    struct input_position after;
+    enum rejection_reason defect;
+};
+
+struct record_list {
+    struct record_copy items[RECORDS_MAX];
+    size_t count;
+    enum source_result last_result;
+};
+
+struct fixture {
+    char *directory;
+    char path[4200];
+};
+
+static int setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    fixture->directory = fixture_directory();
+    (void)snprintf(fixture->path, sizeof(fixture->path), "%s/input", fixture->directory);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_remove(fixture->directory);
+    free(fixture->directory);
+    free(fixture);
+    return 0;
+}
+
+static void write_file(const char *path, const void *bytes, size_t length, const char *mode)
+{
+    FILE *file = fopen(path, mode);
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_gzip(const char *path, const void *bytes, size_t length, const char *mode)
+{
+    gzFile file = gzopen(path, mode);
+    assert_non_null(file);
+    assert_int_equal(gzwrite(file, bytes, (unsigned)length), (int)length);
+    assert_int_equal(gzclose(file), Z_OK);
+}
+
+static struct source_options options_of(const char *path, enum input_format format)
+{
+    return (struct source_options){.path = path, .format = format, .csv_delimiter = ','};
+}
+
+static struct source *open_at(const struct source_options *options, struct input_position start)
+{
+    struct source *source = NULL;
+    struct error error = {""};
+    enum status status = source_open(options, &start, &source, &error);
+    if (status != STATUS_OK) {
+        fail_msg("%s", error.message);
+    }
+    return source;
+}
+
+/* Appends all that comes until end or wait. */
+static void read_more(struct source *source, struct record_list *list, bool releases)
+{
+    struct error error = {""};
+    for (;;) {
+        struct raw_record record;
+        enum source_result result = SOURCE_END;
+        assert_int_equal(source_next(source, &record, &result, &error), STATUS_OK);
+        list->last_result = result;
+        if (result != SOURCE_RECORD) {
+            return;
+        }
+        assert_true(list->count < RECORDS_MAX);
+        struct record_copy *copy = &list->items[list->count++];
+        *copy = (struct record_copy){.bytes = malloc(record.bytes.length + 1u),
+                                     .length = record.bytes.length,
+                                     .position = record.position,
+                                     .after = source_position(source),
+                                     .defect = record.defect};
+        memcpy(copy->bytes, record.bytes.length ? record.bytes.data : "", record.bytes.length);
+        copy->bytes[record.bytes.length] = '\0';
+        if (releases) {
+            source_release(source);
+        }
+    }
+}
+
+static void free_records(struct record_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->items[i].bytes);
+    }
+    list->count = 0;
+}
+
+/* Each record, each position: opening there gives exactly the records that follow. */
+static void assert_resumes_everywhere(const struct source_options *options)
+{
+    struct record_list all = {.count = 0};
+    struct source *source = open_at(options, (struct input_position){0});
+    read_more(source, &all, true);
+    assert_int_equal(all.last_result, SOURCE_END);
+    source_close(source);
+    for (size_t from = 0; from < 2 * all.count; from++) {
+        const struct record_copy *at = &all.items[from / 2];
+        struct record_list rest = {.count = 0};
+        source = open_at(options, from % 2 ? at->after : at->position);
+        size_t skipped = from / 2 + from % 2;
+        read_more(source, &rest, false);
+        assert_int_equal(rest.count, all.count - skipped);
+        for (size_t i = 0; i < rest.count; i++) {
+            const struct record_copy *expected = &all.items[skipped + i];
+            assert_int_equal(rest.items[i].length, expected->length);
+            assert_memory_equal(rest.items[i].bytes, expected->bytes, expected->length);
+            assert_int_equal(rest.items[i].defect, expected->defect);
+            assert_int_equal(rest.items[i].position.ordinal, expected->position.ordinal);
+            assert_int_equal(rest.items[i].position.bytes, expected->position.bytes);
+            assert_int_equal(rest.items[i].position.skip, expected->position.skip);
+        }
+        source_close(source);
+        free_records(&rest);
+    }
+    free_records(&all);
+}
+
+struct text_case {
+    const char *name;
+    enum input_format format;
+    bool has_header;
+    const char *input;
+    const char *records[6]; /* A defect is written as "!reason bytes". */
+};
+
+static const struct text_case text_cases[] = {
+    {"lines", INPUT_JSONL, false, "a\nb\n", {"a", "b"}},
+    {"no final newline", INPUT_JSONL, false, "a\nbc", {"a", "bc"}},
+    {"carriage returns and empty lines",
+     INPUT_JSONL,
+     false,
+     "\r\na\r\n\n\r\n\nb\r\n\n",
+     {"a", "b"}},
+    {"a lone carriage return at the end", INPUT_JSONL, false, "a\n\r", {"a"}},
+    {"empty file", INPUT_JSONL, false, "", {NULL}},
+    {"only empty lines", INPUT_JSONL, false, "\n\n\n", {NULL}},
+    {"byte order mark", INPUT_JSONL, false, "\xef\xbb\xbf{}\n", {"{}"}},
+    {"half a byte order mark", INPUT_JSONL, false, "\xef\xbb", {"\xef\xbb"}},
+    {"byte order mark alone", INPUT_JSONL, false, "\xef\xbb\xbf", {NULL}},
+    {"quotes mean nothing in lines", INPUT_COMBINED_LOG, false, "\"a\nb\"\n", {"\"a", "b\""}},
+    {"header", INPUT_CSV, true, "h,i\n1,2\n3,4", {"1,2", "3,4"}},
+    {"header alone", INPUT_CSV, true, "h,i\n", {NULL}},
+    {"empty file with header wanted", INPUT_CSV, true, "", {NULL}},
+    {"byte order mark and quoted header", INPUT_CSV, true, "\xef\xbb\xbf\"h\ni\"\r\n1\r\n", {"1"}},
+    {"a quoted field over lines",
+     INPUT_CSV,
+     false,
+     "1,\"a\nb\r\nc\"\n2,d\n",
+     {"1,\"a\nb\r\nc\"", "2,d"}},
+    {"doubled quotes", INPUT_CSV, false, "\"a\"\"\n\"\"b\",1\n2\n", {"\"a\"\"\n\"\"b\",1", "2"}},
+    {"a quote inside a plain field", INPUT_CSV, false, "5\" disk,1\n2\n", {"5\" disk,1", "2"}},
+    {"a quote that is never closed",
+     INPUT_CSV,
+     false,
+     "\"a\nb\nc\n",
+     {"!not_parsed \"a", "b", "c"}},
+    {"a quote in the last line never closed", INPUT_CSV, false, "a\n\"b", {"a", "\"b"}},
+};
+
+static void assert_records(const struct text_case *row, const struct record_list *list)
+{
+    size_t expected_count = 0;
+    while (expected_count < 6 && row->records[expected_count]) {
+        expected_count++;
+    }
+    if (list->count != expected_count) {
+        fail_msg("%s: %zu records, expected %zu", row->name, list->count, expected_count);
+    }
+    for (size_t i = 0; i < expected_count; i++) {
+        char found[256];
+        const struct record_copy *copy = &list->items[i];
+        (void)snprintf(found, sizeof(found), "%s%s%s%s", copy->defect ? "!" : "",
+                       copy->defect ? rejection_names[copy->defect] : "", copy->defect ? " " : "",
+                       copy->bytes);
+        if (strcmp(found, row->records[i]) != 0 || copy->position.ordinal != i) {
+            fail_msg("%s: record %zu is \"%s\", expected \"%s\"", row->name, i, found,
+                     row->records[i]);
+        }
+    }
+}
+
+static void splits_text_into_records(void **state)
+{
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < sizeof(text_cases) / sizeof(text_cases[0]); i++) {
+        const struct text_case *row = &text_cases[i];
+        for (int is_gzip = 0; is_gzip < 2; is_gzip++) {
+            (is_gzip ? write_gzip : write_file)(fixture->path, row->input, strlen(row->input),
+                                                "wb");
+            struct source_options options = options_of(fixture->path, row->format);
+            options.csv_has_header = row->has_header;
+            struct source *source = open_at(&options, (struct input_position){0});
+            struct record_list list = {.count = 0};
+            read_more(source, &list, false);
+            assert_int_equal(list.last_result, SOURCE_END);
+            assert_records(row, &list);
+            free_records(&list);
+            source_close(source);
+            assert_resumes_everywhere(&options);
+        }
+    }
+}
+
+static void reads_header_names(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *input = "\"a \"\"b\"\"\";c;\n1;2;3\n";
+    write_file(fixture->path, input, strlen(input), "wb");
+    struct source_options options = options_of(fixture->path, INPUT_CSV);
+    options.csv_has_header = true;
+    options.csv_delimiter = ';';
+    struct source *source = open_at(&options, (struct input_position){0});
+    const struct text_list *header = source_csv_header(source);
+    assert_int_equal(header->count, 3);
+    assert_string_equal(header->items[0], "a \"b\"");
+    assert_string_equal(header->items[1], "c");
+    assert_string_equal(header->items[2], "");
+    source_close(source);
+}
+
+static void unread_record_comes_again_and_survives_release(void **state)
+{
+    struct fixture *fixture = *state;
+    write_file(fixture->path, "one\ntwo\nthree\n", 14, "wb");
+    struct source_options options = options_of(fixture->path, INPUT_JSONL);
+    struct source *source = open_at(&options, (struct input_position){0});
+    struct raw_record record;
+    enum source_result result;
+    assert_int_equal(source_next(source, &record, &result, NULL), STATUS_OK);
+    assert_int_equal(source_next(source, &record, &result, NULL), STATUS_OK);
+    source_unread(source);
+    assert_int_equal(source_position(source).ordinal, 1);
+    assert_int_equal(source_position(source).bytes, 4);
+    source_release(source);
+    assert_int_equal(source_next(source, &record, &result, NULL), STATUS_OK);
+    assert_true(text_is(record.bytes, "two"));
+    assert_int_equal(source_position(source).ordinal, 2);
+    source_close(source);
+}
+
+static void long_line_is_one_defect_and_reading_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    const size_t length = 10u * 1000 * 1000;
+    char *line = malloc(length);
+    memset(line, 'x', length);
+    write_file(fixture->path, "a\n", 2, "wb");
+    write_file(fixture->path, line, length, "ab");
+    write_file(fixture->path, "\nb\n", 3, "ab");
+    write_file(fixture->path, line, RAW_RECORD_BYTES_MAX, "ab");
+    write_file(fixture->path, "\n", 1, "ab");
+    write_file(fixture->path, line, RAW_RECORD_BYTES_MAX + 1, "ab");
+    write_file(fixture->path, "\n\"c\n", 4, "ab");
+    write_file(fixture->path, line, length, "ab");
+    free(line);
+    for (int is_csv = 0; is_csv < 2; is_csv++) {
+        struct source_options options = options_of(fixture->path, is_csv ? INPUT_CSV : INPUT_JSONL);
+        struct source *source = open_at(&options, (struct input_position){0});
+        struct record_list list = {.count = 0};
+        read_more(source, &list, false);
+        assert_int_equal(list.count, 7);
+        static const enum rejection_reason defects[2][7] = {
+            {0, REJECTION_TOO_LONG, 0, 0, REJECTION_TOO_LONG, 0, REJECTION_TOO_LONG},
+            {0, REJECTION_TOO_LONG, 0, 0, REJECTION_TOO_LONG, REJECTION_NOT_PARSED,
+             REJECTION_TOO_LONG}};
+        for (size_t i = 0; i < 7; i++) {
+            assert_int_equal(list.items[i].defect, defects[is_csv][i]);
+            assert_int_equal(list.items[i].position.ordinal, i);
+            if (list.items[i].defect == REJECTION_TOO_LONG) {
+                assert_int_equal(list.items[i].length, DEAD_LETTER_BYTES_MAX);
+                assert_int_equal(list.items[i].bytes[DEAD_LETTER_BYTES_MAX - 1], 'x');
+            }
+        }
+        assert_string_equal(list.items[2].bytes, "b");
+        assert_int_equal(list.items[3].length, RAW_RECORD_BYTES_MAX);
+        free_records(&list);
+        source_close(source);
+        assert_resumes_everywhere(&options);
+    }
+}
+
+static unsigned char *read_file(const char *path, size_t *ret_length)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    unsigned char *bytes = malloc(1u << 20);
+    *ret_length = fread(bytes, 1, 1u << 20, file);
+    assert_int_equal(fclose(file), 0);
+    return bytes;
+}
+
+static void splits_avro_blocks_into_records(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct {
+        const char *codec;
+        size_t block_bytes;
+    } kinds[] = {{"null", 100}, {"null", 16384}, {"deflate", 100}, {"deflate", 16384}};
+    for (size_t kind = 0; kind < 4; kind++) {
+        write_people(fixture->path, kinds[kind].codec, 40, 20, kinds[kind].block_bytes);
+        struct source_options options = options_of(fixture->path, INPUT_AVRO);
+        struct source *source = open_at(&options, (struct input_position){0});
+        assert_non_null(strstr(source_avro_schema(source), "person"));
+        struct record_list list = {.count = 0};
+        read_more(source, &list, true);
+        assert_int_equal(list.count, 40);
+        for (size_t i = 0; i < list.count; i++) {
+            assert_int_equal(list.items[i].defect, REJECTION_NONE);
+            assert_int_equal(list.items[i].length, i % 2 ? (i < 64 ? 23 : 24) : 22);
+            assert_int_equal(list.items[i].position.ordinal, i);
+        }
+        free_records(&list);
+        source_close(source);
+        assert_resumes_everywhere(&options);
+    }
+}
+
+/* Each byte of the blocks is damaged in turn: what is not hit comes as it was, and all is said. */
+static void bad_avro_block_is_one_record_and_reading_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    write_people(fixture->path, "null", 12, 20, 100);
+    size_t length = 0;
+    unsigned char *bytes = read_file(fixture->path, &length);
+    struct source_options options = options_of(fixture->path, INPUT_AVRO);
+    struct source *source = open_at(&options, (struct input_position){0});
+    struct record_list good = {.count = 0};
+    size_t header = (size_t)source_position(source).bytes;
+    read_more(source, &good, true);
+    source_close(source);
+    size_t blocks = 0;
+    for (size_t i = 0; i < good.count; i++) {
+        blocks += good.items[i].position.skip == 0;
+    }
+    assert_in_range(blocks, 3, 11);
+    for (size_t at = header; at < length; at++) {
+        bytes[at] ^= 0x55;
+        write_file(fixture->path, bytes, length, "wb");
+        bytes[at] ^= 0x55;
+        struct record_list list = {.count = 0};
+        source = open_at(&options, (struct input_position){0});
+        read_more(source, &list, true);
+        assert_int_equal(list.last_result, SOURCE_END);
+        source_close(source);
+        size_t defects = 0;
+        for (size_t i = 0; i < list.count; i++) {
+            defects += list.items[i].defect != REJECTION_NONE;
+            assert_int_equal(list.items[i].position.ordinal, i);
+        }
+        /* A damaged name goes unnoticed; a damaged marker costs its own block and the next. */
+        assert_in_range(defects, 0, 2);
+        if (defects > 0) {
+            assert_in_range(list.count, 12 - 2 * 5 + 1, 12 + 1);
+        }
+        free_records(&list);
+        assert_resumes_everywhere(&options);
+    }
+    free_records(&good);
+    free(bytes);
+}
+
+/* Cut anywhere: whole blocks come, then one record says that the file was cut. */
+static void cut_avro_file_ends_with_a_defect(void **state)
+{
+    struct fixture *fixture = *state;
+    write_people(fixture->path, "deflate", 12, 20, 100);
+    size_t length = 0;
+    unsigned char *bytes = read_file(fixture->path, &length);
+    struct source_options options = options_of(fixture->path, INPUT_AVRO);
+    struct source *source = open_at(&options, (struct input_position){0});
+    size_t header = (size_t)source_position(source).bytes;
+    source_close(source);
+    for (size_t cut = 0; cut <= length; cut++) {
+        write_file(fixture->path, bytes, cut, "wb");
+        struct input_position start = {0};
+        struct error error = {""};
+        enum status status = source_open(&options, &start, &source, &error);
+        if (cut < header) {
+            assert_int_equal(status, cut == 0 ? STATUS_OK : STATUS_INVALID);
+            if (cut == 0) {
+                source_close(source);
+            } else {
+                assert_non_null(strstr(error.message, "Avro header"));
+            }
+            continue;
+        }
+        assert_int_equal(status, STATUS_OK);
+        struct record_list list = {.count = 0};
+        read_more(source, &list, true);
+        source_close(source);
+        for (size_t i = 0; i < list.count; i++) {
+            bool is_last = i + 1 == list.count;
+            assert_true(list.items[i].defect == REJECTION_NONE ||
+                        (is_last && list.items[i].defect == REJECTION_TRUNCATED));
+        }
+        free_records(&list);
+    }
+    free(bytes);
+}
+
+static void refuses_what_is_no_avro_container(void **state)
+{
+    struct fixture *fixture = *state;
+    write_file(fixture->path, "{\"a\":1}\n", 8, "wb");
+    struct source_options options = options_of(fixture->path, INPUT_AVRO);
+    struct source *source = NULL;
+    struct input_position start = {0};
+    struct error error = {""};
+    assert_int_equal(source_open(&options, &start, &source, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "is no Avro container"));
+    assert_non_null(strstr(error.message, fixture->path));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(splits_text_into_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_header_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(unread_record_comes_again_and_survives_release, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(splits_avro_blocks_into_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(bad_avro_block_is_one_record_and_reading_goes_on, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(cut_avro_file_ends_with_a_defect, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_what_is_no_avro_container, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_line_is_one_defect_and_reading_goes_on, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
