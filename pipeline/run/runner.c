@@ -211,7 +211,6 @@ static void *work(void *context)
 struct memory_plan {
     size_t cache_bytes; /* Of one task. */
     size_t block_cache_bytes;
-    size_t memtable_bytes;
 };
 
 static struct memory_plan plan_memory(int64_t memory_bytes, uint32_t tasks)
@@ -221,9 +220,8 @@ static struct memory_plan plan_memory(int64_t memory_bytes, uint32_t tasks)
     int64_t free_bytes = memory_bytes - overhead_bytes;
     free_bytes = free_bytes > floor_bytes ? free_bytes : floor_bytes;
     return (struct memory_plan){
-        .cache_bytes = (size_t)(free_bytes * 55 / 100 / tasks),
-        .block_cache_bytes = (size_t)(free_bytes * 20 / 100),
-        .memtable_bytes = (size_t)(free_bytes * 15 / 100),
+        .cache_bytes = (size_t)(free_bytes * 60 / 100 / tasks),
+        .block_cache_bytes = (size_t)(free_bytes * 25 / 100),
     };
 }
 
@@ -232,8 +230,7 @@ static enum status open_partitions(struct runner *runner, struct error *error)
     const struct runner_options *options = runner->options;
     struct memory_plan memory =
         plan_memory(options->config->state.memory_bytes, options->file_count);
-    enum status status = rocksdb_budget_create(memory.block_cache_bytes, memory.memtable_bytes,
-                                               &runner->budget, error);
+    enum status status = rocksdb_budget_create(memory.block_cache_bytes, &runner->budget, error);
     for (uint32_t i = 0; status == STATUS_OK && i < options->file_count; i++) {
         struct partition *partition = &runner->partitions[i];
         struct partition_options made = {
