@@ -5,7 +5,7 @@
 #include <assert.h>
 
 #define BATCH_ROWS_MAX 4096u          /* Rows of a batch: events and due timers together. */
-#define BATCH_EVENTS_MAX 2048u        /* So that timers always find room beside the events. */
+#define BATCH_EVENTS_MAX 1024u        /* So that timers find room beside the events. */
 #define RAW_RECORD_BYTES_MAX 1048576u /* A longer line or record is a dead letter. */
 #define DEAD_LETTER_BYTES_MAX 262144u /* What a dead letter keeps of its record. */
 #define EVENT_TEXT_BYTES_MAX 65535u   /* Of one text field. */

@@ -10,6 +10,7 @@
 
 #include "pipeline/base/status.h"
 
+/* Failures name the path and the cause. Paths are those of the caller, relative or absolute. */
 struct storage;
 struct storage_file;
 
@@ -26,12 +27,20 @@ struct storage_ops {
                             uint64_t length, struct error *error);
     enum status (*truncate)(struct storage_file *file, uint64_t bytes, struct error *error);
     enum status (*sync)(struct storage_file *file, struct error *error);
-    /* The name itself is made durable. */
+    /* The names in the folder `path` are made durable. Folders that open() and lock() create are
+     * durable at once. */
     enum status (*sync_directory)(struct storage *storage, const char *path, struct error *error);
+    /* A file that is not there is no failure. */
     enum status (*remove)(struct storage *storage, const char *path, struct error *error);
     /* Calls visit with each file name in the folder, in no order; a missing folder is empty. */
     enum status (*list)(struct storage *storage, const char *path,
                         void (*visit)(void *context, const char *name), void *context,
+                        struct error *error);
+    /*
+     * Takes the file `path`, created where missing, for this caller until closed or until the
+     * process ends. STATUS_FATAL when someone else has it, of this process or another.
+     */
+    enum status (*lock)(struct storage *storage, const char *path, struct storage_file **ret_file,
                         struct error *error);
 };
 

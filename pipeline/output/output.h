@@ -34,7 +34,7 @@ enum output_type {
     OUTPUT_BYTES,        /* JSON: base64. */
     OUTPUT_RECORD,       /* `record` describes it. */
     OUTPUT_RECORD_ARRAY, /* Of `record`. */
-    OUTPUT_FLOAT_ARRAY,
+    OUTPUT_FLOAT_ARRAY,  /* An element that is not finite: null in JSON, NaN in Avro. */
     OUTPUT_LONG_MAP,
     OUTPUT_TEXT_MAP,
 };
@@ -88,6 +88,9 @@ struct output_record output_batch_get(const struct output_batch *batch, enum top
                                       uint64_t index);
 /* True once memory ran out: the batch is useless until reset. Writers below then do nothing. */
 bool output_batch_failed(const struct output_batch *batch);
+/* What one topic may hold until reset; beyond it the batch fails. At first OUTPUT_BYTES_MAX. */
+#define OUTPUT_BYTES_MAX (UINT64_C(1) << 30)
+void output_batch_set_bytes_max(struct output_batch *batch, uint64_t bytes_max);
 
 /*
  * Writing one record: begin, then each field in the order of the table, then end. Using the wrong

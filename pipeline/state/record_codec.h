@@ -1,8 +1,8 @@
 /*
  * The form of a record in store and changelog. Layout, little-endian:
- *   u8 format (1), u8 flags, u16 part count, u32 epoch, i64 last event, i64 next index entry,
- *   then per timer slot set: mask byte and i64 each, then the parts:
- *   u16 id, u16 version, u64 writer hash (flag bit where 0), u32 length, bytes.
+ *   u8 format (1), u8 flags (0), u16 part count, u32 epoch, i64 last event, i64 next index entry,
+ *   u8 mask of the timer slots set and i64 for each of them, then the parts:
+ *   u16 id (bit 15: no writer hash follows), u16 version, u64 writer hash, u32 length, bytes.
  * Part bytes are stored with their zero words left out (bitmap of 8-byte words, then the words), so
  * that a record costs what is in use. A part of zeros only is left out altogether.
  */
@@ -12,6 +12,13 @@
 #include <stddef.h>
 
 #include "pipeline/state/record.h"
+
+/* Fixed places, so that a compaction filter can look without decoding. */
+#define RECORD_LAST_EVENT_AT 8u
+#define RECORD_INDEX_AT 16u
+#define RECORD_TIMER_MASK_AT 24u /* 0: no timer is set. */
+
+#define RECORD_UNKNOWN_BYTES_MAX 65536u /* More of them in one record is corrupt. */
 
 /* Upper bound of the encoded size of a record of that kind with `unknown_bytes` of unknown parts.
  */

@@ -1,0 +1,125 @@
+/*
+ * The reference backend. OpenBLAS sums in an order that depends on the shape of the product, so
+ * every call multiplies a tile of the same shape, the last one filled up with zeros: the result of
+ * a row then depends neither on the number of rows nor on their neighbours.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cblas.h>
+
+#include "models/model_backend.h"
+#include "models/model_pack.h"
+
+#define TILE_ROWS 32u
+
+/* More columns than one, so that the product is a matrix product with a kernel of fixed shape. */
+#define OUTPUT_COLUMNS 4u
+
+struct model {
+    uint32_t feature_count;
+    uint32_t stride;               /* feature_count, rounded up */
+    float *weights;                /* [stride][OUTPUT_COLUMNS], the first column in use. */
+    float *tile;                   /* [TILE_ROWS][stride] */
+    float *products;               /* [TILE_ROWS][OUTPUT_COLUMNS] */
+    struct pack_feature *features; /* Copies; names are not. */
+    float bias, slope, offset;
+};
+
+static void openblas_unload(struct model *model)
+{
+    if (model) {
+        free(model->weights);
+        free(model->tile);
+        free(model->products);
+        free(model->features);
+        free(model);
+    }
+}
+
+static enum status openblas_load(const struct model_pack *pack, struct model **ret_model,
+                                 struct error *error)
+{
+    if (openblas_get_parallel() == 0) {
+        return error_set(error, STATUS_INVALID,
+                         "openblas: built for one thread only, which is not safe with several "
+                         "workers; install libopenblas0-pthread");
+    }
+    openblas_set_num_threads(1);
+    struct model *model = calloc(1, sizeof(*model));
+    if (!model) {
+        return error_set(error, STATUS_FATAL, "model %s: out of memory", pack->name);
+    }
+    model->feature_count = pack->feature_count;
+    model->stride = (pack->feature_count + 15u) & ~15u;
+    model->weights = calloc((size_t)model->stride * OUTPUT_COLUMNS, sizeof(float));
+    model->tile = calloc((size_t)model->stride * TILE_ROWS, sizeof(float));
+    model->products = calloc((size_t)TILE_ROWS * OUTPUT_COLUMNS, sizeof(float));
+    model->features = calloc(pack->feature_count, sizeof(*model->features));
+    if (!model->weights || !model->tile || !model->products || !model->features) {
+        openblas_unload(model);
+        return error_set(error, STATUS_FATAL, "model %s: out of memory", pack->name);
+    }
+    const struct tensor *weight = tensor_file_find(pack->tensors, "weight");
+    assert(weight && weight->count == pack->feature_count); /* The pack was checked at load. */
+    for (uint32_t i = 0; i < pack->feature_count; i++) {
+        model->weights[(size_t)i * OUTPUT_COLUMNS] = weight->data[i];
+        model->features[i] = pack->features[i];
+    }
+    model->bias = tensor_file_find(pack->tensors, "bias")->data[0];
+    model->slope = pack->slope;
+    model->offset = pack->offset;
+    *ret_model = model;
+    return STATUS_OK;
+}
+
+static void fill_tile(const struct model *model, const float *features, uint32_t rows,
+                      uint32_t stride)
+{
+    const struct model_pack pack = {.features = model->features};
+    for (uint32_t row = 0; row < rows; row++) {
+        const float *from = features + (size_t)row * stride;
+        float *to = model->tile + (size_t)row * model->stride;
+        for (uint32_t i = 0; i < model->feature_count; i++) {
+            to[i] = model_pack_prepare(&pack, i, from[i]);
+        }
+    }
+    memset(model->tile + (size_t)rows * model->stride, 0,
+           (size_t)(TILE_ROWS - rows) * model->stride * sizeof(float));
+}
+
+static enum status openblas_score(struct model *model, const float *features, uint32_t rows,
+                                  uint32_t stride, float *logits, struct error *error)
+{
+    (void)error;
+    for (uint32_t first = 0; first < rows; first += TILE_ROWS) {
+        uint32_t count = rows - first < TILE_ROWS ? rows - first : TILE_ROWS;
+        fill_tile(model, features + (size_t)first * stride, count, stride);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, TILE_ROWS, OUTPUT_COLUMNS,
+                    (blasint)model->stride, 1.0f, model->tile, (blasint)model->stride,
+                    model->weights, OUTPUT_COLUMNS, 0.0f, model->products, OUTPUT_COLUMNS);
+        for (uint32_t row = 0; row < count; row++) {
+            float sum = model->products[(size_t)row * OUTPUT_COLUMNS] + model->bias;
+            logits[first + row] = model->slope * sum + model->offset;
+        }
+    }
+    return STATUS_OK;
+}
+
+static const char *openblas_profile(void)
+{
+    static _Thread_local char profile[128];
+    (void)snprintf(profile, sizeof(profile), "openblas %s tile %u", openblas_get_corename(),
+                   TILE_ROWS);
+    return profile;
+}
+
+const struct model_backend_ops backend_openblas = {
+    .name = "openblas",
+    .load = openblas_load,
+    .score = openblas_score,
+    .unload = openblas_unload,
+    .profile = openblas_profile,
+};

@@ -1,0 +1,311 @@
+#include "operators/emit_interventions_records.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "pipeline/output/output.h"
+
+#define TERMS_MAX (FEATURES_MAX + 64u)
+
+struct key128 decision_id(const struct decision_source *source, const struct event_batch *batch,
+                          const struct decision *decision)
+{
+    uint32_t row = decision->row;
+    uint64_t cause;
+    if (batch->kind[row] == ROW_EVENT) {
+        cause = batch->ordinal[row];
+    } else {
+        cause = hash64_combine(batch->user_key[row].high, batch->user_key[row].low);
+        cause = hash64_combine(cause, (uint64_t)batch->time_ms[row]);
+        cause = hash64_combine(cause, batch->session_id[row] + batch->timer_slot[row]);
+    }
+    uint64_t where = hash64_combine(source->partition_hash, batch->kind[row]);
+    return (struct key128){
+        .high = hash64_combine(hash64_combine(where, cause), decision->rule->hash),
+        .low = hash64_combine(decision->rule->hash, hash64_combine(cause, where)),
+    };
+}
+
+/* ---- Pieces that the topics share ---- */
+
+static void write_nullable_text(struct output_writer *writer, struct text value)
+{
+    if (value.data) {
+        output_text(writer, value);
+    } else {
+        output_null(writer);
+    }
+}
+
+static void write_nullable_float(struct output_writer *writer, float value)
+{
+    if (isnan(value)) {
+        output_null(writer);
+    } else {
+        output_float(writer, value);
+    }
+}
+
+/* decision_id .. rule: what caused it, where and when. */
+static void write_cause(const struct decision_source *source, const struct event_batch *batch,
+                        const struct decision *decision, struct output_writer *writer)
+{
+    uint32_t row = decision->row;
+    bool is_event = batch->kind[row] == ROW_EVENT;
+    output_key(writer, decision_id(source, batch, decision));
+    output_text(writer, text_of(rule_trigger_names[decision->rule->trigger]));
+    bool has_id = is_event && event_has(batch, row, FIELD_EVENT_ID);
+    write_nullable_text(writer, has_id ? batch->text[FIELD_EVENT_ID][row] : (struct text){NULL, 0});
+    output_text(writer, text_of(source->context.partition));
+    if (is_event) {
+        output_long(writer, (int64_t)batch->ordinal[row]);
+    } else {
+        output_null(writer);
+    }
+    output_key(writer, batch->user_key[row]);
+    output_time(writer, batch->time_ms[row]);
+    output_text(writer, text_of(decision->rule->name));
+}
+
+static void write_session(const struct event_batch *batch, uint32_t row,
+                          struct output_writer *writer)
+{
+    if (batch->session_id[row]) {
+        output_id(writer, batch->session_id[row]);
+    } else {
+        output_null(writer);
+    }
+}
+
+static void write_scores(const struct event_batch *batch, uint32_t row,
+                         struct output_writer *writer)
+{
+    output_record_begin(writer);
+    for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
+        write_nullable_float(writer, batch->score[kind][row]);
+    }
+    output_record_end(writer);
+    output_record_begin(writer);
+    for (int part = 0; part < FRAUD_PART_COUNT; part++) {
+        write_nullable_float(writer, batch->fraud_logit[part][row]);
+    }
+    output_record_end(writer);
+}
+
+/* ---- Why: the terms that moved the score most ---- */
+
+struct explanation {
+    struct contribution terms[TERMS_MAX];
+    uint32_t count;
+    float intercept; /* NaN: the score has none of its own. */
+};
+
+/* The larger one first; equal ones by name. */
+static int compare_terms(const void *left, const void *right)
+{
+    const struct contribution *a = left;
+    const struct contribution *b = right;
+    float size_a = fabsf(a->logit);
+    float size_b = fabsf(b->logit);
+    if (size_a != size_b) {
+        return size_a > size_b ? -1 : 1;
+    }
+    return strcmp(a->name, b->name);
+}
+
+static void explain(const struct event_batch *batch, const struct decision *decision,
+                    struct explanation *explanation)
+{
+    const struct score_explainer *explainer = &batch->explainer[decision->rule->score];
+    explanation->count = 0;
+    explanation->intercept = NAN;
+    if (!explainer->explain || isnan(batch->score_logit[decision->rule->score][decision->row])) {
+        return;
+    }
+    explanation->count =
+        explainer->explain(explainer->context, batch, decision->row, explanation->terms, TERMS_MAX);
+    qsort(explanation->terms, explanation->count, sizeof(*explanation->terms), compare_terms);
+    for (uint32_t i = 0; i < explanation->count; i++) {
+        if (strcmp(explanation->terms[i].name, "intercept") == 0) {
+            explanation->intercept = explanation->terms[i].logit;
+            explanation->count--;
+            memmove(&explanation->terms[i], &explanation->terms[i + 1],
+                    (explanation->count - i) * sizeof(*explanation->terms));
+            break;
+        }
+    }
+}
+
+static void write_terms(const struct explanation *explanation, uint32_t count,
+                        struct output_writer *writer)
+{
+    output_array_begin(writer, count);
+    for (uint32_t i = 0; i < count; i++) {
+        output_record_begin(writer);
+        output_text(writer, text_of(explanation->terms[i].name));
+        write_nullable_float(writer, explanation->terms[i].value);
+        write_nullable_float(writer, explanation->terms[i].logit);
+        output_record_end(writer);
+    }
+    output_array_end(writer);
+}
+
+/* score, logit, intercept, terms, others, model: the first and last of them sum to the logit. */
+static void write_reasons(const struct event_batch *batch, const struct decision *decision,
+                          struct output_writer *writer)
+{
+    enum score_kind kind = decision->rule->score;
+    struct explanation explanation;
+    explain(batch, decision, &explanation);
+    float logit = batch->score_logit[kind][decision->row];
+    uint32_t shown = explanation.count < REASON_TERMS ? explanation.count : REASON_TERMS;
+    /* The rest is what is missing to the logit, so that the sum is right by construction. */
+    double rest =
+        (double)logit - (isnan(explanation.intercept) ? 0 : (double)explanation.intercept);
+    for (uint32_t i = 0; i < shown; i++) {
+        rest -= (double)explanation.terms[i].logit;
+    }
+    bool is_explained = explanation.count > 0;
+    output_text(writer, text_of(score_names[kind]));
+    write_nullable_float(writer, logit);
+    write_nullable_float(writer, explanation.intercept);
+    write_terms(&explanation, shown, writer);
+    write_nullable_float(writer, is_explained ? (float)rest : NAN);
+    const char *version = batch->explainer[kind].version;
+    write_nullable_text(writer, version ? text_of(version) : (struct text){NULL, 0});
+}
+
+/* ---- Fields that the configuration lists ---- */
+
+static bool field_is_carried(const struct decision_source *source, const struct event_batch *batch,
+                             uint32_t row, int field)
+{
+    return field < TEXT_FIELD_COUNT && (source->fields >> field & 1) &&
+           batch->kind[row] == ROW_EVENT && event_has(batch, row, (enum event_field)field);
+}
+
+static void write_fields(const struct decision_source *source, const struct event_batch *batch,
+                         uint32_t row, struct output_writer *writer)
+{
+    uint32_t count = 0;
+    for (int field = 0; field < TEXT_FIELD_COUNT; field++) {
+        count += field_is_carried(source, batch, row, field);
+    }
+    output_map_begin(writer, count);
+    for (int field = 0; field < TEXT_FIELD_COUNT; field++) {
+        if (field_is_carried(source, batch, row, field)) {
+            output_map_name(writer, text_of(event_fields[field].name));
+            output_text(writer, batch->text[field][row]);
+        }
+    }
+    output_map_end(writer);
+}
+
+/* rule_set, feature_set, configuration */
+static void write_versions(const struct decision_source *source, struct output_writer *writer)
+{
+    output_id(writer, source->set->hash);
+    output_id(writer, source->features->hash);
+    output_id(writer, source->context.configuration);
+}
+
+/* ---- The topics ---- */
+
+static struct text render_reason(const struct decision_source *source, struct event_batch *batch,
+                                 const struct decision *decision)
+{
+    return decision->rule->reason_source
+               ? rule_template_render(&decision->rule->reason, source->set->program, batch,
+                                      decision->row, &batch->arena)
+               : (struct text){NULL, 0};
+}
+
+static void write_alert(const struct decision_source *source, struct event_batch *batch,
+                        const struct decision *decision)
+{
+    const struct rule *rule = decision->rule;
+    uint32_t row = decision->row;
+    struct output_writer *writer =
+        output_begin(batch->outputs, TOPIC_ALERTS, batch->user_key[row], batch->time_ms[row]);
+    write_cause(source, batch, decision, writer);
+    output_text(writer, text_of(rule_severities[rule->severity]));
+    output_text(writer, render_reason(source, batch, decision));
+    write_nullable_text(writer, rule->step == STEP_NONE ? (struct text){NULL, 0}
+                                                        : text_of(rule_steps[rule->step]));
+    write_session(batch, row, writer);
+    write_scores(batch, row, writer);
+    write_reasons(batch, decision, writer);
+    write_versions(source, writer);
+    write_fields(source, batch, row, writer);
+    output_end(writer);
+}
+
+static void write_nullable_double(struct output_writer *writer, double value)
+{
+    if (value > 0) {
+        output_double(writer, value);
+    } else {
+        output_null(writer);
+    }
+}
+
+static void write_promotion(const struct decision_source *source, struct event_batch *batch,
+                            const struct decision *decision)
+{
+    const struct rule *rule = decision->rule;
+    uint32_t row = decision->row;
+    struct output_writer *writer =
+        output_begin(batch->outputs, TOPIC_PROMOTIONS, batch->user_key[row], batch->time_ms[row]);
+    write_cause(source, batch, decision, writer);
+    output_text(writer, text_of(rule_offers[rule->offer]));
+    write_nullable_double(writer, rule->value);
+    write_nullable_text(writer,
+                        rule->currency[0] ? text_of(rule->currency) : (struct text){NULL, 0});
+    write_nullable_double(writer, rule->percent);
+    output_time(writer, batch->time_ms[row] + rule->valid_for_ms);
+    write_nullable_text(writer, render_reason(source, batch, decision));
+    write_session(batch, row, writer);
+    write_scores(batch, row, writer);
+    write_reasons(batch, decision, writer);
+    write_versions(source, writer);
+    write_fields(source, batch, row, writer);
+    output_end(writer);
+}
+
+static void write_decision(const struct decision_source *source, struct event_batch *batch,
+                           const struct decision *decision)
+{
+    const struct rule *rule = decision->rule;
+    uint32_t row = decision->row;
+    struct output_writer *writer =
+        output_begin(batch->outputs, TOPIC_DECISIONS, batch->user_key[row], batch->time_ms[row]);
+    write_cause(source, batch, decision, writer);
+    output_long(writer, rule->priority);
+    write_nullable_text(writer,
+                        rule->condition ? text_of(rule->condition) : (struct text){NULL, 0});
+    output_text(writer, text_of(rule->is_alert ? "alert" : "promotion"));
+    output_bool(writer, decision->suppression == SUPPRESSED_NOT);
+    write_nullable_text(writer, decision->suppression == SUPPRESSED_NOT
+                                    ? (struct text){NULL, 0}
+                                    : text_of(suppression_names[decision->suppression]));
+    output_text(writer, text_of(decision->is_held_out ? "held_out" : "treated"));
+    output_double(writer, decision->is_held_out ? rule->holdout_share : 1 - rule->holdout_share);
+    write_session(batch, row, writer);
+    write_scores(batch, row, writer);
+    write_versions(source, writer);
+    output_float_array(writer, batch->features + (size_t)row * batch->feature_stride,
+                       batch->feature_count);
+    output_text(writer, text_of(source->context.numeric_profile));
+    output_end(writer);
+}
+
+void decision_write(const struct decision_source *source, struct event_batch *batch,
+                    const struct decision *decision)
+{
+    write_decision(source, batch, decision);
+    if (decision->suppression == SUPPRESSED_NOT && decision->rule->is_alert) {
+        write_alert(source, batch, decision);
+    } else if (decision->suppression == SUPPRESSED_NOT) {
+        write_promotion(source, batch, decision);
+    }
+}

@@ -1,0 +1,54 @@
+/*
+ * Keeps each user's history in 432 bytes, and that of cards, devices, network addresses and
+ * terminals in 128, and writes a row of features for every live row: for an event as of just after
+ * it, for a timer as of its time. The features, their definitions and how late events count stand
+ * in feature_table.c; `nudge describe features` prints them.
+ *
+ * The state depends on the live rows in their order alone, not on how they were cut into batches.
+ * Rows that are no activity (timers, labels, price changes...) change no user's state, but for the
+ * count of bad labels. It sets no timer.
+ */
+#ifndef OPERATORS_EXTRACT_FEATURES_H
+#define OPERATORS_EXTRACT_FEATURES_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "models/markov.h"
+#include "pipeline/config/settings.h"
+#include "pipeline/event/feature_set.h"
+#include "pipeline/stage.h"
+#include "pipeline/state/record.h"
+
+struct extract_features_options {
+    int64_t utc_offset_minutes;
+    int64_t cart_lifetime_ms;
+    struct text_list bad_labels;
+    /* Entities to keep state by, beside the user. */
+    struct text_list entities;
+};
+
+extern const struct setting_section extract_features_section;
+extern const struct stage_info extract_features_info;
+
+/*
+ * Adds its parts to the layout: the user's, and that of each entity in the options. `markov` is of
+ * the pack, NULL: a common shop's; neither it nor `options` is needed after the call.
+ * STATUS_INVALID for options out of range, an entity it does not know or a table that is not one of
+ * chances. Release with stage_destroy().
+ */
+MUST_CHECK enum status extract_features_create(const struct extract_features_options *options,
+                                               const struct markov *markov,
+                                               struct record_layout *layout,
+                                               struct stage **ret_stage, struct error *error);
+
+/* The columns, constant for the program. */
+const struct feature_set *extract_features_set(void);
+
+/* INT64_MAX: it sets no timer. */
+int64_t extract_features_timer_floor_ms(const struct extract_features_options *options);
+
+/* Prints the table of features as text or Markdown. */
+void extract_features_describe(bool is_markdown, FILE *out);
+
+#endif

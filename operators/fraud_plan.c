@@ -1,0 +1,267 @@
+#include "operators/fraud_plan.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/base/fixed_math.h"
+#include "pipeline/base/hash.h"
+#include "pipeline/limits.h"
+
+#define TERMS_MAX 128u
+
+#define OPTION(member) offsetof(struct score_fraud_options, member)
+static const struct setting settings[] = {
+    {.name = "base_rate",
+     .type = SETTING_NUMBER,
+     .offset = OPTION(base_rate),
+     .fallback = "0.002",
+     .min = 1e-9,
+     .max = 0.999,
+     .doc = "Score of an event that nothing speaks against"},
+    {.name = "rules",
+     .type = SETTING_CUSTOM,
+     .offset = OPTION(rules),
+     .doc = "List of {name, feature, above or below, adds, slope, most}: what a feature beyond a "
+            "bound adds on the logit scale"},
+    {.name = "deviations",
+     .type = SETTING_CUSTOM,
+     .offset = OPTION(deviations),
+     .doc = "List of {feature, p99, p999, weight}: a value at the population's 99.9th percentile "
+            "adds the weight, one at the 99th nothing, one beyond at most three times as much"},
+    {.name = "pack",
+     .type = SETTING_PATH,
+     .offset = OPTION(pack),
+     .doc = "Folder of a model whose logit is added"},
+    {.name = "pack_weight",
+     .type = SETTING_NUMBER,
+     .offset = OPTION(pack_weight),
+     .fallback = "1",
+     .min = 0,
+     .max = 10,
+     .doc = "Factor on the model's logit"},
+};
+
+const struct setting_section score_fraud_section = {
+    .name = "score_fraud",
+    .doc = "How likely an event is fraud",
+    .settings = settings,
+    .setting_count = sizeof(settings) / sizeof(settings[0]),
+    .options_bytes = sizeof(struct score_fraud_options),
+};
+
+static enum status read_number(const struct yaml_node *map, const char *key, double fallback,
+                               float *ret_value, struct error *error)
+{
+    const struct yaml_node *node = yaml_find(map, key);
+    double value = fallback;
+    enum status status = node ? yaml_number(node, &value, error) : STATUS_OK;
+    *ret_value = (float)value;
+    return status;
+}
+
+static enum status read_feature(const struct yaml_node *map, const struct feature_set *set,
+                                uint32_t *ret_column, struct error *error)
+{
+    const struct yaml_node *node = yaml_find(map, "feature");
+    if (!node || node->kind != YAML_SCALAR) {
+        return yaml_complain(map, error, "feature: the name of a feature expected");
+    }
+    int32_t column = feature_index(set, node->scalar);
+    if (column < 0) {
+        const char *names[FEATURES_MAX];
+        uint32_t count = set->count < FEATURES_MAX ? set->count : FEATURES_MAX;
+        for (uint32_t i = 0; i < count; i++) {
+            names[i] = set->features[i].name;
+        }
+        const char *near = nearest_name(node->scalar, names, count);
+        return yaml_complain(node, error, "\"%s\": no such feature%s%s%s", node->scalar,
+                             near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+    *ret_column = (uint32_t)column;
+    return STATUS_OK;
+}
+
+static enum status read_rule(const struct yaml_node *node, const struct feature_set *set,
+                             struct fraud_term *term, struct error *error)
+{
+    static const char *const keys[] = {"name", "feature", "above", "below",
+                                       "adds", "slope",   "most",  NULL};
+    enum status status = yaml_known_keys(node, keys, error);
+    const struct yaml_node *above = yaml_find(node, "above");
+    const struct yaml_node *below = yaml_find(node, "below");
+    const struct yaml_node *name = yaml_find(node, "name");
+    if (status == STATUS_OK && (above == NULL) == (below == NULL)) {
+        status = yaml_complain(node, error, "either above or below expected");
+    }
+    if (status == STATUS_OK) {
+        status = read_feature(node, set, &term->column, error);
+    }
+    term->is_below = below != NULL;
+    if (status == STATUS_OK) {
+        status = read_number(node, below ? "below" : "above", 0, &term->from, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_number(node, "adds", 0, &term->adds, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_number(node, "slope", 0, &term->slope, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_number(node, "most", 1e6, &term->most, error);
+    }
+    if (status == STATUS_OK) {
+        const char *text =
+            name && name->kind == YAML_SCALAR ? name->scalar : set->features[term->column].name;
+        term->name = strdup(text);
+        status = term->name ? STATUS_OK : error_set(error, STATUS_FATAL, "out of memory");
+    }
+    return status;
+}
+
+static enum status read_deviation(const struct yaml_node *node, const struct feature_set *set,
+                                  struct fraud_term *term, struct error *error)
+{
+    static const char *const keys[] = {"feature", "p99", "p999", "weight", NULL};
+    float p99;
+    float p999 = 0;
+    float weight;
+    enum status status = yaml_known_keys(node, keys, error);
+    if (status == STATUS_OK) {
+        status = read_feature(node, set, &term->column, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_number(node, "p99", 0, &p99, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_number(node, "p999", 0, &p999, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_number(node, "weight", 1, &weight, error);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!(p999 > p99)) {
+        return yaml_complain(node, error, "p999 above p99 expected");
+    }
+    const char *feature = set->features[term->column].name;
+    size_t length = strlen(feature) + 16;
+    term->name = malloc(length);
+    if (!term->name) {
+        return error_set(error, STATUS_FATAL, "out of memory");
+    }
+    (void)snprintf(term->name, length, "unusual %s", feature);
+    term->from = p99;
+    term->slope = weight / (p999 - p99);
+    term->most = 3.0f * weight;
+    return STATUS_OK;
+}
+
+typedef enum status term_reader(const struct yaml_node *node, const struct feature_set *set,
+                                struct fraud_term *term, struct error *error);
+
+static enum status read_terms(const struct yaml_node *list, const struct feature_set *set,
+                              term_reader *read, struct fraud_plan *plan, struct error *error)
+{
+    if (yaml_is_null(list)) {
+        return STATUS_OK;
+    }
+    if (list->kind != YAML_SEQUENCE || plan->term_count + list->child_count > TERMS_MAX) {
+        return yaml_complain(list, error, "a list of at most %u terms in all expected", TERMS_MAX);
+    }
+    for (size_t i = 0; i < list->child_count; i++) {
+        const struct yaml_node *node = &list->children[i];
+        if (node->kind != YAML_MAPPING) {
+            return yaml_complain(node, error, "{feature: ...} expected");
+        }
+        enum status status = read(node, set, &plan->terms[plan->term_count], error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        plan->term_count++;
+    }
+    return STATUS_OK;
+}
+
+static void hash_plan(struct fraud_plan *plan)
+{
+    uint64_t hash = plan->pack ? plan->pack->hash : 0;
+    const float whole[] = {plan->base_logit, plan->pack_weight};
+    hash = hash64_combine(hash, hash64((struct text){(const char *)whole, sizeof(whole)}));
+    for (uint32_t i = 0; i < plan->term_count; i++) {
+        const struct fraud_term *term = &plan->terms[i];
+        const float numbers[] = {term->from, term->adds,          term->slope,
+                                 term->most, (float)term->column, (float)term->is_below};
+        hash = hash64_combine(hash, hash64(text_of(term->name)));
+        hash = hash64_combine(hash, hash64((struct text){(const char *)numbers, sizeof(numbers)}));
+    }
+    plan->hash = hash;
+}
+
+static enum status label_plan(struct fraud_plan *plan, struct error *error)
+{
+    hash_plan(plan);
+    size_t length = (plan->pack ? strlen(plan->pack->label) : 0) + 64;
+    plan->label = malloc(length);
+    if (!plan->label) {
+        return error_set(error, STATUS_FATAL, "out of memory");
+    }
+    (void)snprintf(plan->label, length, "fraud terms %08llx%s%s",
+                   (unsigned long long)(plan->hash >> 32), plan->pack ? ", " : "",
+                   plan->pack ? plan->pack->label : "");
+    return STATUS_OK;
+}
+
+enum status fraud_plan_load(const struct score_fraud_options *options,
+                            const struct feature_set *set, struct fraud_plan **ret_plan,
+                            struct error *error)
+{
+    struct fraud_plan *plan = calloc(1, sizeof(*plan));
+    if (!plan) {
+        return error_set(error, STATUS_FATAL, "score_fraud: out of memory");
+    }
+    plan->base_logit = (float)fixed_logit(options->base_rate);
+    plan->pack_weight = (float)options->pack_weight;
+    plan->terms = calloc(TERMS_MAX, sizeof(*plan->terms));
+    enum status status = plan->terms ? STATUS_OK : error_set(error, STATUS_FATAL, "out of memory");
+    if (status == STATUS_OK) {
+        status = read_terms(options->rules, set, read_rule, plan, error);
+    }
+    plan->rule_count = plan->term_count;
+    if (status == STATUS_OK) {
+        status = read_terms(options->deviations, set, read_deviation, plan, error);
+    }
+    if (status == STATUS_OK && options->pack) {
+        status = model_pack_load(options->pack, &plan->pack, error);
+    }
+    if (status == STATUS_OK) {
+        status = label_plan(plan, error);
+    }
+    if (status != STATUS_OK) {
+        fraud_plan_unload(plan);
+        return status;
+    }
+    *ret_plan = plan;
+    return STATUS_OK;
+}
+
+void fraud_plan_unload(struct fraud_plan *plan)
+{
+    if (!plan) {
+        return;
+    }
+    for (uint32_t i = 0; plan->terms && i < TERMS_MAX; i++) {
+        free(plan->terms[i].name);
+    }
+    free(plan->terms);
+    model_pack_unload(plan->pack);
+    free(plan->label);
+    free(plan);
+}
+
+uint64_t fraud_plan_hash(const struct fraud_plan *plan)
+{
+    return plan->hash;
+}

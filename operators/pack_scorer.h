@@ -1,0 +1,36 @@
+/*
+ * A loaded pack beside the feature columns that it reads: gathers rows, scores them in one call,
+ * and explains single ones. Used by the scoring stages.
+ */
+#ifndef OPERATORS_PACK_SCORER_H
+#define OPERATORS_PACK_SCORER_H
+
+#include "models/model_backend.h"
+#include "models/model_pack.h"
+#include "pipeline/event/event_batch.h"
+#include "pipeline/event/feature_set.h"
+
+struct pack_scorer;
+
+/* Borrows `pack`. STATUS_INVALID when a feature of the pack is not in the set, by name. */
+MUST_CHECK enum status pack_scorer_create(const struct model_backend_ops *backend,
+                                          const struct model_pack *pack,
+                                          const struct feature_set *set,
+                                          struct pack_scorer **ret_scorer, struct error *error);
+void pack_scorer_destroy(struct pack_scorer *scorer); /* NULL is a no-op. */
+
+/* logits[i] of row rows[i] of the batch. */
+MUST_CHECK enum status pack_scorer_score(struct pack_scorer *scorer,
+                                         const struct event_batch *batch, const uint32_t *rows,
+                                         uint32_t count, float *logits, struct error *error);
+
+/*
+ * The terms of one row times `factor`, and the intercept; they sum to factor times the logit. Terms
+ * of zero are left out. Returns their number, at most `max`.
+ */
+uint32_t pack_scorer_explain(const struct pack_scorer *scorer, const struct event_batch *batch,
+                             uint32_t row, float factor, struct contribution *terms, uint32_t max);
+
+const struct model_pack *pack_scorer_pack(const struct pack_scorer *scorer);
+
+#endif

@@ -1,0 +1,184 @@
+#include "operators/predict_intent.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "operators/pack_scorer.h"
+#include "pipeline/base/fixed_math.h"
+
+#define OPTION(member) offsetof(struct predict_intent_options, member)
+static const struct setting settings[] = {
+    {.name = "purchase_pack",
+     .type = SETTING_PATH,
+     .offset = OPTION(purchase_pack),
+     .doc = "Folder of the model for the chance that the session ends in a purchase"},
+    {.name = "abandon_pack",
+     .type = SETTING_PATH,
+     .offset = OPTION(abandon_pack),
+     .doc = "Folder of the model for the chance that a filled cart is abandoned"},
+};
+
+const struct setting_section predict_intent_section = {
+    .name = "predict_intent",
+    .doc = "Chance to buy and to leave a filled cart",
+    .settings = settings,
+    .setting_count = sizeof(settings) / sizeof(settings[0]),
+    .options_bytes = sizeof(struct predict_intent_options),
+};
+
+const struct stage_info predict_intent_info = {
+    .name = "predict_intent",
+    .doc = "Scores the chance that the session ends in a purchase, and that a filled cart is "
+           "abandoned.",
+    .reads = "features",
+    .writes = "score, score_logit and explainer of purchase and abandon",
+};
+
+struct predict_intent {
+    struct stage stage;
+    struct pack_scorer *purchase; /* Or NULL. */
+    struct pack_scorer *abandon;
+    int32_t cart_column; /* Feature that says whether there is a cart; -1: unknown. */
+    uint32_t rows[BATCH_ROWS_MAX];
+    float logits[BATCH_ROWS_MAX];
+};
+
+enum status predict_intent_load(const struct predict_intent_options *options,
+                                struct predict_intent_packs *ret_packs, struct error *error)
+{
+    struct predict_intent_packs packs = {0};
+    enum status status = STATUS_OK;
+    if (options->purchase_pack) {
+        status = model_pack_load(options->purchase_pack, &packs.purchase, error);
+    }
+    if (status == STATUS_OK && options->abandon_pack) {
+        status = model_pack_load(options->abandon_pack, &packs.abandon, error);
+    }
+    if (status != STATUS_OK) {
+        predict_intent_unload(&packs);
+        return error_prefix(error, status, "predict_intent");
+    }
+    *ret_packs = packs;
+    return STATUS_OK;
+}
+
+void predict_intent_unload(struct predict_intent_packs *packs)
+{
+    model_pack_unload(packs->purchase);
+    model_pack_unload(packs->abandon);
+    *packs = (struct predict_intent_packs){0};
+}
+
+static uint32_t explain_purchase(void *context, const struct event_batch *batch, uint32_t row,
+                                 struct contribution *terms, uint32_t max)
+{
+    struct predict_intent *self = context;
+    return pack_scorer_explain(self->purchase, batch, row, 1.0f, terms, max);
+}
+
+static uint32_t explain_abandon(void *context, const struct event_batch *batch, uint32_t row,
+                                struct contribution *terms, uint32_t max)
+{
+    struct predict_intent *self = context;
+    return pack_scorer_explain(self->abandon, batch, row, 1.0f, terms, max);
+}
+
+static bool has_cart(const struct predict_intent *self, const struct event_batch *batch,
+                     uint32_t row)
+{
+    if (self->cart_column < 0) {
+        return true;
+    }
+    float pieces = batch->features[(size_t)row * batch->feature_stride + (size_t)self->cart_column];
+    return pieces > 0;
+}
+
+static enum status score_kind(struct predict_intent *self, struct pack_scorer *scorer,
+                              enum score_kind kind, struct event_batch *batch, struct error *error)
+{
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        batch->score[kind][row] = NAN;
+        batch->score_logit[kind][row] = NAN;
+        bool is_wanted = scorer && batch->state[row] == ROW_LIVE &&
+                         (kind != SCORE_ABANDON || has_cart(self, batch, row));
+        if (is_wanted) {
+            self->rows[count++] = row;
+        }
+    }
+    if (!scorer) {
+        return STATUS_OK;
+    }
+    enum status status = pack_scorer_score(scorer, batch, self->rows, count, self->logits, error);
+    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
+        batch->score_logit[kind][self->rows[i]] = self->logits[i];
+        batch->score[kind][self->rows[i]] = fixed_sigmoidf(self->logits[i]);
+    }
+    return status;
+}
+
+static enum status predict_intent_process(struct stage *stage, struct event_batch *batch,
+                                          struct error *error)
+{
+    struct predict_intent *self = container_of(stage, struct predict_intent, stage);
+    enum status status = score_kind(self, self->purchase, SCORE_PURCHASE, batch, error);
+    if (status == STATUS_OK) {
+        status = score_kind(self, self->abandon, SCORE_ABANDON, batch, error);
+    }
+    if (self->purchase) {
+        batch->explainer[SCORE_PURCHASE] = (struct score_explainer){
+            .explain = explain_purchase,
+            .context = self,
+            .version = pack_scorer_pack(self->purchase)->label,
+        };
+    }
+    if (self->abandon) {
+        batch->explainer[SCORE_ABANDON] = (struct score_explainer){
+            .explain = explain_abandon,
+            .context = self,
+            .version = pack_scorer_pack(self->abandon)->label,
+        };
+    }
+    return status;
+}
+
+static void predict_intent_destroy(struct stage *stage)
+{
+    struct predict_intent *self = container_of(stage, struct predict_intent, stage);
+    pack_scorer_destroy(self->purchase);
+    pack_scorer_destroy(self->abandon);
+    free(self);
+}
+
+static const struct stage_ops predict_intent_ops = {
+    .info = &predict_intent_info,
+    .process = predict_intent_process,
+    .destroy = predict_intent_destroy,
+};
+
+enum status predict_intent_create(const struct predict_intent_packs *packs,
+                                  const struct feature_set *set, struct stage **ret_stage,
+                                  struct error *error)
+{
+    struct predict_intent *self = calloc(1, sizeof(*self));
+    if (!self) {
+        return error_set(error, STATUS_FATAL, "predict_intent: out of memory");
+    }
+    self->stage.ops = &predict_intent_ops;
+    self->cart_column = feature_index(set, "cart_items");
+    enum status status = STATUS_OK;
+    if (packs->purchase) {
+        status =
+            pack_scorer_create(&backend_openblas, packs->purchase, set, &self->purchase, error);
+    }
+    if (status == STATUS_OK && packs->abandon) {
+        status = pack_scorer_create(&backend_openblas, packs->abandon, set, &self->abandon, error);
+    }
+    if (status != STATUS_OK) {
+        predict_intent_destroy(&self->stage);
+        return error_prefix(error, status, "predict_intent");
+    }
+    *ret_stage = &self->stage;
+    return STATUS_OK;
+}

@@ -1,0 +1,38 @@
+/*
+ * The chance that the session ends in a purchase, and that a filled cart is abandoned.
+ * Reads features. Writes score and score_logit of purchase and abandon, and their explainers.
+ * Keeps no state. Rows without a pack, or without a cart for the second, have NaN.
+ */
+#ifndef OPERATORS_PREDICT_INTENT_H
+#define OPERATORS_PREDICT_INTENT_H
+
+#include "models/model_pack.h"
+#include "pipeline/config/settings.h"
+#include "pipeline/event/feature_set.h"
+#include "pipeline/stage.h"
+
+struct predict_intent_options {
+    char *purchase_pack; /* Folder, or NULL: not scored. */
+    char *abandon_pack;
+};
+
+extern const struct setting_section predict_intent_section;
+extern const struct stage_info predict_intent_info;
+
+/* Packs loaded once, shared by the tasks; either may be NULL. */
+struct predict_intent_packs {
+    struct model_pack *purchase; /* Owned. */
+    struct model_pack *abandon;
+};
+
+MUST_CHECK enum status predict_intent_load(const struct predict_intent_options *options,
+                                           struct predict_intent_packs *ret_packs,
+                                           struct error *error);
+void predict_intent_unload(struct predict_intent_packs *packs);
+
+/* Borrows `packs` and `set`. Release with stage_destroy(). */
+MUST_CHECK enum status predict_intent_create(const struct predict_intent_packs *packs,
+                                             const struct feature_set *set,
+                                             struct stage **ret_stage, struct error *error);
+
+#endif

@@ -1,0 +1,52 @@
+#include <stdio.h>
+
+#include "pipeline/commands/command.h"
+#include "pipeline/run/config.h"
+
+static const char help[] =
+    "nudge check CONFIG [--partitions N]\n"
+    "\n"
+    "Validates the configuration, its mapping, rules and packs, and that they fit together,\n"
+    "without running anything, and prints what was understood.\n"
+    "\n"
+    "  --partitions N   as if the input had N files\n";
+
+static enum status check(int argc, char **argv, struct error *error)
+{
+    const char *partitions_text = NULL;
+    const char *path = NULL;
+    struct command_option options[] = {
+        {.name = "partitions", .values = &partitions_text, .value_max = 1},
+    };
+    size_t positional_count;
+    enum status status = command_parse(argc, argv, options, 1, &path, 1, &positional_count, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (positional_count == 0) {
+        return error_set(error, STATUS_INVALID,
+                         "check: a configuration file expected; see nudge check --help");
+    }
+    unsigned partitions = 0;
+    char rest;
+    if (partitions_text && sscanf(partitions_text, "%u%c", &partitions, &rest) != 1) {
+        return error_set(error, STATUS_INVALID, "--partitions: \"%s\": a number expected",
+                         partitions_text);
+    }
+    struct config config;
+    status = config_load(path, partitions, &config, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    config_describe(&config, stdout);
+    (void)printf("ok\n");
+    config_release(&config);
+    return STATUS_OK;
+}
+
+const struct command command_check = {
+    .name = "check",
+    .summary = "validate a configuration and say what was understood",
+    .help = help,
+    .run = check,
+};

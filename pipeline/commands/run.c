@@ -1,0 +1,162 @@
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "pipeline/base/log.h"
+#include "pipeline/commands/command.h"
+#include "pipeline/run/runner.h"
+#include "pipeline/run/summary.h"
+
+#define FILES_MAX 1024
+#define PATH_BYTES 4096
+
+static const char help[] =
+    "nudge run CONFIG [--input FILE...] [--output DIR] [--state DIR] [--workers N]\n"
+    "          [--summary FILE.json]\n"
+    "\n"
+    "Reads events, and writes alerts, promotions, sessions, decisions and what else the\n"
+    "configuration asks for, until the input files end or SIGINT or SIGTERM comes. Run the\n"
+    "same command again after a stop or a crash: it goes on where it was, and the outputs\n"
+    "are as if nothing had happened.\n"
+    "\n"
+    "  --input FILE...      input files, each a partition; - is standard input\n"
+    "  --output DIR         where the topics go, a folder each\n"
+    "  --state DIR          where state and log go; by default DIR/.state below the output\n"
+    "  --workers N          threads that share the partitions\n"
+    "  --summary FILE.json  the closing summary as JSON\n";
+
+struct run_arguments {
+    const char *files[FILES_MAX];
+    const char *output;
+    const char *state;
+    const char *workers;
+    const char *summary;
+    const char *config;
+    size_t file_count;
+};
+
+static enum status parse(int argc, char **argv, struct run_arguments *arguments,
+                         struct error *error)
+{
+    struct command_option options[] = {
+        {.name = "input", .is_repeated = true, .values = arguments->files, .value_max = FILES_MAX},
+        {.name = "output", .values = &arguments->output, .value_max = 1},
+        {.name = "state", .values = &arguments->state, .value_max = 1},
+        {.name = "workers", .values = &arguments->workers, .value_max = 1},
+        {.name = "summary", .values = &arguments->summary, .value_max = 1},
+    };
+    size_t positional_count;
+    enum status status = command_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
+                                       &arguments->config, 1, &positional_count, error);
+    if (status == STATUS_OK && positional_count == 0) {
+        return error_set(error, STATUS_INVALID,
+                         "run: a configuration file expected; see nudge run --help");
+    }
+    arguments->file_count = options[0].value_count;
+    return status;
+}
+
+static enum status read_workers(const char *text, const struct config *config,
+                                uint32_t *ret_workers, struct error *error)
+{
+    *ret_workers = (uint32_t)config->run.workers;
+    if (!text) {
+        return STATUS_OK;
+    }
+    char *end;
+    errno = 0;
+    long workers = strtol(text, &end, 10);
+    if (errno != 0 || *end != '\0' || end == text || workers < 1 || workers > 256) {
+        return error_set(error, STATUS_INVALID,
+                         "--workers: \"%s\": a number from 1 to 256 expected", text);
+    }
+    *ret_workers = (uint32_t)workers;
+    return STATUS_OK;
+}
+
+static void stop_on_signal(int number)
+{
+    (void)number;
+    runner_stop();
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = stop_on_signal};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
+static enum status run_config(const struct config *config, const struct run_arguments *arguments,
+                              struct error *error)
+{
+    const char *output = arguments->output ? arguments->output : config->output.directory;
+    const char *state = arguments->state ? arguments->state : config->state.directory;
+    char default_state[PATH_BYTES];
+    if (!state) {
+        int length = snprintf(default_state, sizeof(default_state), "%s/.state", output);
+        if (length >= PATH_BYTES) {
+            return error_set(error, STATUS_INVALID, "%s: path too long", output);
+        }
+        state = default_state;
+    }
+    bool has_files = arguments->file_count > 0;
+    struct runner_options options = {
+        .config = config,
+        .files = has_files ? arguments->files : (const char *const *)config->input.files.items,
+        .file_count = (uint32_t)(has_files ? arguments->file_count : config->input.files.count),
+        .output_directory = output,
+        .state_directory = state,
+        .shows_progress = true,
+    };
+    if (options.file_count == 0) {
+        return error_set(error, STATUS_INVALID, "no input: give --input FILE, or input.files in %s",
+                         config->path);
+    }
+    enum status status = read_workers(arguments->workers, config, &options.workers, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!config->has_own_key) {
+        log_line(LOG_WARNING, "public_key",
+                 "message=\"pseudonyms are made with the built-in key; set privacy.key_file\"");
+    }
+    catch_signals();
+    struct runner_result result;
+    status = runner_run(&options, &result, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    summary_print(&result, config, stdout);
+    return arguments->summary ? summary_write(&result, config, arguments->summary, error)
+                              : STATUS_OK;
+}
+
+static enum status run(int argc, char **argv, struct error *error)
+{
+    struct run_arguments arguments = {0};
+    enum status status = parse(argc, argv, &arguments, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct config config;
+    status = config_load(arguments.config, (uint32_t)arguments.file_count, &config, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = run_config(&config, &arguments, error);
+    config_release(&config);
+    return status;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "read events and act on them",
+    .help = help,
+    .run = run,
+};

@@ -1,0 +1,92 @@
+/*
+ * A visit: one session of a shopper, a bot or a fraudster, played step by step. Each step gives one
+ * event and the time until the next.
+ */
+#ifndef PIPELINE_GENERATE_VISIT_H
+#define PIPELINE_GENERATE_VISIT_H
+
+#include "pipeline/generate/catalogue.h"
+#include "pipeline/generate/event_writer.h"
+#include "pipeline/generate/shopper.h"
+
+/* X(ENUM, "name", visits in a thousand, is bot, is fraud) */
+#define VISIT_KINDS(X)                                                                             \
+    X(HUMAN, "human", 0.0, 0, 0)                                                                   \
+    X(CRAWLER, "crawler", 8.0, 1, 0)                                                               \
+    X(SCRAPING, "scraping", 2.0, 1, 1)                                                             \
+    X(ACCOUNT_TAKEOVER, "account_takeover", 1.5, 0, 1)                                             \
+    X(CARD_TESTING, "card_testing", 0.7, 1, 1)                                                     \
+    X(STOLEN_CARD, "stolen_card", 2.5, 0, 1)                                                       \
+    X(REFUND_ABUSE, "refund_abuse", 1.5, 0, 1)                                                     \
+    X(COUPON_FARMING, "coupon_farming", 0.8, 0, 1)
+
+#define VISIT_KIND_ENUM(ENUM, name, share, bot, fraud) VISIT_##ENUM,
+enum visit_kind { VISIT_KINDS(VISIT_KIND_ENUM) VISIT_KIND_COUNT };
+#undef VISIT_KIND_ENUM
+
+struct visit_kind_info {
+    const char *name;
+    double per_thousand; /* Visits; humans are the rest. */
+    bool is_bot, is_fraud;
+};
+
+extern const struct visit_kind_info visit_kinds[VISIT_KIND_COUNT];
+
+#define CART_LINES_MAX 8
+
+struct cart_line {
+    struct item item;
+    int64_t quantity;
+};
+
+struct world {
+    uint64_t seed;
+    struct catalogue catalogue;
+    uint64_t shopper_count;
+    double shift; /* -0.5 to 0.5: behaviour moved by so much, for tests of robustness. */
+};
+
+struct visit {
+    uint64_t number;
+    enum visit_kind kind;
+    struct shopper shopper;
+    struct random random;
+    int64_t start_ms, time_ms;
+    uint32_t step;  /* Events so far. */
+    uint32_t phase; /* Of the kind's own script. */
+    uint32_t steps_left;
+
+    uint64_t user; /* 0: not logged in. */
+    uint64_t device, address, card;
+    struct cart_line cart[CART_LINES_MAX];
+    uint32_t cart_count;
+    uint32_t lines_paid;
+    struct item looked_at;
+    uint64_t order;
+    uint32_t failures_left;
+    double mood;
+
+    /* The truth. */
+    bool reached_cart, has_purchased;
+    bool buys_without_coupon, buys_with_coupon;   /* Meaningful once reached_cart. */
+    char first_purchase_id[GENERATED_TEXT_BYTES]; /* Event id; "" before. */
+};
+
+/* A new visit of that kind; `shopper_number` matters to humans and to the victims of takeovers. */
+void visit_begin(const struct world *world, uint64_t number, enum visit_kind kind,
+                 uint64_t shopper_number, int64_t time_ms, struct visit *ret_visit);
+
+/*
+ * Fills `event` (zeroed by the call) with the visit's next event at visit->time_ms, and moves
+ * time_ms on. False: that was the last.
+ */
+bool visit_step(const struct world *world, struct visit *visit, struct generated_event *event);
+
+/* The same shopper comes back to the cart that it left. */
+void visit_return(const struct world *world, uint64_t number, int64_t time_ms, struct visit *visit);
+
+/* Events after the visit, at visit->time_ms: the money goes back; the bank disputes the payment. */
+void visit_step_refund(struct visit *visit, struct generated_event *event);
+void visit_step_chargeback(struct visit *visit, struct generated_event *event);
+
+#endif

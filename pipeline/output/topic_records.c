@@ -1,0 +1,123 @@
+#include "pipeline/output/topic_records.h"
+
+#include <assert.h>
+
+#include "pipeline/limits.h"
+
+void output_text_or_null(struct output_writer *writer, struct text value)
+{
+    if (value.data) {
+        output_text(writer, value);
+    } else {
+        output_null(writer);
+    }
+}
+
+void output_id_or_null(struct output_writer *writer, uint64_t id)
+{
+    if (id) {
+        output_id(writer, id);
+    } else {
+        output_null(writer);
+    }
+}
+
+void output_event_text(struct output_writer *writer, const struct event_batch *events, uint32_t row,
+                       enum event_field field)
+{
+    assert(field < TEXT_FIELD_COUNT);
+    if (event_has(events, row, field)) {
+        output_text(writer, events->text[field][row]);
+    } else {
+        output_null(writer);
+    }
+}
+
+struct text event_row_type_name(const struct event_batch *events, uint32_t row)
+{
+    uint8_t type = events->type[row];
+    return text_of(type < EVENT_TYPE_COUNT ? event_types[type].name : "timer");
+}
+
+void scores_write(struct output_writer *writer, const struct event_batch *events, uint32_t row)
+{
+    output_record_begin(writer);
+    for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
+        output_float(writer, events->score[kind][row]); /* Not scored: NaN, written as null. */
+    }
+    output_record_end(writer);
+}
+
+void dead_letter_write(struct output_batch *batch, const struct input_place *place,
+                       const struct rejection *rejection, struct text bytes, bool has_content,
+                       int64_t time_ms)
+{
+    uint32_t kept = bytes.length < DEAD_LETTER_BYTES_MAX ? bytes.length : DEAD_LETTER_BYTES_MAX;
+    char sha256[65];
+    sha256_format(bytes.data, bytes.length, sha256);
+    struct output_writer *writer =
+        output_begin(batch, TOPIC_DEAD_LETTERS, (struct key128){0}, time_ms);
+    output_text(writer, place->source);
+    output_text(writer, place->partition);
+    output_long(writer, (int64_t)place->ordinal);
+    output_long(writer, (int64_t)place->byte_position);
+    output_text(writer, text_of(rejection_names[rejection->reason]));
+    if (rejection->detail[0]) {
+        output_text(writer, text_of(rejection->detail));
+    } else {
+        output_null(writer);
+    }
+    if (has_content) {
+        output_bytes(writer, bytes.data, kept);
+    } else {
+        output_null(writer);
+    }
+    output_long(writer, bytes.length);
+    output_text(writer, (struct text){sha256, 64});
+    output_end(writer);
+}
+
+void late_event_write(struct output_batch *batch, const struct event_batch *events, uint32_t row,
+                      struct text partition)
+{
+    int64_t time_ms = events->time_ms[row];
+    int64_t watermark_ms = events->watermark_ms[row];
+    bool is_diverted = events->state[row] == ROW_DIVERTED;
+    assert(time_ms < watermark_ms);
+    struct output_writer *writer =
+        output_begin(batch, TOPIC_LATE_EVENTS, events->user_key[row], time_ms);
+    output_event_text(writer, events, row, FIELD_EVENT_ID);
+    output_text(writer, partition);
+    output_long(writer, (int64_t)events->ordinal[row]);
+    output_key(writer, events->user_key[row]);
+    output_time(writer, time_ms);
+    output_time(writer, watermark_ms);
+    output_long(writer, watermark_ms - time_ms);
+    output_text(writer, event_row_type_name(events, row));
+    output_event_text(writer, events, row, FIELD_ITEM);
+    output_id_or_null(writer, is_diverted ? 0 : events->session_id[row]);
+    output_text(writer, text_of(is_diverted ? "diverted" : "processed"));
+    output_end(writer);
+}
+
+void scored_event_write(struct output_batch *batch, const struct scored_event_context *context,
+                        const struct event_batch *events, uint32_t row)
+{
+    const float *features = events->features + (size_t)row * events->feature_stride;
+    struct output_writer *writer =
+        output_begin(batch, TOPIC_SCORED_EVENTS, events->user_key[row], events->time_ms[row]);
+    output_event_text(writer, events, row, FIELD_EVENT_ID);
+    output_text(writer, context->partition);
+    output_long(writer, (int64_t)events->ordinal[row]);
+    output_key(writer, events->user_key[row]);
+    output_time(writer, events->time_ms[row]);
+    output_text(writer, event_row_type_name(events, row));
+    output_id_or_null(writer, events->session_id[row]);
+    output_id(writer, context->feature_set_hash);
+    output_float_array(writer, features, events->feature_count);
+    scores_write(writer, events, row);
+    output_long(writer, context->configuration_epoch);
+    output_text(writer, context->numeric_profile);
+    output_double(writer, context->sampling_rate);
+    output_end(writer);
+}

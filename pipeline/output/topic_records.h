@@ -1,0 +1,62 @@
+/*
+ * Writes the records of those topics that the task itself fills: each function knows the order of
+ * its table. Texts with data NULL are written as null where the table allows it.
+ */
+#ifndef PIPELINE_OUTPUT_TOPIC_RECORDS_H
+#define PIPELINE_OUTPUT_TOPIC_RECORDS_H
+
+#include "pipeline/event/event_batch.h"
+#include "pipeline/event/rejection.h"
+#include "pipeline/output/output.h"
+
+/* Where a record stands in the input. */
+struct input_place {
+    struct text source;    /* File or topic. */
+    struct text partition; /* Name of the partition. */
+    uint64_t ordinal;
+    uint64_t byte_position;
+};
+
+/*
+ * A record that was rejected. `bytes` is what was read of it; at most DEAD_LETTER_BYTES_MAX of them
+ * are kept, none unless `has_content`. Its event time is unknown: `time_ms` is the partition's
+ * newest event time, or 0 where there is none, so that it depends on the input alone.
+ */
+void dead_letter_write(struct output_batch *batch, const struct input_place *place,
+                       const struct rejection *rejection, struct text bytes, bool has_content,
+                       int64_t time_ms);
+
+/* An event older than its watermark; `row` of `events`, which says whether it was diverted. */
+void late_event_write(struct output_batch *batch, const struct event_batch *events, uint32_t row,
+                      struct text partition);
+
+/* What all scored events of a run have in common. */
+struct scored_event_context {
+    struct text partition;
+    uint64_t feature_set_hash;
+    int64_t configuration_epoch;
+    struct text numeric_profile;
+    double sampling_rate;
+};
+
+/* A sampled event row with its features and scores. */
+void scored_event_write(struct output_batch *batch, const struct scored_event_context *context,
+                        const struct event_batch *events, uint32_t row);
+
+/* The four fields of scores_schema; also for alerts, promotions and decisions. */
+void scores_write(struct output_writer *writer, const struct event_batch *events, uint32_t row);
+
+/* The text, or null where its data is NULL. */
+void output_text_or_null(struct output_writer *writer, struct text value);
+
+/* 16 hexadecimal digits, or null for 0. */
+void output_id_or_null(struct output_writer *writer, uint64_t id);
+
+/* The text of a field of the event, or null where the event does not have it. */
+void output_event_text(struct output_writer *writer, const struct event_batch *events, uint32_t row,
+                       enum event_field field);
+
+/* The name of the row's event type; "timer" for a timer. */
+struct text event_row_type_name(const struct event_batch *events, uint32_t row);
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * One partition's events as the task takes them: a source and a decoder for files; a Kafka
+ * partition later; a scripted list in the simulator.
+ */
+#ifndef PIPELINE_RUN_INPUT_H
+#define PIPELINE_RUN_INPUT_H
+
+#include "pipeline/event/decoder.h"
+#include "pipeline/event/event_batch.h"
+#include "pipeline/source/source.h"
+
+enum input_result {
+    INPUT_EVENT,    /* The row is filled. */
+    INPUT_REJECTED, /* `raw` and `rejection` say what and why. */
+    INPUT_SKIPPED,  /* Not an event, says the mapping. */
+    INPUT_WAIT,     /* Nothing at the moment. */
+    INPUT_END,
+};
+
+struct input_item {
+    enum input_result result;
+    struct raw_record raw;      /* EVENT, REJECTED, SKIPPED: valid until release. */
+    struct rejection rejection; /* REJECTED */
+};
+
+struct input;
+
+struct input_ops {
+    /* Decodes the next record into row `row` of `batch`. */
+    enum status (*next)(struct input *input, struct event_batch *batch, uint32_t row,
+                        struct input_item *ret_item, struct error *error);
+    /* The last record comes again from the next call. */
+    void (*unread)(struct input *input);
+    /* Where to go on after what next() gave, less an unread record. */
+    struct input_position (*position)(const struct input *input);
+    /* Goes on at `position`, for instance after an abort. */
+    enum status (*seek)(struct input *input, const struct input_position *position,
+                        struct error *error);
+    /* The bytes of all records so far may go. */
+    void (*release)(struct input *input);
+    /* 0 to 1; negative: not known. */
+    double (*progress)(const struct input *input);
+    void (*close)(struct input *input); /* NULL is a no-op. */
+};
+
+/* Embedded by each implementation. */
+struct input {
+    const struct input_ops *ops;
+};
+
+/* A file (or standard input) of one format. Borrows `mapping`; copies the options' texts. */
+MUST_CHECK enum status input_file_open(const struct source_options *options,
+                                       const struct mapping *mapping, struct input **ret_input,
+                                       struct error *error);
+
+#endif

@@ -1,0 +1,31 @@
+/* The parts of intake that deal with rows and records, once it is known which rows there are. */
+#ifndef PIPELINE_RUN_INTAKE_RECORDS_H
+#define PIPELINE_RUN_INTAKE_RECORDS_H
+
+#include "pipeline/event/event_batch.h"
+#include "pipeline/state/record_cache.h"
+
+/*
+ * Hashes the identities and words of the event rows and takes their records: columns user_key, hash
+ * and record. A row's user is its user id, else its device id, else its address. Diverted rows get
+ * no records.
+ */
+MUST_CHECK enum status intake_take_records(struct record_cache *cache,
+                                           const struct pseudonym_key *key, uint32_t entity_mask,
+                                           struct event_batch *batch, struct error *error);
+
+/* Appends a row for each timer of `record` that is due by `watermark_ms`. */
+void intake_add_timer_rows(struct event_batch *batch, struct record *record, int64_t watermark_ms);
+
+/* Writes `order`: by watermark, timers before the event that reaches them, timers by time and key.
+ */
+void intake_sort_rows(struct event_batch *batch);
+
+/*
+ * Starts records anew that were last heard of more than `retention_ms` before the watermark in
+ * front of their row (0: never), and notes the newest event time. Returns how many it started anew.
+ */
+uint64_t intake_expire_records(struct event_batch *batch, const struct record_layout *layout,
+                               int64_t retention_ms);
+
+#endif

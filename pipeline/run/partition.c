@@ -1,0 +1,180 @@
+#include "pipeline/run/partition.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/commit/commit_log_null.h"
+#include "pipeline/commit/storage.h"
+
+#define TIMER_ENTRIES_MAX 262144u
+#define PATH_BYTES 4096
+
+/* A tap is borrowed: this stands in its place and lets destroy pass by. */
+struct borrowed_stage {
+    struct stage stage;
+    struct stage *target;
+};
+
+static enum status borrowed_process(struct stage *stage, struct event_batch *batch,
+                                    struct error *error)
+{
+    struct stage *target = container_of(stage, struct borrowed_stage, stage)->target;
+    return target->ops->process(target, batch, error);
+}
+
+static void borrowed_destroy(struct stage *stage)
+{
+    free(container_of(stage, struct borrowed_stage, stage));
+}
+
+static const struct stage_info borrowed_info = {.name = "tap", .doc = "Reads the rows as served"};
+static const struct stage_ops borrowed_ops = {
+    .info = &borrowed_info,
+    .process = borrowed_process,
+    .destroy = borrowed_destroy,
+};
+
+static enum status add_tap(struct task_parts *parts, struct stage *tap, struct error *error)
+{
+    struct borrowed_stage *borrowed = calloc(1, sizeof(*borrowed));
+    if (!borrowed) {
+        return error_set(error, STATUS_FATAL, "partition: out of memory");
+    }
+    borrowed->stage.ops = &borrowed_ops;
+    borrowed->target = tap;
+    parts->stages[parts->stage_count++] = &borrowed->stage;
+    return STATUS_OK;
+}
+
+static enum status open_input(const struct partition_options *options, struct task_parts *parts,
+                              struct error *error)
+{
+    const struct input_options *input = &options->config->input;
+    struct source_options source = {
+        .path = options->file,
+        .format = (enum input_format)input->format,
+        .is_followed = input->is_followed,
+        .csv_delimiter = strcmp(input->csv_delimiter, "\\t") == 0 ? '\t' : input->csv_delimiter[0],
+        .csv_has_header = input->csv_has_header,
+        .csv_columns = input->csv_columns.count > 0 ? &input->csv_columns : NULL,
+    };
+    return input_file_open(&source, options->config->mapping, &parts->input, error);
+}
+
+static enum status open_store_and_log(const struct partition_options *options,
+                                      struct task_parts *parts, struct error *error)
+{
+    if (!options->output_directory) {
+        enum status status = state_store_memory_open(&parts->store, error);
+        return status == STATUS_OK ? commit_log_null_open(&parts->log, error) : status;
+    }
+    char log_directory[PATH_BYTES];
+    char store_directory[PATH_BYTES];
+    int log_length = snprintf(log_directory, sizeof(log_directory), "%s/%s/log",
+                              options->state_directory, options->name);
+    int store_length = snprintf(store_directory, sizeof(store_directory), "%s/%s/store",
+                                options->state_directory, options->name);
+    if (log_length >= PATH_BYTES || store_length >= PATH_BYTES) {
+        return error_set(error, STATUS_INVALID, "%s: path too long", options->state_directory);
+    }
+    const struct config *config = options->config;
+    struct commit_log_file_options log = {
+        .storage = storage_posix(),
+        .output_directory = options->output_directory,
+        .log_directory = log_directory,
+        .partition = options->name,
+        .format = (enum output_format)config->output.format,
+        .is_synced = config->commit.is_synced,
+        .segment_bytes = (uint64_t)config->commit.segment_bytes,
+    };
+    /* The log first: its lock keeps a second process away from outputs and store alike. */
+    enum status status = commit_log_file_open(&log, &parts->log, error);
+    if (status == STATUS_OK) {
+        status = state_store_rocksdb_open(store_directory, options->budget,
+                                          config->state.retention_ms, &parts->store, error);
+    }
+    return status;
+}
+
+static enum status build_parts(const struct partition_options *options,
+                               struct record_layout *layout, struct task_parts *parts,
+                               struct error *error)
+{
+    const struct config *config = options->config;
+    enum status status =
+        record_layout_add(layout, &task_progress_part, &parts->progress_offset, error);
+    if (status == STATUS_OK) {
+        status = open_input(options, parts, error);
+    }
+    if (status == STATUS_OK) {
+        status =
+            output_batch_create((enum output_format)config->output.format, &parts->outputs, error);
+    }
+    struct stage_context context = {
+        .partition = options->name,
+        .partition_count = options->count,
+        .epoch_hash = config_hash(config),
+        .entity_mask = config->entity_mask,
+    };
+    if (status == STATUS_OK) {
+        status = stage_plan_create_stages(config->plan, &context, layout, parts->stages,
+                                          &parts->stage_count, error);
+    }
+    if (status == STATUS_OK && options->tap) {
+        status = add_tap(parts, options->tap, error);
+    }
+    if (status == STATUS_OK) {
+        status = open_store_and_log(options, parts, error);
+    }
+    return status;
+}
+
+/* The entities that some stage keeps state by. */
+static uint32_t kept_entities(const struct record_layout *layout)
+{
+    uint32_t mask = 0;
+    for (int kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
+        mask |= layout->bytes[kind] > 0 ? 1u << kind : 0;
+    }
+    return mask;
+}
+
+enum status partition_open(const struct partition_options *options, struct record_layout *layout,
+                           struct task **ret_task, struct error *error)
+{
+    const struct config *config = options->config;
+    *layout = (struct record_layout){0};
+    struct task_parts parts = {.layout = layout};
+    enum status status = build_parts(options, layout, &parts, error);
+    if (status != STATUS_OK) {
+        task_parts_release(&parts);
+        return status;
+    }
+    struct task_options task = {
+        .intake =
+            {
+                .source_name = options->file,
+                .partition = options->name,
+                .allowed_lateness_ms = config->input.allowed_lateness_ms,
+                .max_ahead_ms = config->input.max_ahead_ms,
+                .retention_ms = config->state.retention_ms,
+                .timer_floor_ms = stage_plan_timer_floor_ms(config->plan),
+                .entity_mask = kept_entities(layout),
+                .batch_events_max = (uint32_t)config->run.batch_events,
+                .keeps_rejected_bytes = config->output.keeps_rejected_bytes,
+                .diverts_late = config->input.late_events == 1,
+                .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
+                .key = config->key,
+            },
+        .cache = {.bytes_max = options->cache_bytes, .slice_records = 4096},
+        .timer_entries_max = TIMER_ENTRIES_MAX,
+        .feature_count = stage_plan_features(config->plan)->count,
+        .feature_set_hash = stage_plan_features(config->plan)->hash,
+        .plan_hash = config_hash(config),
+        .numeric_profile = stage_plan_numeric_profile(config->plan),
+        .scored_events_share = config->output.scored_events_share,
+        .is_finite = !config->input.is_followed,
+    };
+    return task_create(&task, &parts, ret_task, error);
+}

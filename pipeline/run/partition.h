@@ -1,0 +1,28 @@
+/* Puts a task together: input, store, log, outputs and stages of one partition. */
+#ifndef PIPELINE_RUN_PARTITION_H
+#define PIPELINE_RUN_PARTITION_H
+
+#include "pipeline/run/config.h"
+#include "pipeline/run/task.h"
+
+struct partition_options {
+    const struct config *config;
+    const char *file;
+    const char *name; /* Of the partition, in file names, records and ids; outlives the task. */
+    uint32_t count;   /* Partitions of the run. */
+    const char *output_directory; /* NULL: nothing is written, state is in memory. */
+    const char *state_directory;
+    struct rocksdb_budget *budget;
+    size_t cache_bytes;
+    struct stage *tap; /* NULL, or a last stage that is borrowed. */
+};
+
+/*
+ * `layout` is filled and must outlive the task. STATUS_INVALID for what the user can mend, with the
+ * file's or directory's name.
+ */
+MUST_CHECK enum status partition_open(const struct partition_options *options,
+                                      struct record_layout *layout, struct task **ret_task,
+                                      struct error *error);
+
+#endif

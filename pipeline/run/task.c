@@ -1,0 +1,559 @@
+#include "pipeline/run/task.h"
+
+#include <stdlib.h>
+
+#include "pipeline/base/clock.h"
+#include "pipeline/output/topic_records.h"
+
+/* A transaction is committed when it holds this many bytes of outputs, whatever the clock says. */
+#define TRANSACTION_BYTES_MAX (32u << 20)
+
+#define JOURNAL_MAX 8
+
+enum task_phase { PHASE_RUNNING, PHASE_COMMITTING, PHASE_FINISHED };
+
+struct task {
+    struct task_options options;
+    struct task_parts parts;
+    char *numeric_profile; /* What options.numeric_profile says. */
+    char *partition;       /* What options.intake.partition says. */
+    struct record_cache *cache;
+    struct timer_index *timers;
+    struct intake *intake;
+    struct event_batch batch;
+
+    struct task_progress progress; /* Working copy, as of the last batch. */
+    struct journal_entry journal[JOURNAL_MAX];
+    uint32_t journal_count;
+    struct input_position position; /* After the last batch. */
+    struct input_position committed_position;
+    enum task_phase phase;
+    bool is_dirty; /* Something was processed since the last commit. */
+    bool wants_commit;
+    enum intake_result said; /* What intake last came back with. */
+    int64_t requested_tick_ms;
+    uint64_t log_position;
+    uint64_t trimmed_position;
+    uint64_t commits;
+    uint64_t stage_ns[TASK_STAGES_MAX + 2]; /* intake, stages, commit */
+};
+
+void task_parts_release(struct task_parts *parts)
+{
+    for (uint32_t i = 0; i < parts->stage_count; i++) {
+        stage_destroy(parts->stages[i]);
+    }
+    output_batch_destroy(parts->outputs);
+    if (parts->input) {
+        parts->input->ops->close(parts->input);
+    }
+    if (parts->log) {
+        parts->log->ops->close(parts->log);
+    }
+    if (parts->store) {
+        parts->store->ops->close(parts->store);
+    }
+}
+
+void task_destroy(struct task *task)
+{
+    if (!task) {
+        return;
+    }
+    intake_destroy(task->intake);
+    timer_index_destroy(task->timers);
+    record_cache_destroy(task->cache);
+    event_batch_release(&task->batch);
+    task_parts_release(&task->parts);
+    free(task->numeric_profile);
+    free(task->partition);
+    free(task);
+}
+
+static enum status recover_record(void *context, const struct changelog_entry *entry,
+                                  uint64_t log_position, struct error *error)
+{
+    struct task *task = context;
+    enum status status = record_cache_apply(task->cache, entry, log_position, error);
+    if (status == STATUS_OK) {
+        status = record_cache_relieve(task->cache, error);
+    }
+    return status;
+}
+
+/* Takes the task's own record into the transaction; progress is copied to it before a commit. */
+static enum status take_own_record(struct task *task, struct record **ret_record,
+                                   struct error *error)
+{
+    struct record_key key = {.kind = ENTITY_TASK};
+    return record_cache_take(task->cache, &key, 1, ret_record, error);
+}
+
+static void journal_add(struct task *task, enum journal_kind kind, int64_t value,
+                        struct text payload)
+{
+    assert(task->journal_count < JOURNAL_MAX);
+    task->journal[task->journal_count++] = (struct journal_entry){
+        .kind = (uint8_t)kind,
+        .ordinal = task->position.ordinal,
+        .value = value,
+        .payload = payload,
+    };
+    task->is_dirty = true;
+}
+
+/* A changed configuration takes effect here, at a position of the input, and is journaled. */
+static void begin_epoch(struct task *task)
+{
+    if (task->progress.plan_hash == task->options.plan_hash && task->progress.epoch > 0) {
+        return;
+    }
+    task->progress.epoch++;
+    task->progress.plan_hash = task->options.plan_hash;
+    journal_add(
+        task, JOURNAL_EPOCH, (int64_t)task->progress.epoch,
+        (struct text){(const char *)&task->options.plan_hash, sizeof(task->options.plan_hash)});
+    journal_add(task, JOURNAL_NUMERIC_PROFILE, 0, text_of(task->numeric_profile));
+}
+
+static enum status read_progress(struct task *task, struct error *error)
+{
+    struct record *own;
+    enum status status = take_own_record(task, &own, error);
+    if (status == STATUS_OK) {
+        memcpy(&task->progress, record_part_at(own, task->parts.progress_offset),
+               sizeof(task->progress));
+        record_cache_abort(task->cache);
+    }
+    return status;
+}
+
+static enum status recover(struct task *task, struct error *error)
+{
+    struct recovery_visitor visitor = {.context = task, .record = recover_record};
+    struct commit_point point;
+    uint64_t from = task->parts.store->ops->position(task->parts.store);
+    enum status status =
+        task->parts.log->ops->recover(task->parts.log, from, &visitor, &point, error);
+    if (status == STATUS_OK && point.is_new && from > 0) {
+        status = error_set(error, STATUS_FATAL,
+                           "the state directory has records of %llu commits but the log and the "
+                           "outputs are new; give the output directory that belongs to the state, "
+                           "or an empty state directory",
+                           (unsigned long long)from);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    task->log_position = point.log_position;
+    task->position = point.position;
+    task->committed_position = point.position;
+    status = task->parts.input->ops->seek(task->parts.input, &point.position, error);
+    if (status == STATUS_OK) {
+        status = read_progress(task, error);
+    }
+    return status;
+}
+
+static enum status create_members(struct task *task, struct error *error)
+{
+    enum status status = event_batch_init(&task->batch, task->options.feature_count, error);
+    if (status == STATUS_OK) {
+        status = record_cache_create(task->parts.layout, task->parts.store, &task->options.cache,
+                                     &task->cache, error);
+    }
+    if (status == STATUS_OK) {
+        status = timer_index_create(task->parts.store, task->cache, task->options.timer_entries_max,
+                                    &task->timers, error);
+    }
+    if (status == STATUS_OK) {
+        status = intake_create(&task->options.intake, task->parts.layout, task->parts.input,
+                               task->cache, task->timers, &task->intake, error);
+    }
+    task->batch.outputs = task->parts.outputs;
+    return status;
+}
+
+enum status task_create(const struct task_options *options, const struct task_parts *parts,
+                        struct task **ret_task, struct error *error)
+{
+    struct task *task = calloc(1, sizeof(*task));
+    char *profile = strdup(options->numeric_profile);
+    char *partition = strdup(options->intake.partition);
+    if (!task || !profile || !partition) {
+        struct task_parts owned = *parts;
+        task_parts_release(&owned);
+        free(task);
+        free(profile);
+        free(partition);
+        return error_set(error, STATUS_FATAL, "task: out of memory");
+    }
+    task->options = *options;
+    task->parts = *parts;
+    task->numeric_profile = profile;
+    task->partition = partition;
+    task->requested_tick_ms = TIMER_NONE;
+    enum status status = create_members(task, error);
+    if (status == STATUS_OK) {
+        status = recover(task, error);
+    }
+    if (status != STATUS_OK) {
+        task_destroy(task);
+        return status;
+    }
+    begin_epoch(task);
+    *ret_task = task;
+    return STATUS_OK;
+}
+
+/* Reads are of CPU time of this thread, so that neighbours do not count. */
+static void account(struct task *task, uint32_t place, uint64_t *mark_ns)
+{
+    uint64_t now_ns = clock_thread_cpu_ns();
+    task->stage_ns[place] += now_ns - *mark_ns;
+    *mark_ns = now_ns;
+}
+
+static void count_batch(struct task *task)
+{
+    const struct event_batch *batch = &task->batch;
+    struct task_counters *counters = &task->progress.counters;
+    for (uint32_t row = 0; row < batch->event_count; row++) {
+        if (batch->state[row] == ROW_LIVE) {
+            counters->events_accepted++;
+            counters->events_by_type[batch->type[row]]++;
+        } else if (batch->state[row] == ROW_DUPLICATE) {
+            counters->duplicates++;
+        }
+    }
+    for (uint32_t row = batch->event_count; row < batch->row_count; row++) {
+        counters->timers_fired += batch->state[row] == ROW_LIVE;
+    }
+}
+
+static enum status run_stages(struct task *task, uint64_t *mark_ns, struct error *error)
+{
+    for (uint32_t i = 0; i < task->parts.stage_count; i++) {
+        struct stage *stage = task->parts.stages[i];
+        enum status status = stage->ops->process(stage, &task->batch, error);
+        if (status != STATUS_OK) {
+            return error_prefix(error, status, "%s", stage->ops->info->name);
+        }
+        account(task, 1 + i, mark_ns);
+    }
+    return STATUS_OK;
+}
+
+/* A sample that does not depend on what was decided: by the hash of (partition, ordinal). */
+static bool is_sampled(const struct task *task, uint64_t partition_hash, uint32_t row)
+{
+    /* 2^53: every integer up to it is a double, so the comparison is exact. */
+    uint64_t bound = (uint64_t)(task->options.scored_events_share * 9007199254740992.0);
+    return hash64_combine(partition_hash, task->batch.ordinal[row]) >> 11 < bound;
+}
+
+/* The topics that no stage writes. */
+static void write_side_topics(const struct task *task)
+{
+    const struct event_batch *batch = &task->batch;
+    struct text partition = text_of(task->partition);
+    uint64_t partition_hash = hash64(partition);
+    struct scored_event_context scored = {
+        .partition = partition,
+        .feature_set_hash = task->options.feature_set_hash,
+        .configuration_epoch = (int64_t)task->progress.epoch,
+        .numeric_profile = text_of(task->numeric_profile),
+        .sampling_rate = task->options.scored_events_share,
+    };
+    for (uint32_t row = 0; row < batch->event_count; row++) {
+        if (batch->state[row] == ROW_LIVE && scored.sampling_rate > 0 &&
+            is_sampled(task, partition_hash, row)) {
+            scored_event_write(task->parts.outputs, &scored, batch, row);
+        }
+        if (batch->is_late[row] && batch->state[row] != ROW_DUPLICATE) {
+            late_event_write(task->parts.outputs, batch, row, partition);
+        }
+    }
+}
+
+static enum status process_batch(struct task *task, struct error *error)
+{
+    uint64_t mark_ns = clock_thread_cpu_ns();
+    enum intake_result result;
+    bool is_draining = task->progress.is_drained;
+    enum status status = intake_fill(task->intake, &task->progress, is_draining, &task->batch,
+                                     task->parts.outputs, &result, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    account(task, 0, &mark_ns);
+    task->said = result;
+    if (result != INTAKE_BATCH) {
+        return STATUS_OK;
+    }
+    struct record *own;
+    status = take_own_record(task, &own, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    task->batch.record[ENTITY_TASK][0] = own;
+    if (task->batch.row_count > 0) {
+        status = run_stages(task, &mark_ns, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        write_side_topics(task);
+        count_batch(task);
+    }
+    status = intake_settle(task->intake, &task->batch, error);
+    task->position = task->parts.input->ops->position(task->parts.input);
+    task->is_dirty = true;
+    account(task, 0, &mark_ns);
+    if (status == STATUS_OK && output_batch_failed(task->parts.outputs)) {
+        status = error_set(error, STATUS_FATAL, "outputs: out of memory");
+    }
+    return status;
+}
+
+static void count_outputs(struct task *task)
+{
+    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
+        task->progress.counters.outputs[topic] +=
+            output_batch_count(task->parts.outputs, (enum topic)topic);
+    }
+}
+
+static enum status start_commit(struct task *task, struct error *error)
+{
+    struct record *own;
+    enum status status = take_own_record(task, &own, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    count_outputs(task);
+    memcpy(record_part_at(own, task->parts.progress_offset), &task->progress,
+           sizeof(task->progress));
+    struct commit_content content = {
+        .outputs = task->parts.outputs,
+        .journal = task->journal,
+        .journal_count = task->journal_count,
+        .position = task->position,
+    };
+    status =
+        record_cache_encode_changes(task->cache, &content.records, &content.record_count, error);
+    if (status == STATUS_OK) {
+        status = task->parts.log->ops->start(task->parts.log, &content, error);
+    }
+    if (status == STATUS_OK) {
+        task->phase = PHASE_COMMITTING;
+        task->wants_commit = false;
+    }
+    return status;
+}
+
+/* Lets the store forget nothing that the log would still need, and the log what the store has. */
+static enum status relieve(struct task *task, struct error *error)
+{
+    enum status status = record_cache_relieve(task->cache, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint64_t durable = task->parts.store->ops->durable_position(task->parts.store);
+    if (durable > task->trimmed_position) {
+        status = task->parts.log->ops->trim(task->parts.log, durable, error);
+        task->trimmed_position = durable;
+    }
+    return status;
+}
+
+static enum status finish_commit(struct task *task, uint64_t log_position, struct error *error)
+{
+    record_cache_commit(task->cache, log_position);
+    timer_index_commit(task->timers);
+    output_batch_reset(task->parts.outputs);
+    task->journal_count = 0;
+    task->is_dirty = false;
+    task->log_position = log_position;
+    task->committed_position = task->position;
+    task->commits++;
+    task->phase = PHASE_RUNNING;
+    return relieve(task, error);
+}
+
+/* The log took the commit back: forget it, and read the same input again. */
+static enum status rewind_task(struct task *task, struct error *error)
+{
+    record_cache_abort(task->cache);
+    timer_index_abort(task->timers);
+    output_batch_reset(task->parts.outputs);
+    task->journal_count = 0;
+    task->is_dirty = false;
+    task->phase = PHASE_RUNNING;
+    task->position = task->committed_position;
+    enum status status = task->parts.input->ops->seek(task->parts.input, &task->position, error);
+    if (status == STATUS_OK) {
+        status = read_progress(task, error);
+    }
+    if (status == STATUS_OK) {
+        begin_epoch(task);
+    }
+    return status;
+}
+
+static enum status poll_commit(struct task *task, struct error *error)
+{
+    enum commit_state state;
+    uint64_t log_position = 0;
+    enum status status = task->parts.log->ops->poll(task->parts.log, &state, &log_position, error);
+    if (status != STATUS_OK || state == COMMIT_PENDING) {
+        return status;
+    }
+    uint64_t mark_ns = clock_thread_cpu_ns();
+    status =
+        state == COMMIT_DONE ? finish_commit(task, log_position, error) : rewind_task(task, error);
+    account(task, 1 + task->parts.stage_count, &mark_ns);
+    return status;
+}
+
+/* True when another batch would not fit into this transaction. */
+static bool is_transaction_full(const struct task *task)
+{
+    uint64_t most = task->options.cache.slice_records * 4u;
+    return record_cache_taken(task->cache) >= most ||
+           output_batch_bytes(task->parts.outputs) >= TRANSACTION_BYTES_MAX;
+}
+
+/* The input has ended: begin to drain, or, when that is done, finish. */
+static void end_input(struct task *task)
+{
+    if (!task->options.is_finite) {
+        return;
+    }
+    if (!task->progress.is_drained) {
+        task->progress.is_drained = 1;
+        journal_add(task, JOURNAL_DRAIN, 0, (struct text){0});
+        task->said = INTAKE_BATCH; /* The timers are still to come. */
+    } else if (task->is_dirty) {
+        task->wants_commit = true;
+    } else {
+        task->phase = PHASE_FINISHED;
+    }
+}
+
+static void begin_tick(struct task *task)
+{
+    if (task->requested_tick_ms == TIMER_NONE || task->progress.is_ticking) {
+        return;
+    }
+    if (task->requested_tick_ms > task_watermark_ms(task) && task->progress.is_started) {
+        task->progress.is_ticking = 1;
+        task->progress.tick_ms = task->requested_tick_ms;
+        task->progress.counters.ticks++;
+        journal_add(task, JOURNAL_TICK, task->requested_tick_ms, (struct text){0});
+    }
+    task->requested_tick_ms = TIMER_NONE;
+}
+
+/* True: a commit is on its way or due, and this step was spent on it. */
+static bool step_commit(struct task *task, enum status *ret_status, struct error *error)
+{
+    if (task->phase == PHASE_COMMITTING) {
+        *ret_status = poll_commit(task, error);
+        return true;
+    }
+    if (task->phase == PHASE_RUNNING &&
+        ((task->wants_commit && task->is_dirty) || is_transaction_full(task))) {
+        uint64_t mark_ns = clock_thread_cpu_ns();
+        *ret_status = start_commit(task, error);
+        account(task, 1 + task->parts.stage_count, &mark_ns);
+        return true;
+    }
+    task->wants_commit = false;
+    return false;
+}
+
+static enum task_state state_of(const struct task *task)
+{
+    bool waits = task->phase == PHASE_COMMITTING || task->said == INTAKE_NOTHING ||
+                 (task->said == INTAKE_END && !task->options.is_finite);
+    return task->phase == PHASE_FINISHED ? TASK_FINISHED : waits ? TASK_WAITING : TASK_BUSY;
+}
+
+enum status task_step(struct task *task, enum task_state *ret_state, struct error *error)
+{
+    enum status status = STATUS_OK;
+    if (!step_commit(task, &status, error) && task->phase == PHASE_RUNNING) {
+        begin_tick(task);
+        status = process_batch(task, error);
+        if (status == STATUS_OK && task->said == INTAKE_END) {
+            end_input(task);
+        }
+    }
+    *ret_state = state_of(task);
+    return status;
+}
+
+enum status task_commit_step(struct task *task, enum task_state *ret_state, struct error *error)
+{
+    enum status status = STATUS_OK;
+    (void)step_commit(task, &status, error);
+    *ret_state = state_of(task);
+    return status;
+}
+
+void task_request_commit(struct task *task)
+{
+    task->wants_commit = true;
+}
+
+bool task_is_committed(const struct task *task)
+{
+    return !task->is_dirty && task->phase != PHASE_COMMITTING;
+}
+
+void task_tick(struct task *task, int64_t watermark_ms)
+{
+    task->requested_tick_ms = watermark_ms;
+}
+
+enum status task_flush(struct task *task, struct error *error)
+{
+    assert(task_is_committed(task));
+    enum status status = record_cache_write_back(task->cache, 0, error);
+    if (status == STATUS_OK) {
+        status = task->parts.store->ops->flush(task->parts.store, error);
+    }
+    return status == STATUS_OK ? relieve(task, error) : status;
+}
+
+struct task_progress task_progress(const struct task *task)
+{
+    return task->progress;
+}
+
+int64_t task_watermark_ms(const struct task *task)
+{
+    return task->progress.is_started
+               ? task->progress.time_max_ms - task->options.intake.allowed_lateness_ms
+               : INT64_MIN;
+}
+
+double task_input_progress(const struct task *task)
+{
+    return task->parts.input->ops->progress(task->parts.input);
+}
+
+struct record_cache_stats task_cache_stats(const struct task *task)
+{
+    return record_cache_stats(task->cache);
+}
+
+uint64_t task_commits(const struct task *task)
+{
+    return task->commits;
+}
+
+const uint64_t *task_stage_ns(const struct task *task)
+{
+    return task->stage_ns;
+}

@@ -1,0 +1,93 @@
+/*
+ * One partition: fill a batch, run the stages, commit. The task owns everything that the partition
+ * has and is used by one thread at a time. It knows no clock: its runner says when to commit.
+ */
+#ifndef PIPELINE_RUN_TASK_H
+#define PIPELINE_RUN_TASK_H
+
+#include "pipeline/commit/commit_log.h"
+#include "pipeline/run/intake.h"
+#include "pipeline/stage.h"
+
+#define TASK_STAGES_MAX 16
+
+/* What a task is made of. The task takes ownership of all pointers but `layout`. */
+struct task_parts {
+    struct input *input;
+    struct state_store *store;
+    struct commit_log *log;
+    struct output_batch *outputs;
+    struct stage *stages[TASK_STAGES_MAX]; /* In order. */
+    uint32_t stage_count;
+    const struct record_layout *layout; /* Borrowed; with task_progress_part added. */
+    uint32_t progress_offset;           /* Of that part. */
+};
+
+/* Releases what there is of them; for when they never reached a task. */
+void task_parts_release(struct task_parts *parts);
+
+struct task_options {
+    struct intake_options intake;
+    struct record_cache_options cache;
+    uint32_t timer_entries_max;
+    uint32_t feature_count;
+    uint64_t feature_set_hash;
+    uint64_t plan_hash;          /* Of the configuration; a change is journaled as an epoch. */
+    const char *numeric_profile; /* Journaled with it. Copied. */
+    double scored_events_share;  /* Of events, written to scored_events. */
+    bool is_finite;              /* The input ends; then timers fire and the task is finished. */
+};
+
+struct task;
+
+/*
+ * Recovers: afterwards store, outputs and input stand where the last commit left them. On failure
+ * the parts are released as well.
+ */
+MUST_CHECK enum status task_create(const struct task_options *options,
+                                   const struct task_parts *parts, struct task **ret_task,
+                                   struct error *error);
+
+/* Commits nothing; what was not committed is gone. NULL is a no-op. */
+void task_destroy(struct task *task);
+
+enum task_state {
+    TASK_BUSY,     /* There is more to do: call again. */
+    TASK_WAITING,  /* For input, or for a commit on its way. */
+    TASK_FINISHED, /* The input has ended, its timers have fired, and all is committed. */
+};
+
+/* Processes at most one batch, or moves a commit on. */
+MUST_CHECK enum status task_step(struct task *task, enum task_state *ret_state,
+                                 struct error *error);
+
+/* Moves a requested commit on and processes nothing; for a stop. */
+MUST_CHECK enum status task_commit_step(struct task *task, enum task_state *ret_state,
+                                        struct error *error);
+
+/*
+ * Asks for a commit of what is processed; task_step carries it out. The task also commits by itself
+ * when a transaction has grown large.
+ */
+void task_request_commit(struct task *task);
+
+/* True when everything that was processed is committed. */
+bool task_is_committed(const struct task *task);
+
+/* Moves the watermark of an idle partition to `watermark_ms`; journaled. */
+void task_tick(struct task *task, int64_t watermark_ms);
+
+/* Writes all dirty records to the store and makes them durable; for a clean stop. */
+MUST_CHECK enum status task_flush(struct task *task, struct error *error);
+
+/* A copy of the progress as of the last batch. */
+struct task_progress task_progress(const struct task *task);
+int64_t task_watermark_ms(const struct task *task);
+double task_input_progress(const struct task *task);
+struct record_cache_stats task_cache_stats(const struct task *task);
+uint64_t task_commits(const struct task *task);
+
+/* Nanoseconds of CPU spent in each stage, for the benchmark; [0] intake, then the stages. */
+const uint64_t *task_stage_ns(const struct task *task);
+
+#endif

@@ -1,0 +1,384 @@
+/*
+ * One RocksDB a task. Writes neither go through its memtables nor its write-ahead log: each is a
+ * sorted file that it takes over, so that all that was written is durable, as a prefix of the
+ * writes. Two keys of our own stand before the records: the format of the store and the log
+ * position.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "pipeline/stage.h"
+#include "pipeline/state/rocksdb_options.h"
+#include "pipeline/state/rocksdb_slice.h"
+#include "pipeline/state/state_store.h"
+
+#define STORE_FORMAT 1u
+#define FORMAT_KEY "mformat"
+#define POSITION_KEY "mposition"
+/* Keys of one multi-get: their blocks are pinned in the cache meanwhile. */
+#define GET_KEYS 128u
+#define STALL_MS_MAX 10000u /* How long a write waits for compaction. */
+
+struct rocksdb_store {
+    struct state_store store;
+    struct rocksdb_budget *budget; /* Borrowed. */
+    struct rocksdb_retention retention;
+    char *directory;
+    rocksdb_options_t *options;
+    rocksdb_readoptions_t *read_options;
+    rocksdb_readoptions_t *scan_options;
+    rocksdb_column_family_handle_t *family;
+    rocksdb_t *db;
+    struct rocksdb_slice *slice;
+    uint64_t position;
+    unsigned char *values; /* Of the last get_many. */
+    size_t values_capacity;
+};
+
+static struct rocksdb_store *self_of(struct state_store *store)
+{
+    return container_of(store, struct rocksdb_store, store);
+}
+
+/* Reports RocksDB's `message`, which is freed. */
+static enum status fail(const struct rocksdb_store *self, const char *doing, char *message,
+                        struct error *error)
+{
+    enum status status =
+        error_set(error, STATUS_FATAL, "state in %s: %s: %s%s", self->directory, doing, message,
+                  strncmp(message, "Corruption", 10) == 0 ? " (the stored state is corrupt)" : "");
+    rocksdb_free(message);
+    return status;
+}
+
+static bool values_reserve(struct rocksdb_store *self, size_t bytes)
+{
+    if (bytes <= self->values_capacity) {
+        return true;
+    }
+    size_t capacity = bytes * 2;
+    unsigned char *grown = realloc(self->values, capacity);
+    if (!grown) {
+        return false;
+    }
+    self->values = grown;
+    self->values_capacity = capacity;
+    return true;
+}
+
+/* Copies what was read behind `used` bytes of earlier values. values[i].bytes is an offset + 1. */
+static enum status copy_values(struct rocksdb_store *self, rocksdb_pinnableslice_t **slices,
+                               char **messages, uint32_t count, struct store_value *values,
+                               size_t *used, struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        values[i] = (struct store_value){0};
+        if (messages[i]) {
+            status = fail(self, "reading", messages[i], status == STATUS_OK ? error : NULL);
+        }
+        if (!slices[i]) {
+            continue;
+        }
+        size_t length;
+        const char *bytes = rocksdb_pinnableslice_value(slices[i], &length);
+        if (status == STATUS_OK && !values_reserve(self, *used + length)) {
+            status = error_set(error, STATUS_FATAL, "state store: out of memory");
+        }
+        if (status == STATUS_OK) {
+            memcpy(self->values + *used, bytes, length);
+            values[i] = (struct store_value){(void *)(uintptr_t)(*used + 1), (uint32_t)length};
+            *used += length;
+        }
+        rocksdb_pinnableslice_destroy(slices[i]);
+    }
+    return status;
+}
+
+static enum status rocksdb_get_block(struct rocksdb_store *self, const struct store_key *keys,
+                                     uint32_t count, struct store_value *values, size_t *used,
+                                     struct error *error)
+{
+    const char *key_bytes[GET_KEYS] = {0};
+    size_t key_lengths[GET_KEYS] = {0};
+    rocksdb_pinnableslice_t *slices[GET_KEYS];
+    char *messages[GET_KEYS];
+    for (uint32_t i = 0; i < count; i++) {
+        key_bytes[i] = (const char *)keys[i].bytes;
+        key_lengths[i] = keys[i].length;
+        slices[i] = NULL;
+        messages[i] = NULL;
+    }
+    rocksdb_batched_multi_get_cf(self->db, self->read_options, self->family, count, key_bytes,
+                                 key_lengths, slices, messages, 0);
+    return copy_values(self, slices, messages, count, values, used, error);
+}
+
+static enum status rocksdb_store_get_many(struct state_store *store, const struct store_key *keys,
+                                          uint32_t count, struct store_value *values,
+                                          struct error *error)
+{
+    struct rocksdb_store *self = self_of(store);
+    size_t used = 1; /* So that a value without bytes has an address as well. */
+    if (!values_reserve(self, used)) {
+        return error_set(error, STATUS_FATAL, "state store: out of memory");
+    }
+    for (uint32_t i = 0; i < count; i += GET_KEYS) {
+        uint32_t block = count - i < GET_KEYS ? count - i : GET_KEYS;
+        enum status status = rocksdb_get_block(self, keys + i, block, values + i, &used, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (values[i].bytes) {
+            values[i].bytes = self->values + (uintptr_t)values[i].bytes - 1;
+        }
+    }
+    return STATUS_OK;
+}
+
+/*
+ * Slices do not wait behind compaction by themselves, as memtables would: RocksDB only says that
+ * too many files have piled up.
+ */
+static enum status wait_for_compaction(struct rocksdb_store *self, struct error *error)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (uint32_t i = 0; i < STALL_MS_MAX; i++) {
+        uint64_t is_stopped = 0;
+        uint64_t errors = 0;
+        (void)rocksdb_property_int(self->db, "rocksdb.is-write-stopped", &is_stopped);
+        if (!is_stopped) {
+            return STATUS_OK;
+        }
+        (void)rocksdb_property_int(self->db, "rocksdb.background-errors", &errors);
+        if (errors > 0) {
+            return error_set(error, STATUS_FATAL,
+                             "state in %s: compaction has failed, see the LOG file there",
+                             self->directory);
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return error_set(error, STATUS_RETRY, "state in %s: compaction is more than %u ms behind",
+                     self->directory, STALL_MS_MAX);
+}
+
+static enum status rocksdb_store_write(struct state_store *store, const struct store_put *puts,
+                                       uint32_t count, uint64_t log_position, struct error *error)
+{
+    struct rocksdb_store *self = self_of(store);
+    assert(log_position >= self->position);
+    enum status status = wait_for_compaction(self, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct store_put position = {.bytes = &log_position, .length = sizeof(log_position)};
+    position.key.length = (uint8_t)strlen(POSITION_KEY);
+    memcpy(position.key.bytes, POSITION_KEY, position.key.length);
+    char *message = rocksdb_slice_write(self->slice, self->db, puts, count, &position);
+    if (message) {
+        return fail(self, "writing", message, error);
+    }
+    self->position = log_position;
+    return STATUS_OK;
+}
+
+static enum status rocksdb_store_scan(struct state_store *store, const struct store_key *from,
+                                      const struct store_key *to, store_visitor *visit,
+                                      void *context, struct error *error)
+{
+    struct rocksdb_store *self = self_of(store);
+    rocksdb_readoptions_set_iterate_upper_bound(self->scan_options, (const char *)to->bytes,
+                                                to->length);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator(self->db, self->scan_options);
+    rocksdb_iter_seek(iterator, (const char *)from->bytes, from->length);
+    bool goes_on = true;
+    for (; goes_on && rocksdb_iter_valid(iterator); rocksdb_iter_next(iterator)) {
+        size_t key_length;
+        size_t length;
+        const char *key = rocksdb_iter_key(iterator, &key_length);
+        const char *bytes = rocksdb_iter_value(iterator, &length);
+        struct store_key copy = {.length = (uint8_t)key_length};
+        assert(key_length <= STORE_KEY_BYTES_MAX);
+        memcpy(copy.bytes, key, key_length);
+        goes_on = visit(context, &copy, (struct store_value){bytes, (uint32_t)length});
+    }
+    char *message = NULL;
+    rocksdb_iter_get_error(iterator, &message);
+    rocksdb_iter_destroy(iterator);
+    return message ? fail(self, "scanning", message, error) : STATUS_OK;
+}
+
+/* Each slice is durable once it is taken over. */
+static enum status rocksdb_store_flush(struct state_store *store, struct error *error)
+{
+    (void)store;
+    (void)error;
+    return STATUS_OK;
+}
+
+/* Returns RocksDB's message or NULL; *ret_value stays as it is when the key is not there. */
+static char *read_number(struct rocksdb_store *self, const char *key, void *ret_value, size_t bytes)
+{
+    char *message = NULL;
+    size_t length = 0;
+    char *value = rocksdb_get(self->db, self->read_options, key, strlen(key), &length, &message);
+    if (value && length == bytes) {
+        memcpy(ret_value, value, bytes);
+    }
+    rocksdb_free(value);
+    return message;
+}
+
+static uint64_t rocksdb_store_position(struct state_store *store)
+{
+    return self_of(store)->position;
+}
+
+static void rocksdb_store_close(struct state_store *store)
+{
+    if (!store) {
+        return;
+    }
+    struct rocksdb_store *self = self_of(store);
+    if (self->db) {
+        rocksdb_column_family_handle_destroy(self->family);
+        rocksdb_close(self->db);
+    }
+    rocksdb_options_destroy(self->options);
+    rocksdb_readoptions_destroy(self->read_options);
+    rocksdb_readoptions_destroy(self->scan_options);
+    rocksdb_slice_destroy(self->slice);
+    free(self->directory);
+    free(self->values);
+    free(self);
+}
+
+static const struct state_store_ops rocksdb_store_ops = {
+    .name = "rocksdb",
+    .get_many = rocksdb_store_get_many,
+    .write = rocksdb_store_write,
+    .scan = rocksdb_store_scan,
+    .flush = rocksdb_store_flush,
+    .durable_position = rocksdb_store_position,
+    .position = rocksdb_store_position,
+    .close = rocksdb_store_close,
+};
+
+static void make_options(struct rocksdb_store *self)
+{
+    self->options = rocksdb_options_make(self->budget, &self->retention);
+    self->read_options = rocksdb_readoptions_create();
+    self->scan_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(self->scan_options, 0);
+}
+
+/* A new store gets the format key at once, so that none is ever without. */
+static enum status write_format(struct rocksdb_store *self, struct error *error)
+{
+    const uint32_t format = STORE_FORMAT;
+    struct store_put put = {.bytes = &format, .length = sizeof(format)};
+    put.key.length = (uint8_t)strlen(FORMAT_KEY);
+    memcpy(put.key.bytes, FORMAT_KEY, put.key.length);
+    char *message = rocksdb_slice_write(self->slice, self->db, NULL, 0, &put);
+    return message ? fail(self, "writing", message, error) : STATUS_OK;
+}
+
+static enum status check_format(struct rocksdb_store *self, struct error *error)
+{
+    uint32_t format = 0;
+    char *message = read_number(self, FORMAT_KEY, &format, sizeof(format));
+    if (!message) {
+        message = read_number(self, POSITION_KEY, &self->position, sizeof(self->position));
+    }
+    if (message) {
+        return fail(self, "reading", message, error);
+    }
+    if (format == 0 && self->position == 0) {
+        return write_format(self, error);
+    }
+    if (format != STORE_FORMAT) {
+        return error_set(error, STATUS_FATAL,
+                         "state in %s: its format is %u and this version reads %u: it was written "
+                         "by a %s version",
+                         self->directory, format, STORE_FORMAT,
+                         format > STORE_FORMAT ? "newer" : "different");
+    }
+    return STATUS_OK;
+}
+
+static enum status open_db(struct rocksdb_store *self, struct error *error)
+{
+    const char *name = "default";
+    const rocksdb_options_t *family_options = self->options;
+    char *message = NULL;
+    self->db = rocksdb_open_column_families(self->options, self->directory, 1, &name,
+                                            &family_options, &self->family, &message);
+    if (!message) {
+        return check_format(self, error);
+    }
+    self->db = NULL;
+    if (strstr(message, "lock")) {
+        enum status status = error_set(error, STATUS_FATAL,
+                                       "state in %s is locked: another process has it open (%s)",
+                                       self->directory, message);
+        rocksdb_free(message);
+        return status;
+    }
+    return fail(self, "opening", message, error);
+}
+
+enum status state_store_rocksdb_open(const char *directory, struct rocksdb_budget *budget,
+                                     int64_t retention_ms, struct state_store **ret_store,
+                                     struct error *error)
+{
+    struct rocksdb_store *self = calloc(1, sizeof(*self));
+    char *copy = strdup(directory);
+    if (!self || !copy) {
+        free(self);
+        free(copy);
+        return error_set(error, STATUS_FATAL, "state store: out of memory");
+    }
+    self->store.ops = &rocksdb_store_ops;
+    self->budget = budget;
+    self->directory = copy;
+    self->retention.retention_ms = retention_ms;
+    atomic_init(&self->retention.watermark_ms, INT64_MIN);
+    make_options(self);
+    self->slice = rocksdb_slice_create(directory, self->options);
+    enum status status = self->slice ? open_db(self, error)
+                                     : error_set(error, STATUS_FATAL, "state store: out of memory");
+    if (status != STATUS_OK) {
+        rocksdb_store_close(&self->store);
+        return status;
+    }
+    *ret_store = &self->store;
+    return STATUS_OK;
+}
+
+void state_store_rocksdb_watermark(struct state_store *store, int64_t watermark_ms)
+{
+    assert(store->ops == &rocksdb_store_ops);
+    /* The end of time, as at the end of a finite input, is no reason to forget everybody. */
+    if (watermark_ms != INT64_MAX) {
+        atomic_store_explicit(&self_of(store)->retention.watermark_ms, watermark_ms,
+                              memory_order_relaxed);
+    }
+}
+
+enum status state_store_rocksdb_compact(struct state_store *store, struct error *error)
+{
+    assert(store->ops == &rocksdb_store_ops);
+    struct rocksdb_store *self = self_of(store);
+    (void)error;
+    rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+    /* Also what is in the last level already, for the filter's sake. */
+    rocksdb_compactoptions_set_bottommost_level_compaction(options, 2);
+    rocksdb_compact_range_opt(self->db, options, NULL, 0, NULL, 0);
+    rocksdb_compactoptions_destroy(options);
+    return STATUS_OK;
+}

@@ -1,0 +1,631 @@
+/* extract_features against its promises; against the oracle: extract_features_oracle_test.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "operators/extract_features.h"
+#include "operators/feature_entity.h"
+#include "operators/feature_funnel.h"
+#include "operators/feature_table.h"
+#include "operators/feature_user.h"
+#include "pipeline/event/event_batch.h"
+#include "test/fakes/session_columns.h"
+#include "test/fakes/stage_fixture.h"
+
+#define NOON INT64_C(1700049600000) /* 15 November 2023, 12:00 UTC, a Wednesday. */
+#define SECOND INT64_C(1000)
+#define MINUTE INT64_C(60000)
+#define HOUR INT64_C(3600000)
+#define DAY INT64_C(86400000)
+#define EURO INT64_C(1000000)
+
+/* What a run came to: the last live row, and a hash over all in their order. */
+struct seen {
+    float last[FEATURE_COUNT];
+    uint64_t hash;
+    uint32_t rows, timers;
+    uint32_t infinities;
+};
+
+static void see(void *context, const struct event_batch *batch)
+{
+    struct seen *seen = context;
+    for (uint32_t i = 0; i < batch->row_count; i++) {
+        uint32_t row = batch->order[i];
+        if (batch->state[row] != ROW_LIVE) {
+            continue;
+        }
+        const float *features = batch->features + (size_t)row * batch->feature_stride;
+        memcpy(seen->last, features, sizeof(seen->last));
+        struct text bytes = {(const char *)features, sizeof(seen->last)};
+        seen->hash = hash64_combine(seen->hash, hash64(bytes));
+        seen->rows++;
+        seen->timers += batch->kind[row] == ROW_TIMER;
+        for (int column = 0; column < FEATURE_COUNT; column++) {
+            seen->infinities += isinf(features[column]) != 0;
+        }
+    }
+}
+
+struct bench {
+    struct record_layout layout;
+    struct stage *sessions;
+    struct stage *features;
+    struct stage_fixture *fixture;
+    struct seen seen;
+};
+
+static char *bad_labels[] = {(char *)"fraud"};
+static char *all_entities[] = {(char *)"device", (char *)"card", (char *)"terminal",
+                               (char *)"address"};
+
+static struct extract_features_options default_options(void)
+{
+    return (struct extract_features_options){
+        .cart_lifetime_ms = 14 * DAY, .bad_labels = {bad_labels, 1}, .entities = {all_entities, 4}};
+}
+
+static void bench_open(struct bench *bench, const struct extract_features_options *options,
+                       uint64_t cut_seed)
+{
+    memset(bench, 0, sizeof(*bench));
+    struct error error = {{0}};
+    bench->sessions = session_columns_create(&bench->layout);
+    if (extract_features_create(options, NULL, &bench->layout, &bench->features, &error) !=
+        STATUS_OK) {
+        fail_msg("%s", error.message);
+    }
+    bench->fixture = stage_fixture_create(
+        &(struct stage_fixture_options){.layout = &bench->layout,
+                                        .stages = {bench->sessions, bench->features},
+                                        .floor_ms = 60000,
+                                        .lateness_ms = 5000,
+                                        .cut_seed = cut_seed,
+                                        .feature_count = FEATURE_COUNT,
+                                        .visit = see,
+                                        .context = &bench->seen});
+}
+
+static void bench_close(struct bench *bench)
+{
+    stage_fixture_destroy(bench->fixture);
+    stage_destroy(bench->features);
+    stage_destroy(bench->sessions);
+}
+
+/* The features after the last of `events`. */
+static struct seen run(const struct fixture_event *events, uint32_t count)
+{
+    struct bench bench;
+    struct extract_features_options options = default_options();
+    bench_open(&bench, &options, 0);
+    stage_fixture_run(bench.fixture, events, count);
+    bench_close(&bench);
+    return bench.seen;
+}
+
+static void expect(const struct seen *seen, enum feature feature, double expected)
+{
+    double have = (double)seen->last[feature];
+    if (isnan(expected) ? !isnan(have) : !(fabs(have - expected) <= 1e-6 * fabs(expected))) {
+        fail_msg("%s is %.9g, %.9g expected", feature_table[feature].name, have, expected);
+    }
+}
+
+#define RUN(events) run(events, sizeof(events) / sizeof((events)[0]))
+
+static void names_each_feature_once_and_defines_it(void **state)
+{
+    (void)state;
+    const struct feature_set *set = extract_features_set();
+    assert_true(set->count >= 60 && set->count == FEATURE_COUNT && set->hash != 0);
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct feature_info *info = &set->features[i];
+        assert_int_equal(feature_index(set, info->name), i);
+        assert_true(strlen(info->doc) > 10 && strlen(info->missing) > 4 && strlen(info->unit) > 0);
+        assert_true(info->doc[strlen(info->doc) - 1] != '.');
+        for (const char *c = info->name; *c; c++) {
+            assert_true(islower(*c) || isdigit(*c) || *c == '_');
+        }
+    }
+}
+
+static void lists_similar_features_that_exist(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < similar_feature_count; i++) {
+        assert_true(feature_index(extract_features_set(), similar_features[i].first) >= 0);
+        assert_true(feature_index(extract_features_set(), similar_features[i].second) >= 0);
+    }
+}
+
+static void describes_every_feature_as_text_and_markdown(void **state)
+{
+    (void)state;
+    for (int is_markdown = 0; is_markdown < 2; is_markdown++) {
+        char *text = NULL;
+        size_t length = 0;
+        FILE *out = open_memstream(&text, &length);
+        assert_non_null(out);
+        extract_features_describe(is_markdown, out);
+        assert_int_equal(fclose(out), 0);
+        for (int i = 0; i < FEATURE_COUNT; i++) {
+            assert_non_null(strstr(text, feature_table[i].name));
+        }
+        free(text);
+    }
+}
+
+static void counts_what_a_session_holds(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "a", .time_ms = NOON, .type = EVENT_SEARCH},
+        {.user = "a",
+         .time_ms = NOON + 10 * SECOND,
+         .type = EVENT_PRODUCT_VIEW,
+         .item = "i",
+         .category = "c",
+         .price = 20 * EURO},
+        {.user = "b", .time_ms = NOON + 11 * SECOND, .type = EVENT_PRODUCT_VIEW},
+        {.user = "a",
+         .time_ms = NOON + 30 * SECOND,
+         .type = EVENT_ADD_TO_CART,
+         .item = "i",
+         .category = "c",
+         .price = 20 * EURO,
+         .quantity = 2},
+    };
+    struct seen seen = RUN(events);
+    expect(&seen, FEATURE_SESSION_EVENTS, 3);
+    expect(&seen, FEATURE_SESSION_DURATION, 30);
+    expect(&seen, FEATURE_SESSION_VIEWS, 1);
+    expect(&seen, FEATURE_SESSION_PACE, 15);
+    expect(&seen, FEATURE_SESSION_FOCUS, 1);
+    expect(&seen, FEATURE_SESSION_VIEW_PRICE, 20);
+    expect(&seen, FEATURE_CART_VALUE, 40);
+    expect(&seen, FEATURE_CART_PIECES, 2);
+    expect(&seen, FEATURE_CART_AGE, 0);
+    expect(&seen, FEATURE_CART_TOP_SHARE, 0.5);
+    expect(&seen, FEATURE_GAP_LAST, 20);
+    expect(&seen, FEATURE_USER_EVENTS, 3);
+    expect(&seen, FEATURE_FUNNEL_STAGE, 2);
+    expect(&seen, FEATURE_DAY_COS, -1);
+    expect(&seen, FEATURE_DISTINCT_DEVICES, 0);
+    expect(&seen, FEATURE_DEVICE_EVENTS_1H, NAN); /* No device was named. */
+}
+
+static void starts_anew_with_a_new_session(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "a", .time_ms = NOON, .type = EVENT_ADD_TO_CART, .price = EURO},
+        {.user = "a", .time_ms = NOON + HOUR, .type = EVENT_PAGE_VIEW},
+    };
+    struct seen seen = RUN(events);
+    expect(&seen, FEATURE_SESSION_EVENTS, 1);
+    expect(&seen, FEATURE_SESSION_CART_ADDS, 0);
+    expect(&seen, FEATURE_SESSION_PACE, NAN);
+    expect(&seen, FEATURE_FUNNEL_STAGE, 0);
+    expect(&seen, FEATURE_USER_SESSIONS, 2);
+    expect(&seen, FEATURE_RFM_RETURN, 3600);
+    expect(&seen, FEATURE_CART_VALUE, 1); /* The cart outlives the session. */
+    expect(&seen, FEATURE_CART_AGE, 3600);
+}
+
+static void puts_a_late_event_into_the_window_of_its_time_and_leaves_recency(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "a", .time_ms = NOON, .type = EVENT_PURCHASE, .price = EURO},
+        {.user = "a", .time_ms = NOON - 2 * HOUR, .type = EVENT_PURCHASE, .price = EURO},
+    };
+    struct seen seen = RUN(events);
+    expect(&seen, FEATURE_WINDOW_EVENTS_1H, 1);
+    expect(&seen, FEATURE_WINDOW_EVENTS_1D, 2);
+    expect(&seen, FEATURE_WINDOW_PURCHASES_1D, 2);
+    expect(&seen, FEATURE_RATE_EVENTS_1H, 1 + exp(-2));
+    expect(&seen, FEATURE_RFM_SINCE_PURCHASE, 0);
+    expect(&seen, FEATURE_RFM_AGE, 7200);
+    expect(&seen, FEATURE_GAP_LAST, NAN);
+    expect(&seen, FEATURE_SESSION_EVENTS, 1);
+    expect(&seen, FEATURE_RFM_SPEND, 2);
+}
+
+static void forgets_windows_and_carts_as_time_goes_by(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "a", .time_ms = NOON, .type = EVENT_ADD_TO_CART, .price = EURO},
+        {.user = "a", .time_ms = NOON + 15 * DAY, .type = EVENT_PAGE_VIEW},
+    };
+    struct seen seen = RUN(events);
+    expect(&seen, FEATURE_WINDOW_EVENTS_1M, 1);
+    expect(&seen, FEATURE_WINDOW_EVENTS_1D, 1);
+    expect(&seen, FEATURE_WINDOW_EVENTS_30D, 2);
+    expect(&seen, FEATURE_CART_VALUE, 0);
+    expect(&seen, FEATURE_CART_AGE, NAN);
+}
+
+static void never_counts_duplicates_nor_what_is_no_activity(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "a", .time_ms = NOON, .type = EVENT_PRODUCT_VIEW, .id = "one"},
+        {.user = "a", .time_ms = NOON, .type = EVENT_PRODUCT_VIEW, .id = "dup-one"},
+        {.user = "a", .time_ms = NOON + SECOND, .type = EVENT_PRICE_CHANGE},
+        {.user = "a", .time_ms = NOON + 2 * SECOND, .type = EVENT_ERASE},
+        {.user = "a", .time_ms = NOON + 3 * SECOND, .type = EVENT_PRODUCT_VIEW, .is_diverted = 1},
+        {.user = "a", .time_ms = NOON + 4 * SECOND, .type = EVENT_LABEL, .query = "fraud"},
+    };
+    struct seen seen = RUN(events);
+    assert_int_equal(seen.rows, 4);
+    expect(&seen, FEATURE_USER_EVENTS, 1);
+    expect(&seen, FEATURE_WINDOW_EVENTS_1M, 1);
+    expect(&seen, FEATURE_USER_BAD_LABELS, 1);
+    expect(&seen, FEATURE_GAP_LAST, 4); /* As of the label's time. */
+    expect(&seen, FEATURE_DISTINCT_NEW_DEVICE, NAN);
+}
+
+static void tells_an_amount_from_the_usual_ones_before_it(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "a", .time_ms = NOON, .type = EVENT_PURCHASE, .price = 10 * EURO, .card = "k"},
+        {.user = "a",
+         .time_ms = NOON + DAY,
+         .type = EVENT_PURCHASE,
+         .price = 20 * EURO,
+         .card = "k"},
+        {.user = "a",
+         .time_ms = NOON + 2 * DAY,
+         .type = EVENT_PAYMENT_FAILED,
+         .price = 100 * EURO,
+         .card = "k"},
+    };
+    struct seen seen = RUN(events);
+    expect(&seen, FEATURE_AMOUNT_EVENT, 100);
+    expect(&seen, FEATURE_AMOUNT_MEAN, 15);
+    expect(&seen, FEATURE_AMOUNT_SPREAD, 5);
+    expect(&seen, FEATURE_AMOUNT_DEVIATION, 17);
+    expect(&seen, FEATURE_AMOUNT_TO_MAX, 5);
+    expect(&seen, FEATURE_CARD_DEVIATION, 17);
+    expect(&seen, FEATURE_CARD_PAYMENT_FAILED_10M, 1);
+    expect(&seen, FEATURE_CARD_IDLE, 86400);
+    expect(&seen, FEATURE_WINDOW_FAILURES_1D, 1);
+}
+
+static void counts_by_entity_over_all_users(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "a", .time_ms = NOON, .type = EVENT_LOGIN_FAILED, .device = "d", .address = "x"},
+        {.user = "b",
+         .time_ms = NOON + 1,
+         .type = EVENT_LOGIN_FAILED,
+         .device = "d",
+         .address = "x"},
+        {.user = "c",
+         .time_ms = NOON + 2,
+         .type = EVENT_PURCHASE,
+         .price = 7 * EURO,
+         .device = "d",
+         .card = "k",
+         .terminal = "t",
+         .address = "y"},
+        {.user = "c",
+         .time_ms = NOON + 3,
+         .type = EVENT_LABEL,
+         .query = "fraud",
+         .card = "k",
+         .terminal = "t"},
+        {.user = "e",
+         .time_ms = NOON + 4,
+         .type = EVENT_PURCHASE,
+         .price = 9 * EURO,
+         .device = "d",
+         .card = "k",
+         .terminal = "t",
+         .address = "x"},
+    };
+    struct seen seen = RUN(events);
+    expect(&seen, FEATURE_DEVICE_EVENTS_1H, 4);
+    expect(&seen, FEATURE_DEVICE_LOGIN_FAILED_1H, 2);
+    expect(&seen, FEATURE_ADDRESS_LOGIN_FAILED_10M, 2);
+    expect(&seen, FEATURE_CARD_PURCHASES_1D, 2);
+    expect(&seen, FEATURE_CARD_SPEND_1D, 16);
+    expect(&seen, FEATURE_CARD_BAD_LABELS, 1);
+    expect(&seen, FEATURE_TERMINAL_BAD_SHARE, 0.5);
+    assert_true(seen.last[FEATURE_DEVICE_USERS] > 2.5f && seen.last[FEATURE_DEVICE_USERS] < 5);
+    assert_true(seen.last[FEATURE_CARD_USERS] > 1.5f && seen.last[FEATURE_CARD_USERS] < 3);
+    expect(&seen, FEATURE_USER_EVENTS, 1);
+}
+
+static void snapshots_a_timer_at_its_time_without_changing_state(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "a", .time_ms = NOON, .type = EVENT_ADD_TO_CART, .price = EURO},
+        {.user = "a", .time_ms = NOON + SECOND, .type = EVENT_PAGE_VIEW},
+    };
+    struct bench bench;
+    struct extract_features_options options = default_options();
+    bench_open(&bench, &options, 0);
+    stage_fixture_run(bench.fixture, events, 2);
+    struct record *record = stage_fixture_record(bench.fixture, ENTITY_USER, "a");
+    uint32_t bytes = bench.layout.bytes[ENTITY_USER];
+    unsigned char before[1024];
+    memcpy(before, record->parts, bytes);
+    stage_fixture_drain(bench.fixture);
+    assert_memory_equal(before, record->parts, bytes);
+    assert_int_equal(bench.seen.timers, 1);
+    expect(&bench.seen, FEATURE_CART_AGE, 1801);
+    expect(&bench.seen, FEATURE_GAP_LAST, 1800);
+    expect(&bench.seen, FEATURE_WINDOW_EVENTS_1M, 0);
+    expect(&bench.seen, FEATURE_WINDOW_EVENTS_1D, 2);
+    expect(&bench.seen, FEATURE_SESSION_EVENTS, 2);
+    expect(&bench.seen, FEATURE_FUNNEL_SURPRISE, NAN);
+    expect(&bench.seen, FEATURE_RATE_EVENTS_1D, exp(-1801.0 / 86400) + exp(-1800.0 / 86400));
+    bench_close(&bench);
+}
+
+/* ---- Random streams ---- */
+
+#define WORDS 40
+static char words[WORDS][16];
+
+static const char *random_word(uint64_t *random, uint32_t among)
+{
+    uint32_t i = (uint32_t)(fixture_random(random) % (among + among / 4));
+    return i < among ? words[i] : NULL;
+}
+
+static struct fixture_event *random_events(uint32_t count, uint64_t seed)
+{
+    struct fixture_event *events = calloc(count, sizeof(*events));
+    assert_non_null(events);
+    for (int i = 0; i < WORDS; i++) {
+        (void)snprintf(words[i], sizeof(words[i]), "w%d", i);
+    }
+    int64_t time_ms = NOON;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t *random = &seed;
+        static const int64_t steps[] = {0, 400, 5000, 61000, 2000000, 30000000};
+        time_ms += steps[fixture_random(random) % 6] * (int64_t)(fixture_random(random) % 3);
+        int64_t late = fixture_random(random) % 8 == 0 ? steps[fixture_random(random) % 6] * 4 : 0;
+        events[i] = (struct fixture_event){
+            .user = words[fixture_random(random) % 12],
+            .time_ms = time_ms - late,
+            .type = (enum event_type)(fixture_random(random) % EVENT_TYPE_COUNT),
+            .id = fixture_random(random) % 20 == 0 ? "dup-x" : NULL,
+            .item = random_word(random, 40),
+            .category = random_word(random, 7),
+            .price = (int64_t)(fixture_random(random) % 90) * EURO,
+            .quantity = (int64_t)(fixture_random(random) % 4),
+            .device = random_word(random, 9),
+            .card = random_word(random, 9),
+            .terminal = random_word(random, 3),
+            .address = random_word(random, 9),
+            .query = fixture_random(random) % 2 ? "fraud" : "genuine",
+        };
+    }
+    return events;
+}
+
+static void gives_the_same_rows_and_state_for_any_batch_cut(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    struct fixture_event *events = random_events(COUNT, 99);
+    struct extract_features_options options = default_options();
+    uint64_t first_hash = 0, first_state = 0;
+    for (uint64_t cut_seed = 0; cut_seed < 12; cut_seed++) {
+        struct bench bench;
+        bench_open(&bench, &options, cut_seed);
+        stage_fixture_run(bench.fixture, events, COUNT);
+        stage_fixture_drain(bench.fixture);
+        if (cut_seed == 0) {
+            first_hash = bench.seen.hash;
+            first_state = stage_fixture_state_hash(bench.fixture);
+            assert_true(bench.seen.timers > 100);
+        }
+        assert_int_equal(bench.seen.infinities, 0);
+        assert_int_equal(bench.seen.hash, first_hash);
+        assert_int_equal(stage_fixture_state_hash(bench.fixture), first_state);
+        bench_close(&bench);
+    }
+    free(events);
+}
+
+static void stays_finite_at_the_ends_of_every_range(void **state)
+{
+    (void)state;
+    const int64_t times[] = {0, 1, NOON, INT64_MAX / 4, -5, INT64_MAX / 4, 7};
+    const int64_t prices[] = {0, 1, INT64_MAX, INT64_MAX / 2};
+    enum { COUNT = 7 * 4 * EVENT_TYPE_COUNT };
+    static struct fixture_event events[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        events[i] = (struct fixture_event){.user = "a",
+                                           .time_ms = times[i % 7],
+                                           .type = (enum event_type)(i % EVENT_TYPE_COUNT),
+                                           .price = prices[i % 4],
+                                           .quantity = i % 3 ? INT64_MAX : 2,
+                                           .card = "k",
+                                           .terminal = "t",
+                                           .device = "d",
+                                           .address = "x"};
+    }
+    struct seen seen = RUN(events);
+    assert_int_equal(seen.infinities, 0);
+    assert_true(seen.rows >= COUNT);
+}
+
+static void stops_counters_at_their_greatest_value(void **state)
+{
+    (void)state;
+    enum { COUNT = 70000 };
+    struct fixture_event *events = calloc(COUNT, sizeof(*events));
+    assert_non_null(events);
+    for (int i = 0; i < COUNT; i++) {
+        events[i] = (struct fixture_event){
+            .user = "a", .time_ms = NOON, .type = EVENT_PRODUCT_VIEW, .device = "d"};
+    }
+    struct seen seen = run(events, COUNT);
+    expect(&seen, FEATURE_USER_EVENTS, COUNT);
+    expect(&seen, FEATURE_USER_VIEWS, 65535);
+    expect(&seen, FEATURE_WINDOW_EVENTS_1M, 255);
+    expect(&seen, FEATURE_WINDOW_EVENTS_1H, 65535);
+    expect(&seen, FEATURE_DEVICE_EVENTS_1H, 65535);
+    expect(&seen, FEATURE_GAP_LOG_SPREAD, 0);
+    free(events);
+}
+
+/* ---- Settings and tables ---- */
+
+static void keeps_entities_only_where_asked(void **state)
+{
+    (void)state;
+    char *names[] = {(char *)"card"};
+    struct extract_features_options options = default_options();
+    options.entities = (struct text_list){names, 1};
+    struct record_layout layout = {0};
+    struct stage *stage = NULL;
+    assert_int_equal(extract_features_create(&options, NULL, &layout, &stage, NULL), STATUS_OK);
+    assert_int_equal(layout.bytes[ENTITY_USER], USER_FEATURES_BYTES);
+    assert_int_equal(layout.bytes[ENTITY_CARD], ENTITY_FEATURES_BYTES);
+    assert_int_equal(layout.bytes[ENTITY_DEVICE], 0);
+    assert_true(USER_FEATURES_BYTES <= 440 && ENTITY_FEATURES_BYTES <= 128);
+    stage_destroy(stage);
+}
+
+static void refuses_options_that_make_no_sense(void **state)
+{
+    (void)state;
+    char *names[] = {(char *)"basket"};
+    struct extract_features_options unknown = default_options();
+    unknown.entities = (struct text_list){names, 1};
+    struct extract_features_options offset = default_options();
+    offset.utc_offset_minutes = 10000;
+    struct markov table;
+    funnel_default_markov(&table);
+    table.step[EVENT_SEARCH][0] += 0.25;
+    const struct {
+        const char *expected;
+        struct extract_features_options options;
+        const struct markov *markov;
+    } cases[] = {{"\"basket\"", unknown, NULL},
+                 {"utc_offset_minutes 10000", offset, NULL},
+                 {"from state search sum to 1.25", default_options(), &table}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct record_layout layout = {0};
+        struct stage *stage = NULL;
+        struct error error = {{0}};
+        assert_int_equal(
+            extract_features_create(&cases[i].options, cases[i].markov, &layout, &stage, &error),
+            STATUS_INVALID);
+        assert_null(stage);
+        if (!strstr(error.message, cases[i].expected)) {
+            fail_msg("\"%s\" does not say %s", error.message, cases[i].expected);
+        }
+    }
+}
+
+static void reads_its_settings_with_their_defaults(void **state)
+{
+    (void)state;
+    struct extract_features_options options;
+    struct error error = {{0}};
+    if (settings_read(&extract_features_section, NULL, &options, &error) != STATUS_OK) {
+        fail_msg("%s", error.message);
+    }
+    assert_int_equal(options.cart_lifetime_ms, 14 * DAY);
+    assert_int_equal(options.bad_labels.count, 2);
+    assert_string_equal(options.bad_labels.items[0], "chargeback");
+    assert_int_equal(options.entities.count, 0);
+    assert_true(extract_features_timer_floor_ms(&options) == INT64_MAX);
+    settings_release(&extract_features_section, &options);
+}
+
+static void finds_a_purchase_likelier_the_further_the_funnel(void **state)
+{
+    (void)state;
+    struct markov markov;
+    funnel_default_markov(&markov);
+    static struct funnel_table table;
+    assert_int_equal(funnel_table_init(&table, &markov, NULL), STATUS_OK);
+    assert_true(table.buy[EVENT_PRODUCT_VIEW] < table.buy[EVENT_ADD_TO_CART]);
+    assert_true(table.buy[EVENT_ADD_TO_CART] < table.buy[EVENT_CHECKOUT]);
+    for (int i = 0; i < EVENT_TYPE_COUNT; i++) {
+        assert_true(table.buy[i] > 0 && table.buy[i] < 1 && table.leave[i] > 0);
+    }
+}
+
+static void counts_distinct_values_within_the_stated_error(void **state)
+{
+    (void)state;
+    static struct sketch_table table;
+    sketch_table_init(&table);
+    const struct {
+        unsigned bits;
+        uint32_t distinct;
+        double error; /* Standard. */
+    } cases[] = {{32, 1, 0.16},  {32, 10, 0.16},  {32, 32, 0.16},  {64, 10, 0.13},
+                 {64, 96, 0.13}, {128, 50, 0.09}, {128, 192, 0.09}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        double squares = 0;
+        uint64_t random = 42 + i;
+        for (int trial = 0; trial < 400; trial++) {
+            uint32_t of32 = 0;
+            uint64_t of64 = 0, of128[2] = {0, 0};
+            for (uint32_t n = 0; n < cases[i].distinct; n++) {
+                uint64_t value = fixture_random(&random) | 1;
+                sketch_add32(&of32, value);
+                sketch_add64(&of64, value);
+                sketch_add128(of128, value);
+            }
+            float have = cases[i].bits == 32   ? sketch_count32(&table, of32)
+                         : cases[i].bits == 64 ? sketch_count64(&table, of64)
+                                               : sketch_count128(&table, of128);
+            squares += ((double)have - cases[i].distinct) * ((double)have - cases[i].distinct);
+        }
+        double error = sqrt(squares / 400) / cases[i].distinct;
+        print_message("m = %u, %u values: standard error %.3f\n", cases[i].bits, cases[i].distinct,
+                      error);
+        assert_true(error <= cases[i].error);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_each_feature_once_and_defines_it),
+        cmocka_unit_test(lists_similar_features_that_exist),
+        cmocka_unit_test(describes_every_feature_as_text_and_markdown),
+        cmocka_unit_test(counts_what_a_session_holds),
+        cmocka_unit_test(starts_anew_with_a_new_session),
+        cmocka_unit_test(puts_a_late_event_into_the_window_of_its_time_and_leaves_recency),
+        cmocka_unit_test(forgets_windows_and_carts_as_time_goes_by),
+        cmocka_unit_test(never_counts_duplicates_nor_what_is_no_activity),
+        cmocka_unit_test(tells_an_amount_from_the_usual_ones_before_it),
+        cmocka_unit_test(counts_by_entity_over_all_users),
+        cmocka_unit_test(snapshots_a_timer_at_its_time_without_changing_state),
+        cmocka_unit_test(gives_the_same_rows_and_state_for_any_batch_cut),
+        cmocka_unit_test(stays_finite_at_the_ends_of_every_range),
+        cmocka_unit_test(stops_counters_at_their_greatest_value),
+        cmocka_unit_test(keeps_entities_only_where_asked),
+        cmocka_unit_test(refuses_options_that_make_no_sense),
+        cmocka_unit_test(reads_its_settings_with_their_defaults),
+        cmocka_unit_test(finds_a_purchase_likelier_the_further_the_funnel),
+        cmocka_unit_test(counts_distinct_values_within_the_stated_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
