@@ -177,7 +177,8 @@ static enum mapping_result set_number(enum event_field field, const struct avro_
                                       struct field_value *value, struct event_batch *batch,
                                       uint32_t row, struct rejection *rejection)
 {
-    if (field == FIELD_EVENT_TIME && node->logical == AVRO_TIMESTAMP_MICROS) {
+    if (value->kind == VALUE_INTEGER && field == FIELD_EVENT_TIME &&
+        node->logical == AVRO_TIMESTAMP_MICROS) {
         int64_t ms = value->integer / 1000;
         value->integer = ms - (value->integer % 1000 < 0);
     }

@@ -155,7 +155,10 @@ enum status csv_decoder_create(const struct mapping *mapping, const struct sourc
         return error_set(error, STATUS_FATAL, "%s: out of memory", options->path);
     }
     self->decoder.ops = &csv_decoder_ops;
-    self->delimiter = options->csv_delimiter ? options->csv_delimiter : ',';
+    self->delimiter = ',';
+    if (options->csv_delimiter) {
+        self->delimiter = options->csv_delimiter;
+    }
     enum status status = bind_columns(self, mapping, options, source, error);
     if (status != STATUS_OK) {
         destroy(&self->decoder);

@@ -235,7 +235,10 @@ size_t percent_decode(struct text text, bool plus_is_space, char *out)
             out[length++] = (char)byte;
             at += 2;
         } else {
-            out[length++] = plus_is_space && *at == '+' ? ' ' : *at;
+            out[length++] = *at;
+            if (plus_is_space && *at == '+') {
+                out[length - 1] = ' ';
+            }
         }
     }
     return length;

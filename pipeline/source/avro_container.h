@@ -5,8 +5,8 @@
 #include "pipeline/source/read_window.h"
 
 #define AVRO_SYNC_BYTES 16u
-#define AVRO_HEADER_BYTES_MAX (16u * 1024u * 1024u)
-#define AVRO_BLOCK_BYTES_MAX (64u * 1024u * 1024u) /* Compressed or not. */
+#define AVRO_HEADER_BYTES_MAX 16777216u
+#define AVRO_BLOCK_BYTES_MAX 67108864u /* Compressed or not. */
 
 enum avro_codec { AVRO_CODEC_NULL, AVRO_CODEC_DEFLATE };
 

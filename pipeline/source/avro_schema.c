@@ -44,7 +44,7 @@ static struct text copy_text(struct compiler *compiler, const char *from)
     if (!copy) {
         return (struct text){NULL, 0};
     }
-    memcpy(copy, from, length);
+    memcpy(copy, from, length + 1);
     return (struct text){copy, (uint32_t)length};
 }
 
@@ -328,10 +328,13 @@ enum status avro_schema_compile(const char *name, const char *json, size_t lengt
     }
     struct yaml_document *document = NULL;
     struct avro_schema *schema = calloc(1, sizeof(*schema));
-    enum status status = schema ? yaml_parse(name, json, length, &document, error)
-                                : error_set(error, STATUS_FATAL, "%s: out of memory", name);
+    if (!schema) {
+        (void)avro_schema_decref(parsed);
+        return error_set(error, STATUS_FATAL, "%s: out of memory", name);
+    }
+    arena_init(&schema->arena, 16384);
+    enum status status = yaml_parse(name, json, length, &document, error);
     if (status == STATUS_OK) {
-        arena_init(&schema->arena, 16384);
         status = compile_tree(name, parsed, yaml_root(document), schema, error);
     }
     yaml_unload(document);
@@ -347,9 +350,7 @@ enum status avro_schema_compile(const char *name, const char *json, size_t lengt
 void avro_schema_release(struct avro_schema *schema)
 {
     if (schema) {
-        if (schema->arena.block_bytes > 0) {
-            arena_release(&schema->arena);
-        }
+        arena_release(&schema->arena);
         free(schema);
     }
 }

@@ -396,6 +396,41 @@ static void bad_avro_block_is_one_record_and_reading_goes_on(void **state)
     free(bytes);
 }
 
+/* A marker is found wherever it lies, also across two reads, and memory stays bounded meanwhile. */
+static void marker_behind_a_long_bad_block_is_found(void **state)
+{
+    struct fixture *fixture = *state;
+    write_people(fixture->path, "null", 2, 5, 16384);
+    size_t length = 0;
+    unsigned char *bytes = read_file(fixture->path, &length);
+    struct source_options options = options_of(fixture->path, INPUT_AVRO);
+    struct source *source = open_at(&options, (struct input_position){0});
+    size_t header = (size_t)source_position(source).bytes;
+    source_close(source);
+    const size_t block_end = 512u * 1024;
+    char *garbage = malloc(block_end + 64);
+    memset(garbage, 0x01, block_end + 64); /* A count of -1. */
+    for (size_t marker_at = block_end - 17; marker_at < block_end + 3; marker_at++) {
+        write_file(fixture->path, bytes, header, "wb");
+        write_file(fixture->path, garbage, marker_at - header, "ab");
+        write_file(fixture->path, bytes + header - 16, 16, "ab");
+        write_file(fixture->path, bytes + header, length - header, "ab");
+        struct record_list list = {.count = 0};
+        source = open_at(&options, (struct input_position){0});
+        read_more(source, &list, true);
+        source_close(source);
+        assert_int_equal(list.count, 3);
+        assert_int_equal(list.items[0].defect, REJECTION_BAD_BLOCK);
+        assert_int_equal(list.items[0].length, DEAD_LETTER_BYTES_MAX);
+        assert_int_equal(list.items[0].after.bytes, marker_at + 16);
+        assert_int_equal(list.items[2].defect, REJECTION_NONE);
+        free_records(&list);
+        assert_resumes_everywhere(&options);
+    }
+    free(garbage);
+    free(bytes);
+}
+
 /* Cut anywhere: whole blocks come, then one record says that the file was cut. */
 static void cut_avro_file_ends_with_a_defect(void **state)
 {
@@ -670,6 +705,40 @@ static void many_lines_come_as_written(void **state)
     source_close(source);
 }
 
+/* Who never releases is told to wait rather than given all memory. */
+static void records_that_are_not_released_hold_bounded_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    const size_t length = 1000 * 1000;
+    char *line = malloc(length);
+    memset(line, 'x', length);
+    line[length - 1] = '\n';
+    FILE *file = fopen(fixture->path, "wb");
+    for (int i = 0; i < 90; i++) {
+        (void)fwrite(line, 1, length, file);
+    }
+    (void)fclose(file);
+    free(line);
+    struct source_options options = options_of(fixture->path, INPUT_JSONL);
+    struct source *source = open_at(&options, (struct input_position){0});
+    struct raw_record record;
+    enum source_result result = SOURCE_RECORD;
+    int records = 0;
+    int waits = 0;
+    while (result != SOURCE_END) {
+        assert_int_equal(source_next(source, &record, &result, NULL), STATUS_OK);
+        records += result == SOURCE_RECORD;
+        if (result == SOURCE_WAIT) {
+            assert_in_range(records, 20, 89);
+            waits++;
+            source_release(source);
+        }
+    }
+    assert_int_equal(records, 90);
+    assert_in_range(waits, 1, 4);
+    source_close(source);
+}
+
 static void standard_input_waits_and_ends(void **state)
 {
     (void)state;
@@ -763,6 +832,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(splits_avro_blocks_into_records, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_avro_block_is_one_record_and_reading_goes_on, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(marker_behind_a_long_bad_block_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(cut_avro_file_ends_with_a_defect, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_avro_container, setup, teardown),
         cmocka_unit_test_setup_teardown(followed_file_goes_on_as_it_grows, setup, teardown),
@@ -775,6 +845,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_gzip_goes_on_at_the_next_member, setup, teardown),
         cmocka_unit_test_setup_teardown(gzip_members_and_padding_are_one_stream, setup, teardown),
         cmocka_unit_test_setup_teardown(many_lines_come_as_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_that_are_not_released_hold_bounded_memory, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(standard_input_waits_and_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(long_line_is_one_defect_and_reading_goes_on, setup,
                                         teardown),
