@@ -1,7 +1,8 @@
 /*
  * CSV by the places of its columns: found once in the header, then looked up by number. Fields are
- * split in place; libcsv, which calls back for each field and copies every byte, took N times as
- * long (test/event/decoder_bench.c) and would lose the texts' places.
+ * split in place. libcsv calls back for each field and copies every byte into a buffer that it
+ * reuses, so that texts would have to be copied once more: its parse alone takes 2.5 times as long
+ * as all of this (test/event/decoder_bench.c). The tests use it as the oracle.
  */
 #include <stdlib.h>
 

@@ -53,7 +53,11 @@ static const struct setting input_settings[] = {
      .type = SETTING_BOOL,
      .offset = INPUT(csv_has_header),
      .fallback = "true",
-     .doc = "The first line names the columns; without it the mapping names them in order"},
+     .doc = "The first line names the columns"},
+    {.name = "csv_columns",
+     .type = SETTING_LIST,
+     .offset = INPUT(csv_columns),
+     .doc = "Names of the columns in order, where no line of the file says them or in its place"},
     {.name = "allowed_lateness",
      .type = SETTING_DURATION,
      .offset = INPUT(allowed_lateness_ms),
@@ -124,6 +128,11 @@ static const struct setting output_settings[] = {
      .min = 0,
      .max = 1,
      .doc = "Share of events, chosen by hash, written with features and scores to scored_events"},
+    {.name = "dead_letter_content",
+     .type = SETTING_BOOL,
+     .offset = OUTPUT(keeps_rejected_bytes),
+     .fallback = "true",
+     .doc = "Dead letters hold the bytes of the record, which may hold identities"},
 };
 
 #define COMMIT(member) offsetof(struct commit_options, member)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "models/model_backend.h"
+#include "operators/emit_interventions.h"
 #include "operators/extract_features.h"
 #include "operators/predict_intent.h"
 #include "operators/score_fraud.h"
@@ -17,13 +18,23 @@
 #define PROFILE_BYTES 512
 
 const struct setting_section *const stage_sections[] = {
-    &dedupe_section,      &sessionize_section,     &extract_features_section,
-    &score_fraud_section, &predict_intent_section, NULL,
+    &dedupe_section,
+    &sessionize_section,
+    &extract_features_section,
+    &score_fraud_section,
+    &predict_intent_section,
+    &emit_interventions_section,
+    NULL,
 };
 
 const struct stage_info *const stage_infos[] = {
-    &dedupe_info,      &sessionize_info,     &extract_features_info,
-    &score_fraud_info, &predict_intent_info, NULL,
+    &dedupe_info,
+    &sessionize_info,
+    &extract_features_info,
+    &score_fraud_info,
+    &predict_intent_info,
+    &emit_interventions_info,
+    NULL,
 };
 
 struct stage_plan {
@@ -34,6 +45,9 @@ struct stage_plan {
     struct predict_intent_options intent;
     struct fraud_plan *fraud_plan;
     struct predict_intent_packs intent_packs;
+    struct emit_interventions_options interventions;
+    struct rule_set *rules;
+    uint32_t partitions;
     int64_t timer_floor_ms;
     uint64_t hash;
     char numeric_profile[PROFILE_BYTES];
@@ -42,8 +56,8 @@ struct stage_plan {
 static enum status read_options(struct stage_plan *plan, const struct yaml_node *root,
                                 struct error *error)
 {
-    void *const members[] = {&plan->dedupe, &plan->sessionize, &plan->features, &plan->fraud,
-                             &plan->intent};
+    void *const members[] = {&plan->dedupe, &plan->sessionize, &plan->features,
+                             &plan->fraud,  &plan->intent,     &plan->interventions};
     for (size_t i = 0; stage_sections[i]; i++) {
         enum status status = settings_read(
             stage_sections[i], yaml_find(root, stage_sections[i]->name), members[i], error);
@@ -65,6 +79,7 @@ static void settle_floor(struct stage_plan *plan)
     floor_ms = shortest(floor_ms, dedupe_timer_floor_ms(&plan->dedupe));
     floor_ms = shortest(floor_ms, sessionize_timer_floor_ms(&plan->sessionize));
     floor_ms = shortest(floor_ms, extract_features_timer_floor_ms(&plan->features));
+    floor_ms = shortest(floor_ms, emit_interventions_timer_floor_ms(plan->rules));
     plan->timer_floor_ms = floor_ms > TIMER_FLOOR_MIN_MS ? floor_ms : TIMER_FLOOR_MIN_MS;
 }
 
@@ -97,7 +112,7 @@ static void settle_hash(struct stage_plan *plan)
     for (size_t i = 0; i < 2; i++) {
         hash = hash64_combine(hash, packs[i] ? packs[i]->hash : 0);
     }
-    plan->hash = hash;
+    plan->hash = hash64_combine(hash, plan->rules->hash);
 }
 
 static enum status load_parts(struct stage_plan *plan, const struct yaml_node *root,
@@ -109,6 +124,10 @@ static enum status load_parts(struct stage_plan *plan, const struct yaml_node *r
     }
     if (status == STATUS_OK) {
         status = predict_intent_load(&plan->intent, &plan->intent_packs, error);
+    }
+    if (status == STATUS_OK) {
+        status = emit_interventions_rules(&plan->interventions, extract_features_set(),
+                                          &plan->rules, error);
     }
     return status;
 }
@@ -135,6 +154,7 @@ enum status stage_plan_load(const struct yaml_node *root, uint32_t partitions,
     if (!plan) {
         return error_set(error, STATUS_FATAL, "stages: out of memory");
     }
+    plan->partitions = partitions;
     enum status status = load_parts(plan, root, error);
     if (status == STATUS_OK) {
         settle_floor(plan);
@@ -158,11 +178,13 @@ void stage_plan_destroy(struct stage_plan *plan)
     }
     fraud_plan_unload(plan->fraud_plan);
     predict_intent_unload(&plan->intent_packs);
+    rule_set_destroy(plan->rules);
     settings_release(&dedupe_section, &plan->dedupe);
     settings_release(&sessionize_section, &plan->sessionize);
     settings_release(&extract_features_section, &plan->features);
     settings_release(&score_fraud_section, &plan->fraud);
     settings_release(&predict_intent_section, &plan->intent);
+    settings_release(&emit_interventions_section, &plan->interventions);
     free(plan);
 }
 
@@ -192,6 +214,11 @@ bool stage_plan_deduplicates_by_content(const struct stage_plan *plan)
     return plan->dedupe.mode == DEDUPE_CONTENT;
 }
 
+static void print_rule_line(void *context, const char *text)
+{
+    (void)fprintf(context, "  %s\n", text);
+}
+
 void stage_plan_describe(const struct stage_plan *plan, FILE *out)
 {
     (void)fprintf(out, "sessions: %s, gap %lld ms\n",
@@ -204,6 +231,8 @@ void stage_plan_describe(const struct stage_plan *plan, FILE *out)
     (void)fprintf(out, "abandon model: %s\n",
                   plan->intent_packs.abandon ? plan->intent_packs.abandon->label : "none");
     (void)fprintf(out, "numeric profile: %s\n", plan->numeric_profile);
+    (void)fprintf(out, "rules: %u\n", plan->rules->count);
+    rule_set_describe(plan->rules, plan->partitions, print_rule_line, out);
 }
 
 enum status stage_plan_create_stages(const struct stage_plan *plan,
@@ -238,6 +267,17 @@ enum status stage_plan_create_stages(const struct stage_plan *plan,
     }
     if (status == STATUS_OK) {
         status = predict_intent_create(&plan->intent_packs, set, &ret_stages[count], error);
+        count += status == STATUS_OK;
+    }
+    struct emit_interventions_context interventions = {
+        .partition = context->partition,
+        .partition_count = context->partition_count,
+        .configuration = context->epoch_hash,
+        .numeric_profile = plan->numeric_profile,
+    };
+    if (status == STATUS_OK) {
+        status = emit_interventions_create(&plan->interventions, plan->rules, set, &interventions,
+                                           layout, &ret_stages[count], error);
         count += status == STATUS_OK;
     }
     if (status != STATUS_OK) {

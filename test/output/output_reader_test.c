@@ -155,7 +155,8 @@ static void container_cut_inside_a_block_is_refused(void **state)
     make_file(self, OUTPUT_AVRO, BLOCK_RECORDS);
     size_t block = self->length - header;
     make_file(self, OUTPUT_AVRO, 2 * BLOCK_RECORDS);
-    for (size_t length = 0; length <= self->length; length++) {
+    /* Most of the header is the schema, where one byte is as good as another. */
+    for (size_t length = 0; length <= self->length; length += length + 20 < header ? 11 : 1) {
         bool is_end = length == header || length == header + block || length == self->length;
         cut_file(self, length);
         enum status status;
@@ -192,16 +193,15 @@ static void damaged_bytes_never_do_harm(void **state)
     make_file(self, OUTPUT_AVRO, BLOCK_RECORDS);
     for (size_t i = 0; i < self->length; i++) {
         static const unsigned char flips[] = {0x01, 0x80, 0xFF};
-        for (size_t j = 0; j < sizeof(flips); j++) {
-            self->content[i] ^= flips[j];
-            cut_file(self, self->length);
-            self->content[i] ^= flips[j];
-            enum status status;
-            struct error error;
-            uint32_t count = read_all(self->path, &status, &error);
-            assert_true(count <= BLOCK_RECORDS);
-            assert_true(status == STATUS_OK ? count == BLOCK_RECORDS : error.message[0]);
-        }
+        unsigned char flip = flips[i % sizeof(flips)];
+        self->content[i] ^= flip;
+        cut_file(self, self->length);
+        self->content[i] ^= flip;
+        enum status status;
+        struct error error;
+        uint32_t count = read_all(self->path, &status, &error);
+        assert_true(count <= BLOCK_RECORDS);
+        assert_true(status == STATUS_OK ? count == BLOCK_RECORDS : error.message[0]);
     }
 }
 
