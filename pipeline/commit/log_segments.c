@@ -329,7 +329,7 @@ static enum status use_spare(struct log_segments *segments, uint64_t first, stru
     if (status == STATUS_OK) {
         status = ops->open(segments->storage, from, &file, error);
     }
-    if (status == STATUS_OK) {
+    if (file) {
         status = write_header(segments, file, first, error);
     }
     ops->close(file);
@@ -353,7 +353,7 @@ enum status log_segments_add(struct log_segments *segments, uint64_t first, stru
     if (status == STATUS_OK) {
         status = open_current(segments, error);
     }
-    if (status == STATUS_OK && !is_reused) {
+    if (segments->current && status == STATUS_OK && !is_reused) {
         status = write_header(segments, segments->current, first, error);
     }
     if (status == STATUS_OK && segments->is_synced) {
