@@ -526,6 +526,27 @@ enum status task_flush(struct task *task, struct error *error)
     return status == STATUS_OK ? relieve(task, error) : status;
 }
 
+enum status task_stage_counters(struct task *task, struct stage_counter *ret_counters, uint32_t max,
+                                uint32_t *ret_count, struct error *error)
+{
+    assert(task_is_committed(task));
+    struct record *own;
+    enum status status = take_own_record(task, &own, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < task->parts.stage_count; i++) {
+        struct stage *stage = task->parts.stages[i];
+        if (stage->ops->counters) {
+            count += stage->ops->counters(stage, own, ret_counters + count, max - count);
+        }
+    }
+    record_cache_abort(task->cache);
+    *ret_count = count;
+    return STATUS_OK;
+}
+
 struct task_progress task_progress(const struct task *task)
 {
     return task->progress;

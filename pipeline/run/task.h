@@ -80,6 +80,13 @@ void task_tick(struct task *task, int64_t watermark_ms);
 /* Writes all dirty records to the store and makes them durable; for a clean stop. */
 MUST_CHECK enum status task_flush(struct task *task, struct error *error);
 
+/*
+ * What the stages have counted, as committed; only while task_is_committed(). Returns the number
+ * written, at most `max`.
+ */
+MUST_CHECK enum status task_stage_counters(struct task *task, struct stage_counter *ret_counters,
+                                           uint32_t max, uint32_t *ret_count, struct error *error);
+
 /* A copy of the progress as of the last batch. */
 struct task_progress task_progress(const struct task *task);
 int64_t task_watermark_ms(const struct task *task);
