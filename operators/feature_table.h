@@ -39,7 +39,7 @@
       "session_duration_s divided by one less than session_events", "fewer than two events")       \
     X(SESSION_FOCUS, "session_category_repeat_share", "session", "1",                              \
       "Among the session's events with a category, but for the first, the share that has the "     \
-      "category of the one before it in the session",                                              \
+      "category of the one before it in the session, by 16 bits of its hash",                      \
       "fewer than two events with a category")                                                     \
     X(SESSION_VIEW_PRICE, "session_view_price_mean", "session", "currency",                        \
       "Mean price over the session's product views with a price, summed in single precision",      \

@@ -7,8 +7,6 @@
 #include "operators/session_slot.h"
 #include "pipeline/event/event_batch.h"
 
-#define LENGTH_MS_MAX (30 * INT64_C(86400000)) /* So that a session's span fits 32 bits. */
-
 struct sessionize_part {
     uint32_t opened; /* Sessions this user has had; only ids depend on it. */
     uint32_t reserved;
@@ -43,62 +41,6 @@ const struct stage_info sessionize_info = {
              "watermark_ms, ordinal",
     .writes = "session_id, session_flags, session_start_ms, session_event_count, session_outcome, "
               "state (void); topic sessions",
-};
-
-#define OPTION(member) offsetof(struct sessionize_options, member)
-#define DAY_MS 86400000.0
-
-static const struct setting sessionize_settings[] = {
-    {.name = "by_hint",
-     .type = SETTING_BOOL,
-     .offset = OPTION(by_hint),
-     .fallback = "false",
-     .doc = "Trust the sender's session id: events of a user with different ones are in different "
-            "sessions."},
-    {.name = "gap",
-     .type = SETTING_DURATION,
-     .offset = OPTION(gap_ms),
-     .fallback = "30m",
-     .min = 1000,
-     .max = 7 * DAY_MS,
-     .doc = "A longer silence of the user, in event time, ends a session."},
-    {.name = "hint_gap",
-     .type = SETTING_DURATION,
-     .offset = OPTION(hint_gap_ms),
-     .fallback = "4h",
-     .min = 1000,
-     .max = 7 * DAY_MS,
-     .doc = "With by_hint: the longest silence after which the same session id still goes on with "
-            "its session, as a revision of it if it has ended; at least gap."},
-    {.name = "max_length",
-     .type = SETTING_DURATION,
-     .offset = OPTION(max_length_ms),
-     .fallback = "24h",
-     .min = 1000,
-     .max = 30 * DAY_MS,
-     .doc = "From the first to the last event of a session; then a new one begins."},
-    {.name = "max_events",
-     .type = SETTING_INTEGER,
-     .offset = OPTION(max_events),
-     .fallback = "4000",
-     .min = 1,
-     .max = SESSION_EVENTS_MAX,
-     .doc = "Events of a session; then a new one begins."},
-    {.name = "late_reach",
-     .type = SETTING_DURATION,
-     .offset = OPTION(late_reach_ms),
-     .fallback = "24h",
-     .min = 0,
-     .max = 30 * DAY_MS,
-     .doc = "An event older than the watermark by more than this changes no session."},
-};
-
-const struct setting_section sessionize_section = {
-    .name = "sessions",
-    .doc = "How events are grouped into sessions.",
-    .settings = sessionize_settings,
-    .setting_count = sizeof(sessionize_settings) / sizeof(sessionize_settings[0]),
-    .options_bytes = sizeof(struct sessionize_options),
 };
 
 /* ---- Time ---- */
@@ -467,7 +409,12 @@ static void process_timer(const struct row_context *context)
         return;
     }
     uint32_t index = first_due(context->part);
-    assert(index < kept_count(context->part));
+    if (index == kept_count(context->part)) {
+        /* A timer outlives its part where that starts cold, as after an upgrade. */
+        batch->state[context->row] = ROW_VOID;
+        context->record->timer_ms[TIMER_SESSIONIZE] = TIMER_NONE;
+        return;
+    }
     struct session_slot *slot = &context->part->slots[index];
     bool is_revision = session_is(slot, SLOT_ENDED);
     session_mark(slot, SLOT_ENDED, true);
@@ -514,35 +461,6 @@ static void sessionize_destroy(struct stage *stage)
 static const struct stage_ops sessionize_ops = {
     .info = &sessionize_info, .process = sessionize_process, .destroy = sessionize_destroy};
 
-static enum status check_option(const char *name, int64_t value, int64_t min, int64_t max,
-                                struct error *error)
-{
-    if (value >= min && value <= max) {
-        return STATUS_OK;
-    }
-    return error_set(error, STATUS_INVALID, "sessions: %s: %lld: expected %lld to %lld", name,
-                     (long long)value, (long long)min, (long long)max);
-}
-
-static enum status check_options(const struct sessionize_options *options, struct error *error)
-{
-    enum status status = check_option("gap", options->gap_ms, 1, LENGTH_MS_MAX, error);
-    if (status == STATUS_OK && options->by_hint) {
-        status =
-            check_option("hint_gap", options->hint_gap_ms, options->gap_ms, LENGTH_MS_MAX, error);
-    }
-    if (status == STATUS_OK) {
-        status = check_option("max_length", options->max_length_ms, 0, LENGTH_MS_MAX, error);
-    }
-    if (status == STATUS_OK) {
-        status = check_option("max_events", options->max_events, 1, SESSION_EVENTS_MAX, error);
-    }
-    if (status == STATUS_OK) {
-        status = check_option("late_reach", options->late_reach_ms, 0, LENGTH_MS_MAX, error);
-    }
-    return status;
-}
-
 static enum status add_parts(struct sessionize *self, struct record_layout *layout,
                              struct error *error)
 {
@@ -565,7 +483,7 @@ enum status sessionize_create(const struct sessionize_options *options,
                               struct record_layout *layout, struct stage **ret_stage,
                               struct error *error)
 {
-    enum status status = check_options(options, error);
+    enum status status = sessionize_check(options, error);
     if (status != STATUS_OK) {
         return status;
     }

@@ -64,8 +64,12 @@ struct sessionize_counters {
 extern const struct setting_section sessionize_section;
 extern const struct stage_info sessionize_info;
 
-/* Adds parts to the user's and the task's record. STATUS_INVALID: they do not fit, or an option is
- * out of range. Release with stage_destroy(). */
+/* STATUS_INVALID, naming the option: out of range, or hint_gap below gap. */
+MUST_CHECK enum status sessionize_check(const struct sessionize_options *options,
+                                        struct error *error);
+
+/* Adds parts to the user's and the task's record. STATUS_INVALID: they do not fit, or
+ * sessionize_check refuses. Release with stage_destroy(). */
 MUST_CHECK enum status sessionize_create(const struct sessionize_options *options,
                                          struct record_layout *layout, struct stage **ret_stage,
                                          struct error *error);

@@ -136,6 +136,9 @@ static bool take_exponent(const char **at, const char *end, struct parts *parts)
 static bool read_parts(struct text text, const struct decimal_notation *notation,
                        struct parts *ret_parts)
 {
+    if (text.length == 0) {
+        return false;
+    }
     const char *at = text.data;
     const char *end = text.data + text.length;
     struct parts parts = {0};

@@ -9,14 +9,14 @@
 
 #include "pipeline/base/little_endian.h"
 
-#define MAGIC "nudgelog"
-#define MAGIC_BYTES 8u
 #define NAME_OFFSET 32u /* Of the partition's name in a header. */
 #define HEADER_BYTES_MAX (NAME_OFFSET + PARTITION_NAME_BYTES_MAX + 8u)
 #define SUFFIX ".log"
 #define POSITION_DIGITS 20u
 #define NAME_BYTES (POSITION_DIGITS + sizeof(SUFFIX)) /* Terminated. */
 #define SEGMENTS_MAX 1000000u
+
+static const unsigned char magic[8] = {'n', 'u', 'd', 'g', 'e', 'l', 'o', 'g'};
 
 static enum status out_of_memory(const struct log_segments *segments, struct error *error)
 {
@@ -30,6 +30,7 @@ enum status log_segments_init(struct log_segments *segments, struct storage *sto
     *segments = (struct log_segments){.storage = storage,
                                       .directory = strdup(directory),
                                       .partition = strdup(partition),
+                                      .partition_bytes = (uint32_t)strlen(partition),
                                       .format = format,
                                       .is_synced = is_synced};
     if (!segments->directory || !segments->partition) {
@@ -114,11 +115,11 @@ static int compare_positions(const void *a, const void *b)
 static uint32_t header_make(const struct log_segments *segments, uint64_t first,
                             unsigned char header[HEADER_BYTES_MAX])
 {
-    uint32_t name_bytes = (uint32_t)strlen(segments->partition);
+    uint32_t name_bytes = segments->partition_bytes;
     assert(name_bytes <= PARTITION_NAME_BYTES_MAX);
     uint32_t bytes = NAME_OFFSET + name_bytes + 8;
     memset(header, 0, HEADER_BYTES_MAX);
-    memcpy(header, MAGIC, MAGIC_BYTES);
+    memcpy(header, magic, sizeof(magic));
     put_u32(header + 8, LOG_VERSION);
     put_u32(header + 12, bytes);
     put_u64(header + 16, first);
@@ -171,7 +172,7 @@ static enum status check_header(const struct log_segments *segments, const char 
     if (got >= expected_bytes && memcmp(header, expected, expected_bytes) == 0) {
         return STATUS_OK;
     }
-    bool has_magic = got >= 16 && memcmp(header, MAGIC, MAGIC_BYTES) == 0;
+    bool has_magic = got >= 16 && memcmp(header, magic, sizeof(magic)) == 0;
     if (has_magic && get_u32(header + 8) > LOG_VERSION) {
         return error_set(error, STATUS_FATAL,
                          "%s: written by a newer version (log version %u, this one reads up to %u)",
@@ -303,10 +304,11 @@ enum status log_segments_add(struct log_segments *segments, uint64_t first, stru
 enum status log_segments_resume(struct log_segments *segments, uint64_t bytes, struct error *error)
 {
     enum status status = open_current(segments, error);
-    uint64_t file_bytes = 0;
-    if (status == STATUS_OK) {
-        status = segments->current->ops->size(segments->current, &file_bytes, error);
+    if (!segments->current) {
+        return status;
     }
+    uint64_t file_bytes = 0;
+    status = segments->current->ops->size(segments->current, &file_bytes, error);
     if (status == STATUS_OK && file_bytes > bytes) {
         status = segments->current->ops->truncate(segments->current, bytes, error);
         if (status == STATUS_OK) {

@@ -17,6 +17,7 @@ struct log_segments {
     struct storage *storage; /* Borrowed. */
     char *directory;
     char *partition;
+    uint32_t partition_bytes; /* At most PARTITION_NAME_BYTES_MAX. */
     enum output_format format;
     bool is_synced;
     uint64_t *firsts; /* Log positions that the segments begin with, rising. */

@@ -216,7 +216,7 @@ static enum status posix_lock(struct storage *storage, const char *path,
 {
     struct storage_file *file = NULL;
     enum status status = posix_open(storage, path, &file, error);
-    if (status != STATUS_OK) {
+    if (!file) {
         return status;
     }
     if (flock(((struct posix_file *)file)->descriptor, LOCK_EX | LOCK_NB) != 0) {

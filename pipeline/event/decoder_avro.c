@@ -89,9 +89,9 @@ static bool read_value(struct avro_cursor *cursor, const struct avro_node *node,
     return false;
 }
 
-/* A whole number as the text of a text column. False: no text, `rejection` says why. */
-static bool make_text(struct field_value *value, const char *name, struct arena *arena,
-                      struct rejection *rejection)
+/* A whole number as the text of a text column. */
+static enum mapping_result make_text(struct field_value *value, const char *name,
+                                     struct arena *arena, struct rejection *rejection)
 {
     if (value->kind == VALUE_NUMBER && value->number == floor(value->number) &&
         fabs(value->number) < 9.0e15) {
@@ -99,20 +99,18 @@ static bool make_text(struct field_value *value, const char *name, struct arena 
         value->integer = (int64_t)value->number;
     }
     if (value->kind == VALUE_NUMBER) {
-        (void)decoder_reject(rejection, REJECTION_BAD_NUMBER, "%s: %g, expected text", name,
-                             value->number);
-        return false;
+        return decoder_reject(rejection, REJECTION_BAD_NUMBER, "%s: %g, expected text", name,
+                              value->number);
     }
     if (value->kind == VALUE_INTEGER) {
         char *digits = arena_take(arena, DIGITS_MAX);
         if (!digits) {
-            (void)decoder_reject(rejection, REJECTION_NOT_PARSED, "out of memory");
-            return false;
+            return MAPPING_FAILED;
         }
         int length = snprintf(digits, DIGITS_MAX, "%lld", (long long)value->integer);
         value->text = (struct text){digits, (uint32_t)length};
     }
-    return true;
+    return MAPPING_EVENT;
 }
 
 static enum mapping_result broken(const char *name, struct rejection *rejection)
@@ -156,8 +154,9 @@ static enum mapping_result read_attributes(struct avro_cursor *cursor,
                 return decoder_reject(rejection, REJECTION_OUT_OF_RANGE, "%s: more than %u members",
                                       field, EVENT_ATTRIBUTES_MAX);
             }
-            if (!make_text(&value, field, arena, rejection)) {
-                return MAPPING_REJECTED;
+            enum mapping_result result = make_text(&value, field, arena, rejection);
+            if (result != MAPPING_EVENT) {
+                return result;
             }
             items[used++] = (struct attribute){name, value.text};
         }
@@ -165,7 +164,7 @@ static enum mapping_result read_attributes(struct avro_cursor *cursor,
     struct attribute *kept = used > 0 ? arena_array(arena, struct attribute, used) : NULL;
     if (used > 0) {
         if (!kept) {
-            return decoder_reject(rejection, REJECTION_NOT_PARSED, "out of memory");
+            return MAPPING_FAILED;
         }
         memcpy(kept, items, sizeof(*kept) * used);
     }
@@ -178,7 +177,8 @@ static enum mapping_result set_number(enum event_field field, const struct avro_
                                       struct field_value *value, struct event_batch *batch,
                                       uint32_t row, struct rejection *rejection)
 {
-    if (field == FIELD_EVENT_TIME && node->logical == AVRO_TIMESTAMP_MICROS) {
+    if (value->kind == VALUE_INTEGER && field == FIELD_EVENT_TIME &&
+        node->logical == AVRO_TIMESTAMP_MICROS) {
         int64_t ms = value->integer / 1000;
         value->integer = ms - (value->integer % 1000 < 0);
     }
@@ -206,8 +206,10 @@ static enum mapping_result set_slowly(enum event_field field, const struct avro_
         return MAPPING_EVENT;
     }
     if (field < TEXT_FIELD_COUNT) {
-        if (!make_text(&value, event_fields[field].name, &batch->arena, rejection)) {
-            return MAPPING_REJECTED;
+        enum mapping_result result =
+            make_text(&value, event_fields[field].name, &batch->arena, rejection);
+        if (result != MAPPING_EVENT) {
+            return result;
         }
         batch->text[field][row] = value.text;
     } else if (set_number(field, node, &value, batch, row, rejection) != MAPPING_EVENT) {
@@ -247,9 +249,23 @@ static enum mapping_result fill_columns(struct avro_decoder *self, struct avro_c
                                         struct rejection *rejection)
 {
     const struct avro_step *end = self->plan.steps + self->plan.count;
+    uint64_t present = 0;
     batch->present[row] = 0;
     for (const struct avro_step *step = self->plan.steps; step < end;) {
         bool is_broken = false;
+        if (step->node->quick == AVRO_QUICK_NULL_OR_BYTES &&
+            (uint32_t)step->target < TEXT_FIELD_COUNT) {
+            /* Most of an event. */
+            uint32_t column = (uint32_t)step->target;
+            bool is_there = false;
+            if (!avro_read_is_there(cursor, step->node->null_branch, &is_there) ||
+                (is_there && !avro_read_bytes(cursor, &batch->text[column][row]))) {
+                return broken(event_fields[column].name, rejection);
+            }
+            present |= (uint64_t)is_there << column;
+            step++;
+            continue;
+        }
         const struct avro_node *node = enter_step(step, cursor, &step, &is_broken);
         if (is_broken) {
             return broken("that was not asked for", rejection);
@@ -263,10 +279,14 @@ static enum mapping_result fill_columns(struct avro_decoder *self, struct avro_c
                 return broken(event_fields[field].name, rejection);
             }
             batch->present[row] |= UINT64_C(1) << field;
-        } else if (set_slowly(field, node, cursor, batch, row, rejection) != MAPPING_EVENT) {
-            return MAPPING_REJECTED;
+        } else {
+            enum mapping_result result = set_slowly(field, node, cursor, batch, row, rejection);
+            if (result != MAPPING_EVENT) {
+                return result;
+            }
         }
     }
+    batch->present[row] |= present;
     return MAPPING_EVENT;
 }
 

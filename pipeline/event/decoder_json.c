@@ -32,8 +32,8 @@ static bool attributes_of(const struct json_members *members, struct arena *aren
         return false;
     }
     for (uint32_t i = 0; i < members->count; i++) {
-        items[i] =
-            (struct attribute){.name = members->texts[2 * i], .value = members->texts[2 * i + 1]};
+        items[i] = (struct attribute){.name = members->texts[2 * (size_t)i],
+                                      .value = members->texts[2 * (size_t)i + 1]};
     }
     ret_attributes->items = items;
     return true;
@@ -48,6 +48,9 @@ static enum mapping_result decode(struct decoder *decoder, struct text bytes,
     enum json_result result =
         json_reader_read(self->reader, bytes, &batch->arena, decoder->values, &members,
                          ret_rejection->detail, sizeof(ret_rejection->detail));
+    if (result == JSON_NO_MEMORY) {
+        return MAPPING_FAILED;
+    }
     if (result != JSON_OK) {
         ret_rejection->reason = reason_of(result);
         return MAPPING_REJECTED;
@@ -57,7 +60,7 @@ static enum mapping_result decode(struct decoder *decoder, struct text bytes,
     }
     struct attribute_list attributes;
     if (!attributes_of(&members, &batch->arena, &attributes)) {
-        return decoder_reject(ret_rejection, REJECTION_NOT_PARSED, "out of memory");
+        return MAPPING_FAILED;
     }
     return canonical_fill_row(decoder->values, attributes, batch, row, ret_rejection);
 }

@@ -12,8 +12,10 @@
 static const char *make_prefix(struct arena *arena, const char *name, bool is_first)
 {
     size_t bytes = strlen(name) + sizeof("{\"\":");
-    char *prefix = arena_take(arena, bytes);
+    size_t taken = bytes < PREFIX_BYTES ? PREFIX_BYTES : bytes;
+    char *prefix = arena_take(arena, taken);
     if (prefix) {
+        memset(prefix, 0, taken);
         (void)snprintf(prefix, bytes, "%c\"%s\":", is_first ? '{' : ',', name);
     }
     return prefix;

@@ -10,8 +10,9 @@
 #define OUTPUT_DEPTH_MAX 8
 
 /* A topic's table made ready for writing: what stands before a field's value is put together. */
+#define PREFIX_BYTES 32u
 struct plan_field {
-    const char *prefix; /* JSON: {"name": or ,"name": */
+    const char *prefix; /* JSON: {"name": or ,"name": in at least PREFIX_BYTES bytes */
     uint32_t prefix_length;
     uint8_t type; /* enum output_type */
     uint8_t is_nullable;

@@ -21,12 +21,27 @@ static void push_frame(struct output_writer *writer, struct frame frame)
     writer->frames[writer->depth++] = frame;
 }
 
+/* Most names are short: copying a fixed number of bytes is faster than copying as many as needed.
+ */
+static void put_prefix(struct byte_buffer *json, const struct plan_field *field)
+{
+    if (field->prefix_length > PREFIX_BYTES) {
+        byte_buffer_append(json, field->prefix, field->prefix_length);
+        return;
+    }
+    unsigned char *room = byte_buffer_room(json, PREFIX_BYTES);
+    if (room) {
+        memcpy(room, field->prefix, PREFIX_BYTES);
+        json->length += field->prefix_length;
+    }
+}
+
 /* What stands before a field's value. */
 static void put_field_start(struct output_writer *writer, const struct plan_field *field,
                             unsigned char branch)
 {
     if (!writer->is_avro) {
-        byte_buffer_append(&writer->bytes, field->prefix, field->prefix_length);
+        put_prefix(&writer->bytes, field);
     } else if (field->is_nullable) {
         byte_buffer_append_byte(&writer->bytes, branch);
     }
@@ -105,13 +120,24 @@ void output_text(struct output_writer *writer, struct text value)
     }
 }
 
+/* Spreads the eight digits of a word over eight bytes, then turns all into characters at once. */
+static uint64_t hex_word(uint32_t value)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t digits = value;
+    digits = (digits | digits << 16) & UINT64_C(0x0000FFFF0000FFFF);
+    digits = (digits | digits << 8) & UINT64_C(0x00FF00FF00FF00FF);
+    digits = (digits | digits << 4) & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    uint64_t is_letter = (digits + each * 6) >> 4 & each; /* 10 and above. */
+    return digits + each * '0' + is_letter * ('a' - '0' - 10);
+}
+
 static void put_hex(unsigned char *to, uint64_t value)
 {
-    static const char digits[] = "0123456789abcdef";
-    for (int i = 15; i >= 0; i--) {
-        to[i] = (unsigned char)digits[value & 15];
-        value >>= 4;
-    }
+    uint64_t high = __builtin_bswap64(hex_word((uint32_t)(value >> 32)));
+    uint64_t low = __builtin_bswap64(hex_word((uint32_t)value));
+    memcpy(to, &high, sizeof(high));
+    memcpy(to + 8, &low, sizeof(low));
 }
 
 /* `count` words of 16 hexadecimal digits as one text. */

@@ -16,6 +16,7 @@ struct input_options {
     int64_t idle_after_ms; /* 0: the watermark of an idle partition waits. */
     char *csv_delimiter;
     bool csv_has_header;
+    struct text_list csv_columns;
     int64_t allowed_lateness_ms;
     int64_t max_ahead_ms;
     int late_events; /* 0 process, 1 divert */
@@ -32,6 +33,7 @@ struct output_options {
     char *directory;
     int format; /* enum output_format */
     double scored_events_share;
+    bool keeps_rejected_bytes;
 };
 
 struct commit_options {

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pipeline/output/topic_records.h"
 #include "pipeline/run/intake_records.h"
-#include "pipeline/run/side_topics.h"
 
 /* So that the timer slots of all popped records always find rows. */
 #define POPPED_MAX ((BATCH_ROWS_MAX - BATCH_EVENTS_MAX) / TIMER_SLOT_COUNT)
@@ -153,10 +153,15 @@ static void reject_item(struct intake *intake, struct builder *builder,
                         const struct input_item *item)
 {
     builder->progress->counters.dead_letters[item->rejection.reason]++;
-    side_topics_dead_letter(builder->outputs, intake->options.source_name,
-                            intake->options.partition,
-                            builder->progress->is_started ? builder->progress->time_max_ms : 0,
-                            &item->raw, &item->rejection);
+    struct input_place place = {
+        .source = text_of(intake->options.source_name),
+        .partition = text_of(intake->options.partition),
+        .ordinal = item->raw.position.ordinal,
+        .byte_position = item->raw.position.bytes,
+    };
+    dead_letter_write(builder->outputs, &place, &item->rejection, item->raw.bytes,
+                      intake->options.keeps_rejected_bytes,
+                      builder->progress->is_started ? builder->progress->time_max_ms : 0);
 }
 
 /* False: the event is a dead letter. */

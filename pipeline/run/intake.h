@@ -24,6 +24,7 @@ struct intake_options {
     uint32_t batch_events_max; /* 1 to BATCH_EVENTS_MAX; smaller in tests. */
     bool diverts_late;
     bool deduplicates_by_content;
+    bool keeps_rejected_bytes; /* Dead letters hold the record itself. */
     struct pseudonym_key key;
 };
 

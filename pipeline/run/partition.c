@@ -6,7 +6,6 @@
 
 #include "pipeline/commit/commit_log_null.h"
 #include "pipeline/commit/storage.h"
-#include "pipeline/run/side_topics.h"
 
 #define TIMER_ENTRIES_MAX 262144u
 #define PATH_BYTES 4096
@@ -58,11 +57,12 @@ static enum status open_input(const struct partition_options *options, struct ta
         .is_followed = input->is_followed,
         .csv_delimiter = strcmp(input->csv_delimiter, "\\t") == 0 ? '\t' : input->csv_delimiter[0],
         .csv_has_header = input->csv_has_header,
+        .csv_columns = input->csv_columns.count > 0 ? &input->csv_columns : NULL,
     };
     return input_file_open(&source, options->config->mapping, &parts->input, error);
 }
 
-static enum status open_store_and_log(const struct partition_options *options, const char *name,
+static enum status open_store_and_log(const struct partition_options *options,
                                       struct task_parts *parts, struct error *error)
 {
     if (!options->output_directory) {
@@ -71,10 +71,10 @@ static enum status open_store_and_log(const struct partition_options *options, c
     }
     char log_directory[PATH_BYTES];
     char store_directory[PATH_BYTES];
-    int log_length =
-        snprintf(log_directory, sizeof(log_directory), "%s/%s/log", options->state_directory, name);
+    int log_length = snprintf(log_directory, sizeof(log_directory), "%s/%s/log",
+                              options->state_directory, options->name);
     int store_length = snprintf(store_directory, sizeof(store_directory), "%s/%s/store",
-                                options->state_directory, name);
+                                options->state_directory, options->name);
     if (log_length >= PATH_BYTES || store_length >= PATH_BYTES) {
         return error_set(error, STATUS_INVALID, "%s: path too long", options->state_directory);
     }
@@ -83,7 +83,7 @@ static enum status open_store_and_log(const struct partition_options *options, c
         .storage = storage_posix(),
         .output_directory = options->output_directory,
         .log_directory = log_directory,
-        .partition = name,
+        .partition = options->name,
         .format = (enum output_format)config->output.format,
         .is_synced = config->commit.is_synced,
         .segment_bytes = (uint64_t)config->commit.segment_bytes,
@@ -97,7 +97,7 @@ static enum status open_store_and_log(const struct partition_options *options, c
     return status;
 }
 
-static enum status build_parts(const struct partition_options *options, const char *name,
+static enum status build_parts(const struct partition_options *options,
                                struct record_layout *layout, struct task_parts *parts,
                                struct error *error)
 {
@@ -112,7 +112,7 @@ static enum status build_parts(const struct partition_options *options, const ch
             output_batch_create((enum output_format)config->output.format, &parts->outputs, error);
     }
     struct stage_context context = {
-        .partition = name,
+        .partition = options->name,
         .partition_count = options->count,
         .epoch_hash = config_hash(config),
         .entity_mask = config->entity_mask,
@@ -125,21 +125,28 @@ static enum status build_parts(const struct partition_options *options, const ch
         status = add_tap(parts, options->tap, error);
     }
     if (status == STATUS_OK) {
-        status = open_store_and_log(options, name, parts, error);
+        status = open_store_and_log(options, parts, error);
     }
     return status;
+}
+
+/* The entities that some stage keeps state by. */
+static uint32_t kept_entities(const struct record_layout *layout)
+{
+    uint32_t mask = 0;
+    for (int kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
+        mask |= layout->bytes[kind] > 0 ? 1u << kind : 0;
+    }
+    return mask;
 }
 
 enum status partition_open(const struct partition_options *options, struct record_layout *layout,
                            struct task **ret_task, struct error *error)
 {
     const struct config *config = options->config;
-    char name[16];
-    (void)snprintf(name, sizeof(name), "%u", options->index);
-
     *layout = (struct record_layout){0};
     struct task_parts parts = {.layout = layout};
-    enum status status = build_parts(options, name, layout, &parts, error);
+    enum status status = build_parts(options, layout, &parts, error);
     if (status != STATUS_OK) {
         task_parts_release(&parts);
         return status;
@@ -148,13 +155,14 @@ enum status partition_open(const struct partition_options *options, struct recor
         .intake =
             {
                 .source_name = options->file,
-                .partition = name,
+                .partition = options->name,
                 .allowed_lateness_ms = config->input.allowed_lateness_ms,
                 .max_ahead_ms = config->input.max_ahead_ms,
                 .retention_ms = config->state.retention_ms,
                 .timer_floor_ms = stage_plan_timer_floor_ms(config->plan),
-                .entity_mask = config->entity_mask,
+                .entity_mask = kept_entities(layout),
                 .batch_events_max = (uint32_t)config->run.batch_events,
+                .keeps_rejected_bytes = config->output.keeps_rejected_bytes,
                 .diverts_late = config->input.late_events == 1,
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,

@@ -25,6 +25,7 @@ struct partition {
     struct record_layout layout;
     struct task *task;
     const char *file;
+    char name[16];             /* Its number. */
     uint64_t committed_ns;     /* When it last committed. */
     uint64_t uncommitted_from; /* events_read then. */
     uint64_t events_at_start;
@@ -210,7 +211,6 @@ static void *work(void *context)
 struct memory_plan {
     size_t cache_bytes; /* Of one task. */
     size_t block_cache_bytes;
-    size_t memtable_bytes;
 };
 
 static struct memory_plan plan_memory(int64_t memory_bytes, uint32_t tasks)
@@ -220,9 +220,8 @@ static struct memory_plan plan_memory(int64_t memory_bytes, uint32_t tasks)
     int64_t free_bytes = memory_bytes - overhead_bytes;
     free_bytes = free_bytes > floor_bytes ? free_bytes : floor_bytes;
     return (struct memory_plan){
-        .cache_bytes = (size_t)(free_bytes * 55 / 100 / tasks),
-        .block_cache_bytes = (size_t)(free_bytes * 20 / 100),
-        .memtable_bytes = (size_t)(free_bytes * 15 / 100),
+        .cache_bytes = (size_t)(free_bytes * 60 / 100 / tasks),
+        .block_cache_bytes = (size_t)(free_bytes * 25 / 100),
     };
 }
 
@@ -231,14 +230,13 @@ static enum status open_partitions(struct runner *runner, struct error *error)
     const struct runner_options *options = runner->options;
     struct memory_plan memory =
         plan_memory(options->config->state.memory_bytes, options->file_count);
-    enum status status = rocksdb_budget_create(memory.block_cache_bytes, memory.memtable_bytes,
-                                               &runner->budget, error);
+    enum status status = rocksdb_budget_create(memory.block_cache_bytes, &runner->budget, error);
     for (uint32_t i = 0; status == STATUS_OK && i < options->file_count; i++) {
         struct partition *partition = &runner->partitions[i];
         struct partition_options made = {
             .config = options->config,
             .file = options->files[i],
-            .index = i,
+            .name = partition->name,
             .count = options->file_count,
             .output_directory = options->output_directory,
             .state_directory = options->state_directory,
@@ -246,6 +244,7 @@ static enum status open_partitions(struct runner *runner, struct error *error)
             .cache_bytes = memory.cache_bytes,
         };
         partition->file = options->files[i];
+        (void)snprintf(partition->name, sizeof(partition->name), "%u", i);
         status = partition_open(&made, &partition->layout, &partition->task, error);
         if (status == STATUS_OK) {
             partition->events_at_start = task_progress(partition->task).counters.events_read;
@@ -382,10 +381,12 @@ enum status runner_replay(const struct config *config, const char *const *files,
     for (uint32_t i = 0; i < file_count; i++) {
         struct record_layout layout;
         struct task *task = NULL;
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%u", i);
         struct partition_options options = {
             .config = config,
             .file = files[i],
-            .index = i,
+            .name = name,
             .count = file_count,
             .cache_bytes = (size_t)config->state.memory_bytes,
             .tap = tap,

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "pipeline/base/json_text.h"
 #include "pipeline/base/iso_time.h"
+#include "pipeline/base/json_text.h"
 #include "pipeline/run/stages.h"
 
 struct named_counter {

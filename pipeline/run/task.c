@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "pipeline/base/clock.h"
-#include "pipeline/run/side_topics.h"
+#include "pipeline/output/topic_records.h"
 
 /* A transaction is committed when it holds this many bytes of outputs, whatever the clock says. */
 #define TRANSACTION_BYTES_MAX (32u << 20)
@@ -244,17 +244,36 @@ static enum status run_stages(struct task *task, uint64_t *mark_ns, struct error
     return STATUS_OK;
 }
 
+/* A sample that does not depend on what was decided: by the hash of (partition, ordinal). */
+static bool is_sampled(const struct task *task, uint64_t partition_hash, uint32_t row)
+{
+    /* 2^53: every integer up to it is a double, so the comparison is exact. */
+    uint64_t bound = (uint64_t)(task->options.scored_events_share * 9007199254740992.0);
+    return hash64_combine(partition_hash, task->batch.ordinal[row]) >> 11 < bound;
+}
+
+/* The topics that no stage writes. */
 static void write_side_topics(const struct task *task)
 {
-    struct scored_events_options scored = {
-        .partition = task->partition,
-        .share = task->options.scored_events_share,
+    const struct event_batch *batch = &task->batch;
+    struct text partition = text_of(task->partition);
+    uint64_t partition_hash = hash64(partition);
+    struct scored_event_context scored = {
+        .partition = partition,
         .feature_set_hash = task->options.feature_set_hash,
-        .epoch = task->progress.epoch,
-        .numeric_profile = task->numeric_profile,
+        .configuration_epoch = (int64_t)task->progress.epoch,
+        .numeric_profile = text_of(task->numeric_profile),
+        .sampling_rate = task->options.scored_events_share,
     };
-    side_topics_scored_events(&task->batch, &scored);
-    side_topics_late_events(&task->batch, task->partition);
+    for (uint32_t row = 0; row < batch->event_count; row++) {
+        if (batch->state[row] == ROW_LIVE && scored.sampling_rate > 0 &&
+            is_sampled(task, partition_hash, row)) {
+            scored_event_write(task->parts.outputs, &scored, batch, row);
+        }
+        if (batch->is_late[row] && batch->state[row] != ROW_DUPLICATE) {
+            late_event_write(task->parts.outputs, batch, row, partition);
+        }
+    }
 }
 
 static enum status process_batch(struct task *task, struct error *error)

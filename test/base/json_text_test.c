@@ -64,10 +64,11 @@ static void text_is_escaped_and_repaired(void **state)
 static void long_text_keeps_every_sequence_whole(void **state)
 {
     (void)state;
+    static const struct text smile = BYTES("\xF0\x9F\x98\x80");
     char text[4200];
     for (uint32_t start = 4080; start < 4100; start++) {
         memset(text, 'a', sizeof(text));
-        memcpy(text + start, "\xF0\x9F\x98\x80", 4);
+        memcpy(text + start, smile.data, smile.length);
         struct byte_buffer json = {0};
         json_append_text(&json, (struct text){text, sizeof(text)});
         assert_int_equal(json.length, sizeof(text) + 2);

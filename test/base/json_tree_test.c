@@ -183,7 +183,8 @@ static void doubles_come_back_bit_by_bit(void **state)
         char text[NUMBER_TEXT_BYTES_MAX];
         size_t length = number_text_double(value, text);
         double read = number_text_read_double(text, length);
-        if (memcmp(&read, &value, sizeof(value)) != 0) {
+        /* The sign tells minus zero from zero. */
+        if (read != value || signbit(read) != signbit(value)) {
             fail_msg("%a became %.*s (seed 7)", value, (int)length, text);
         }
     }

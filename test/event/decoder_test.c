@@ -232,10 +232,65 @@ static void reads_csv_with_given_names_and_delimiter(void **state)
                   .format = INPUT_CSV, .csv_delimiter = ';', .csv_columns = &columns});
 }
 
+#define LOG_HEAD "10.0.0.1 - - [26/Jan/2019:19:45:25 +0330] "
+
+static const struct decode_case log_cases[] = {
+    {"all fields",
+     "remote_address,remote_user,time,method,target,path,status,bytes,referrer,user_agent,extra.1,"
+     "extra.2",
+     "::1 - al ice [26/Jan/2019:19:45:25 +0330] \"GET /a%20b?c=d HTTP/1.1\" 200 30 \"https://r/\" "
+     "\"Agent (x)\" \"e 1\" 17\n",
+     "'::1' 'al ice' '26/Jan/2019:19:45:25 +0330' 'GET' '/a%20b?c=d' '/a b' 200 30 'https://r/' "
+     "'Agent (x)' 'e 1' '17'",
+     NULL},
+    {"dashes are missing", "remote_user,bytes,referrer,user_agent,extra.1",
+     LOG_HEAD "\"GET / HTTP/1.0\" 304 - \"-\" \"-\" \"-\"", "- - - - -", NULL},
+    {"common format", "status,bytes,user_agent", LOG_HEAD "\"GET / HTTP/1.0\" 404 7", "404 7 -",
+     NULL},
+    {"parameters", "query.a,query.b c,query.d,query.e,query.none",
+     LOG_HEAD "\"GET /x?a=1%2B2+3&b%20c=%D8%A7&a=9&d=&e=%zz%4 HTTP/1.1\" 200 1",
+     "'1+2 3' '\xd8\xa7' - '%zz%4' -", NULL},
+    {"escapes of the server", "target,user_agent",
+     LOG_HEAD "\"GET /\\x22\\xD8 HTTP/1.1\" 200 1 \"-\" \"a\\\"b\\\\c\"", "'/\"\xd8' 'a\"b\\c'",
+     NULL},
+    {"absolute target", "path,query.q", LOG_HEAD "\"GET http://h:80/p?q=1#f HTTP/1.1\" 200 1",
+     "'/p' '1'", NULL},
+    {"no request", "method,target,path", LOG_HEAD "\"-\" 408 0", "- - -", NULL},
+    {"a handshake where a request should be", "method,path", LOG_HEAD "\"\\x16\\x03\\x01 a\" 400 0",
+     "- -", NULL},
+    {"a request without protocol", "method,target", LOG_HEAD "\"GET /a b\" 200 1", "'GET' '/a b'",
+     NULL},
+    {"no time", "path", "10.0.0.1 - - \"GET / HTTP/1.1\" 200 1", "!not_parsed",
+     "at byte 11: expected a user and a time"},
+    {"cut in the agent", "path", LOG_HEAD "\"GET / HTTP/1.1\" 200 1 \"-\" \"Agen", "!not_parsed",
+     "expected a quoted user agent"},
+    {"not a log at all", "path", "hello", "!not_parsed", "byte 5"},
+};
+
+static void reads_wanted_fields_of_access_logs(void **state)
+{
+    run_cases(*state, ROWS(log_cases), (struct source_options){.format = INPUT_COMBINED_LOG});
+}
+
+static void names_the_log_field_that_does_not_exist(void **state)
+{
+    struct fixture *fixture = *state;
+    char expected[5000];
+    (void)snprintf(
+        expected, sizeof(expected),
+        "!!%.4100s: an access log has no field \"refferer\", which the mapping reads; did "
+        "you mean \"referrer\"?",
+        fixture->path);
+    struct decode_case row = {"field", "refferer", "x\n", expected, NULL};
+    run_cases(fixture, &row, 1, (struct source_options){.format = INPUT_COMBINED_LOG});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_wanted_fields_of_json, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_wanted_fields_of_access_logs, setup, teardown),
+        cmocka_unit_test_setup_teardown(names_the_log_field_that_does_not_exist, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_wanted_columns_of_csv, setup, teardown),
         cmocka_unit_test_setup_teardown(names_the_column_that_is_missing, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_csv_with_given_names_and_delimiter, setup, teardown),

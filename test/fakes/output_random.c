@@ -60,8 +60,11 @@ static uint32_t random_piece(struct random *random, char *to)
         break;
     }
     const char *piece = pieces[random_below(random, sizeof(pieces) / sizeof(pieces[0]))];
-    memcpy(to, piece, strlen(piece));
-    return (uint32_t)strlen(piece);
+    uint32_t length = 0;
+    for (; piece[length]; length++) {
+        to[length] = piece[length];
+    }
+    return length;
 }
 
 static struct text random_text(struct random *random, struct arena *arena)
@@ -84,7 +87,11 @@ static struct text random_name(struct random *random, struct arena *arena, uint3
     char *data = arena_take(arena, (size_t)name.length + 1);
     data[0] = (char)('A' + index);
     for (uint32_t i = 0; i < name.length; i++) {
-        data[1 + i] = name.data[i] ? name.data[i] : '0';
+        const char byte = name.data[i];
+        data[1 + i] = byte;
+        if (byte == '\0') {
+            data[1 + i] = '0';
+        }
     }
     return (struct text){data, name.length + 1};
 }

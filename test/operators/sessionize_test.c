@@ -248,6 +248,11 @@ static void bridges_two_sessions_into_the_older_one(void **state)
          2,
          "\"revision\":1,\"is_retracted\":true,\"cause\":\"bridged\"",
          false},
+        {"by an event exactly one gap from both",
+         {VIEW("a", 0), VIEW("a", 60), VIEW("a", 30)},
+         2,
+         "\"revision\":1,\"is_retracted\":true,\"cause\":\"bridged\"",
+         false},
         {"the older one has ended",
          {VIEW("a", 0), VIEW("a", 50), VIEW("b", 75), VIEW("a", 25)},
          3,
@@ -316,6 +321,14 @@ static void begins_a_new_session_where_there_is_no_room(void **state)
                      session_run_event(&run, 3)->session_id);
     assert_int_equal(run.counters.retracted, 0);
     session_run_release(&run);
+
+    /* As near to both, and no room for one that holds all. */
+    const struct fixture_event between[] = {VIEW("a", 0), VIEW("a", 60), VIEW("a", 30)};
+    options.max_length_ms = 40 * MIN_MS;
+    run = run_with(&options, 100 * MIN_MS, between, COUNT(between));
+    assert_int_equal(session_run_event(&run, 2)->session_id,
+                     session_run_event(&run, 1)->session_id);
+    session_run_release(&run);
 }
 
 static void writes_a_session_before_it_is_pushed_out(void **state)
@@ -366,12 +379,66 @@ static void gives_each_session_of_a_user_its_own_id(void **state)
     assert_int_equal(run.counters.opened, N);
     for (uint32_t i = 0; i < N; i++) {
         assert_true(session_run_event(&run, i)->session_id != 0);
+        /* Of equal times the one that came last is the newest. */
+        assert_int_equal(session_run_event(&run, i)->flags, SESSION_IS_NEW);
         for (uint32_t j = 0; j < i; j++) {
             assert_true(session_run_event(&run, i)->session_id !=
                         session_run_event(&run, j)->session_id);
         }
     }
     session_run_release(&run);
+}
+
+/* Time passes between the two ends, so that the second is gone with nothing written of it if what
+ * no event can reach is forgotten too soon. */
+static void writes_each_of_several_sessions_that_end_at_once(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        HINTED("a", 0, "x"),
+        {.user = "a", .time_ms = 1, .type = EVENT_SEARCH, .hint = "y"},
+        {.user = "a", .time_ms = 2, .type = EVENT_SEARCH, .hint = "z"},
+        {.user = "a", .time_ms = GAP_MS + 30000, .type = EVENT_SEARCH, .hint = "u"},
+        {.user = "a", .time_ms = GAP_MS + 31000, .type = EVENT_SEARCH, .hint = "v"},
+    };
+    struct sessionize_options options = session_options_default();
+    options.by_hint = true;
+    options.hint_gap_ms = GAP_MS;
+    options.late_reach_ms = 0;
+    struct session_run run = run_with(&options, 0, events, COUNT(events));
+    assert_int_equal(run.counters.opened, 5);
+    assert_int_equal(occurrences(&run, "\"revision\":1,"), 5);
+    session_run_release(&run);
+}
+
+/* Reached again after its end, a session ends a second time, and rules are told. */
+static void ends_again_a_session_that_goes_on_after_its_end(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct fixture_event events[4];
+    } table[] = {
+        {"bridged with one that is open",
+         {HINTED("a", 0, "x"), HINTED("a", 50, "x"), VIEW("b", 55), HINTED("a", 25, "x")}},
+        {"its hint comes again", {HINTED("a", 0, "x"), HINTED("a", 50, "x")}},
+    };
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct sessionize_options options = session_options_default();
+        options.by_hint = i == 1;
+        struct session_run run =
+            run_with(&options, 0, table[i].events, length_of(table[i].events, 4));
+        uint64_t id = session_run_event(&run, 0)->session_id;
+        uint32_t endings = 0;
+        for (uint32_t j = 0; j < run.row_count; j++) {
+            endings += run.rows[j].session_id == id && (run.rows[j].flags & SESSION_ENDED) != 0;
+        }
+        if (endings != 2) {
+            fail_msg("%s: %u endings:\n%s", table[i].name, endings, run.records);
+        }
+        expect_record(&run, "\"revision\":2,\"is_retracted\":false,\"cause\":\"ended\"");
+        session_run_release(&run);
+    }
 }
 
 /* A user whose sessions keep beginning must not hold up the end of an earlier one. */
@@ -422,6 +489,48 @@ static void counts_every_type_exactly(void **state)
     }
 }
 
+static void merges_what_was_spent(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        const char *codes[4]; /* Two purchases of each session; "": none. */
+        int64_t expected;
+        bool is_mixed;
+    } table[] = {
+        {"one currency", {"EUR", "EUR", "EUR", "EUR"}, 40, false},
+        {"nothing bought in the first", {"", "", "USD", "USD"}, 20, false},
+        {"nothing bought in the second", {"USD", "", "", ""}, 10, false},
+        {"each its own", {"EUR", "EUR", "USD", "USD"}, 40, true},
+        {"the first is mixed", {"EUR", "USD", "EUR", "EUR"}, 40, true},
+        {"the second is mixed", {"EUR", "EUR", "EUR", "USD"}, 40, true},
+        {"the second is mixed, nothing bought in the first", {"", "", "USD", "EUR"}, 20, true},
+    };
+    for (size_t i = 0; i < COUNT(table); i++) {
+        struct session_slot slots[2];
+        for (uint32_t j = 0; j < 4; j++) {
+            struct session_event event = {.type = EVENT_SEARCH, .ordinal = j};
+            if (table[i].codes[j][0] != '\0') {
+                event = (struct session_event){
+                    .type = EVENT_PURCHASE,
+                    .spend = 10,
+                    .is_priced = true,
+                    .currency = session_currency_pack(text_of(table[i].codes[j]))};
+            }
+            if (j % 2 == 0) {
+                session_open(&slots[j / 2], 1, &event);
+            } else {
+                session_add(&slots[j / 2], &event);
+            }
+        }
+        session_merge(&slots[0], &slots[1]);
+        if (slots[0].spend != table[i].expected ||
+            session_is(&slots[0], SLOT_MIXED) != table[i].is_mixed) {
+            fail_msg("%s: %lld", table[i].name, (long long)slots[0].spend);
+        }
+    }
+}
+
 static void keeps_the_ordinal_and_the_currency_whole(void **state)
 {
     (void)state;
@@ -440,6 +549,27 @@ static void keeps_the_ordinal_and_the_currency_whole(void **state)
     for (size_t i = 0; i < COUNT(bad); i++) {
         assert_int_equal(session_currency_pack(text_of(bad[i])), 0);
     }
+}
+
+static void bears_a_timer_whose_part_started_cold(void **state)
+{
+    (void)state;
+    const struct sessionize_options options = session_options_default();
+    struct record_layout layout = {0};
+    struct stage *stage = NULL;
+    assert_int_equal(sessionize_create(&options, &layout, &stage, NULL), STATUS_OK);
+    struct stage_fixture *fixture = stage_fixture_create(
+        &(struct stage_fixture_options){.layout = &layout, .stages = {stage}, .floor_ms = MIN_MS});
+    const struct fixture_event events[] = {VIEW("a", 0), VIEW("a", 100)};
+    stage_fixture_run(fixture, events, 1);
+    struct record *record = stage_fixture_record(fixture, ENTITY_USER, "a");
+    assert_int_equal(record->timer_ms[TIMER_SESSIONIZE], GAP_MS + 1);
+    memset(record->parts, 0, layout.bytes[ENTITY_USER]);
+    stage_fixture_run(fixture, events + 1, 1);
+    assert_int_equal(record->timer_ms[TIMER_SESSIONIZE], 130 * MIN_MS + 1);
+    stage_fixture_drain(fixture);
+    stage_fixture_destroy(fixture);
+    stage_destroy(stage);
 }
 
 static void refuses_options_out_of_range(void **state)
@@ -484,8 +614,12 @@ int main(void)
         cmocka_unit_test(leaves_sessions_alone_when_an_event_is_too_late),
         cmocka_unit_test(gives_each_session_of_a_user_its_own_id),
         cmocka_unit_test(ends_a_session_in_time_while_others_go_on),
+        cmocka_unit_test(writes_each_of_several_sessions_that_end_at_once),
+        cmocka_unit_test(ends_again_a_session_that_goes_on_after_its_end),
         cmocka_unit_test(counts_every_type_exactly),
+        cmocka_unit_test(merges_what_was_spent),
         cmocka_unit_test(keeps_the_ordinal_and_the_currency_whole),
+        cmocka_unit_test(bears_a_timer_whose_part_started_cold),
         cmocka_unit_test(refuses_options_out_of_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

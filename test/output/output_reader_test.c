@@ -155,7 +155,8 @@ static void container_cut_inside_a_block_is_refused(void **state)
     make_file(self, OUTPUT_AVRO, BLOCK_RECORDS);
     size_t block = self->length - header;
     make_file(self, OUTPUT_AVRO, 2 * BLOCK_RECORDS);
-    for (size_t length = 0; length <= self->length; length++) {
+    /* Most of the header is the schema, where one byte is as good as another. */
+    for (size_t length = 0; length <= self->length; length += length + 20 < header ? 11 : 1) {
         bool is_end = length == header || length == header + block || length == self->length;
         cut_file(self, length);
         enum status status;
@@ -171,6 +172,20 @@ static void container_cut_inside_a_block_is_refused(void **state)
     }
 }
 
+static void block_without_its_sync_marker_is_refused(void **state)
+{
+    struct fixture *self = *state;
+    make_file(self, OUTPUT_AVRO, 2 * BLOCK_RECORDS);
+    self->content[self->length - 1] ^= 1;
+    cut_file(self, self->length);
+    enum status status;
+    struct error error;
+    assert_int_equal(read_all(self->path, &status, &error), BLOCK_RECORDS);
+    assert_int_equal(status, STATUS_INVALID);
+    assert_non_null(strstr(error.message, "after record 2"));
+    assert_non_null(strstr(error.message, "sync marker"));
+}
+
 /* What is read from a damaged block is refused or is JSON; the sanitizers see the rest. */
 static void damaged_bytes_never_do_harm(void **state)
 {
@@ -178,16 +193,15 @@ static void damaged_bytes_never_do_harm(void **state)
     make_file(self, OUTPUT_AVRO, BLOCK_RECORDS);
     for (size_t i = 0; i < self->length; i++) {
         static const unsigned char flips[] = {0x01, 0x80, 0xFF};
-        for (size_t j = 0; j < sizeof(flips); j++) {
-            self->content[i] ^= flips[j];
-            cut_file(self, self->length);
-            self->content[i] ^= flips[j];
-            enum status status;
-            struct error error;
-            uint32_t count = read_all(self->path, &status, &error);
-            assert_true(count <= BLOCK_RECORDS);
-            assert_true(status == STATUS_OK ? count == BLOCK_RECORDS : error.message[0]);
-        }
+        unsigned char flip = flips[i % sizeof(flips)];
+        self->content[i] ^= flip;
+        cut_file(self, self->length);
+        self->content[i] ^= flip;
+        enum status status;
+        struct error error;
+        uint32_t count = read_all(self->path, &status, &error);
+        assert_true(count <= BLOCK_RECORDS);
+        assert_true(status == STATUS_OK ? count == BLOCK_RECORDS : error.message[0]);
     }
 }
 
@@ -200,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lines_cut_anywhere_but_at_an_end_are_refused, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(container_cut_inside_a_block_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(block_without_its_sync_marker_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_bytes_never_do_harm, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,4 @@
 /* The topics' tables as Avro schemas, as files in schemas/ and as documentation. */
-#define _GNU_SOURCE /* open_memstream */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

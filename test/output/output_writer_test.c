@@ -101,6 +101,22 @@ static void cancelled_record_leaves_no_trace(void **state)
     }
 }
 
+static void numbers_that_are_not_finite_have_one_encoding(void **state)
+{
+    (void)state;
+    struct output_batch *batch = make_batch(OUTPUT_AVRO);
+    uint32_t bits[] = {0x7FC00000, 0xFFC00001, 0x7F800001, 0x7F800000, 0xFF800000};
+    struct sample sample = sample_full();
+    sample.float_count = 1;
+    for (size_t i = 0; i < sizeof(bits) / sizeof(bits[0]); i++) {
+        memcpy(&sample.floats[0], &bits[i], sizeof(bits[i]));
+        sample_write(batch, TOPIC_ALERTS, &sample);
+        struct output_record first = output_batch_get(batch, TOPIC_ALERTS, 0);
+        assert_record(batch, i, first.bytes, first.length);
+    }
+    output_batch_destroy(batch);
+}
+
 static void record_keeps_key_and_event_time(void **state)
 {
     (void)state;
@@ -280,7 +296,9 @@ static void misuse_stops_the_program(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         pid_t child = fork();
         if (child == 0) {
-            (void)freopen("/dev/null", "w", stderr);
+            if (!freopen("/dev/null", "w", stderr)) {
+                _exit(1);
+            }
             struct output_batch *batch = make_batch(OUTPUT_JSONL);
             rows[i].misuse(output_begin(batch, TOPIC_ALERTS, (struct key128){0}, 0));
             _exit(0);
@@ -299,6 +317,7 @@ int main(void)
         cmocka_unit_test(writes_each_type_as_json),
         cmocka_unit_test(writes_each_type_as_avro),
         cmocka_unit_test(cancelled_record_leaves_no_trace),
+        cmocka_unit_test(numbers_that_are_not_finite_have_one_encoding),
         cmocka_unit_test(record_keeps_key_and_event_time),
         cmocka_unit_test(records_of_two_topics_may_be_open_at_once),
         cmocka_unit_test(reset_forgets_records_and_failure),

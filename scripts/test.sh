@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test. Prints the time of each suite.
+#   scripts/test.sh              everything
+#   scripts/test.sh SUITE...     only these: build unit sanitizers threads fuzz check examples kills
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export NUDGE_DATA=${NUDGE_DATA:-$PWD/../shared/data}
+
+suite_build() {
+    cmake --preset release >/dev/null
+    cmake --build build/release
+}
+suite_unit() {
+    ctest --test-dir build/release --output-on-failure -j "$(nproc)"
+}
+suite_sanitizers() {
+    cmake --preset dev >/dev/null
+    cmake --build build/dev
+    ctest --test-dir build/dev --output-on-failure -j "$(nproc)"
+}
+suite_threads() {
+    cmake --preset tsan >/dev/null
+    cmake --build build/tsan --target nudge
+    test/integration/threads_test.sh build/tsan/nudge
+}
+suite_fuzz() {
+    cmake --preset fuzz >/dev/null
+    cmake --build build/fuzz
+    test/fuzz/run.sh build/fuzz 20
+}
+suite_check() {
+    scripts/check.sh
+}
+suite_examples() {
+    test/integration/examples_test.sh build/release/nudge
+}
+suite_kills() {
+    test/integration/kills_test.sh build/release/nudge
+}
+
+run_suite() {
+    local begin=$SECONDS
+    echo "=== $1"
+    "suite_$1"
+    times+=("$(printf '%-12s %4d s' "$1" $((SECONDS - begin)))")
+}
+
+times=()
+scripts/install-packages.sh
+suites=("$@")
+if [ ${#suites[@]} -eq 0 ]; then
+    suites=(build unit sanitizers threads fuzz check examples kills)
+fi
+for suite in "${suites[@]}"; do
+    run_suite "$suite"
+done
+echo "=== times"
+printf '%s\n' "${times[@]}"
+echo "${#times[@]} passed, 0 failed"
