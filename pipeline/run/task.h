@@ -35,7 +35,10 @@ struct task_options {
     uint64_t plan_hash;          /* Of the configuration; a change is journaled as an epoch. */
     const char *numeric_profile; /* Journaled with it. Copied. */
     double scored_events_share;  /* Of events, written to scored_events. */
-    bool is_finite;              /* The input ends; then timers fire and the task is finished. */
+    /* Told the watermark of each commit, so that the store may forget what it has passed; or NULL.
+     */
+    void (*reached)(struct state_store *store, int64_t watermark_ms);
+    bool is_finite; /* The input ends; then timers fire and the task is finished. */
 };
 
 struct task;
