@@ -2,17 +2,18 @@
 
 #include <string.h>
 
+#define POPULAR_CATEGORIES 5
 #define BRANDS 1000u
 #define PURPOSE_ITEM 11
 #define PURPOSE_CATEGORY 12
-#define PRICE_REFERENCE 150.0 /* In units of the currency: a median article. */
+#define PRICE_REFERENCE 165.0 /* In units of the currency: a median article. */
 #define PRICE_MIN 0.5
 
 /* How unequal the sizes of categories are, the interest in them, and that in the items of one. */
 #define CATEGORY_SIZE_EXPONENT 0.7
-#define CATEGORY_INTEREST_EXPONENT 1.15
+#define CATEGORY_INTEREST_EXPONENT 1.25
 #define BRAND_EXPONENT 0.9
-#define ITEM_EXPONENT 0.75
+#define ITEM_EXPONENT 1.03
 
 _Static_assert(CATALOGUE_CATEGORIES <= 256, "a category fits into a byte");
 
@@ -49,9 +50,11 @@ void catalogue_init(struct catalogue *catalogue, uint64_t seed, uint64_t item_co
         for (; place < category->first_place + category->places; place++) {
             catalogue->category_of_place[place] = (uint8_t)i;
         }
-        /* Categories differ in price as a supermarket does from a jeweller. */
+        /* Categories differ in price as a supermarket does from a jeweller; the few that all are
+         * after less so, or a shop's price level would be a matter of the seed. */
         struct random random = random_for(seed, PURPOSE_CATEGORY, i);
-        category->log_median_price = 1.05 * random_normal(&random);
+        category->log_median_price =
+            0.1 + (i < POPULAR_CATEGORIES ? 0.25 : 0.9) * random_normal(&random);
         uint64_t items = category_items(catalogue, category);
         if (items > 0) {
             category->popularity = zipf_make(items, ITEM_EXPONENT);
@@ -66,7 +69,7 @@ static struct item make_item(const struct catalogue *catalogue, uint64_t number)
     item.category = catalogue->category_of_place[number % CATALOGUE_BLOCK_ITEMS];
     item.brand = (uint32_t)zipf_draw(&catalogue->brand_size, &random);
     item.log_price =
-        catalogue->categories[item.category].log_median_price + 0.75 * random_normal(&random);
+        catalogue->categories[item.category].log_median_price + 0.85 * random_normal(&random);
     double price = PRICE_REFERENCE * fixed_exp(item.log_price);
     price = price < PRICE_MIN ? PRICE_MIN : price;
     /* Prices end in 99 hundredths more often than not. */

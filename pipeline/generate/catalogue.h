@@ -18,7 +18,7 @@ struct item {
     uint32_t category; /* 0 to CATALOGUE_CATEGORIES - 1, the larger ones first. */
     uint32_t brand;    /* 0 to 999 */
     int64_t price;     /* Millionths. */
-    double log_price;  /* Of the price in units: its natural logarithm less that of 150. */
+    double log_price;  /* Of the price in units: its natural logarithm less that of 165. */
     double appeal;     /* On the logit scale: how it raises the wish to buy. */
 };
 

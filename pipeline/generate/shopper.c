@@ -9,11 +9,11 @@ struct type_traits {
 };
 
 static const struct type_traits traits[SHOPPER_TYPE_COUNT] = {
-    [SHOPPER_WINDOW] = {0.42, -1.4, 0.3, 0.15, 29},
-    [SHOPPER_RESEARCH] = {0.22, -0.5, 0.5, 0.45, 40},
-    [SHOPPER_LOYAL] = {0.14, 1.0, 0.2, 0.10, 31},
-    [SHOPPER_BARGAIN] = {0.14, -0.4, 0.9, 1.60, 33},
-    [SHOPPER_IMPULSE] = {0.08, 1.1, 0.4, 0.50, 23},
+    [SHOPPER_WINDOW] = {0.42, -1.4, 0.3, 0.15, 27},
+    [SHOPPER_RESEARCH] = {0.22, -0.5, 0.5, 0.45, 36},
+    [SHOPPER_LOYAL] = {0.14, 1.0, 0.2, 0.10, 29},
+    [SHOPPER_BARGAIN] = {0.14, -0.4, 0.9, 1.60, 30},
+    [SHOPPER_IMPULSE] = {0.08, 1.1, 0.4, 0.50, 21},
 };
 
 bool shopper_has_account(const struct catalogue *catalogue, uint64_t number)

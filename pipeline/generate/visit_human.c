@@ -10,7 +10,7 @@ enum human_phase { LAND, LOOK, ADD, CHECK_OUT, PAY, PAID };
 static double think(struct visit *visit, double factor)
 {
     double delay_s = random_lognormal(&visit->random, visit->pace * factor, visit->jitter);
-    return random_chance(&visit->random, 0.008)
+    return random_chance(&visit->random, 0.005)
                ? delay_s + random_between(&visit->random, 120, 1500)
                : delay_s;
 }
@@ -36,8 +36,8 @@ static void decide(struct visit *visit)
     visit->reached_cart = true;
     const struct shopper *shopper = &visit->shopper;
     double noise = fixed_logit(0.000001 + 0.999998 * random_unit(&visit->random));
-    double dear = fixed_log((double)cart_total(visit) / 1e6 / 150.0);
-    double wish = -0.35 + 0.6 * shopper->intent + visit->mood - shopper->price_sensitivity * dear;
+    double dear = fixed_log((double)cart_total(visit) / 1e6 / 165.0);
+    double wish = -0.65 + 0.6 * shopper->intent + visit->mood - shopper->price_sensitivity * dear;
     visit->buys_without_coupon = wish + noise > 0;
     visit->buys_with_coupon = wish + noise + shopper->coupon_effect > 0;
     visit->was_coupon_shown = random_chance(&visit->random, COUPON_SHARE);
@@ -69,9 +69,9 @@ static double answer(struct visit *visit, struct generated_event *event)
 static double view_item(const struct world *world, struct visit *visit,
                         struct generated_event *event)
 {
-    bool looks_again = visit->looked_at.price > 0 && random_chance(&visit->random, 0.24);
+    bool looks_again = visit->looked_at.price > 0 && random_chance(&visit->random, 0.4);
     if (!looks_again) {
-        if (random_chance(&visit->random, 0.1)) {
+        if (random_chance(&visit->random, 0.16)) {
             visit->category = catalogue_draw_category(world->catalogue, &visit->random);
         }
         visit->looked_at = catalogue_draw(world->catalogue, &visit->random, visit->category);
@@ -80,7 +80,7 @@ static double view_item(const struct world *world, struct visit *visit,
     visit_event(visit, event, EVENT_PRODUCT_VIEW);
     visit_event_item(event, &visit->looked_at, 0);
     double wish = 0.6 * visit->shopper.intent + 0.8 * visit->mood + visit->looked_at.appeal -
-                  0.3 * visit->shopper.price_sensitivity * visit->looked_at.log_price - 3.35;
+                  0.3 * visit->shopper.price_sensitivity * visit->looked_at.log_price - 3.6;
     if (visit->cart_count < CART_LINES_MAX && random_chance(&visit->random, fixed_sigmoid(wish))) {
         visit->phase = ADD;
     }
