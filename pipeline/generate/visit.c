@@ -45,8 +45,12 @@ static void take_own_things(const struct world *world, struct visit *visit)
     uint64_t place = is_at_home ? 0 : 1 + random_below(random, 4);
     visit->device = drawn_number(world->seed, PURPOSE_DEVICE, shopper->number * 4 + device);
     visit->card = drawn_number(world->seed, PURPOSE_CARD, shopper->number * 4 + card);
-    visit->address = drawn_number(world->seed, PURPOSE_ADDRESS, shopper->number * 8 + place);
-    if (random_chance(random, 0.04)) {
+    /* Two and two share a home, and at times a device. */
+    uint64_t whose_place = is_at_home ? shopper->number / 2 * 2 : shopper->number;
+    visit->address = drawn_number(world->seed, PURPOSE_ADDRESS, whose_place * 8 + place);
+    if (random_chance(random, 0.02)) {
+        visit->device = drawn_number(world->seed, PURPOSE_DEVICE, (shopper->number ^ 1) * 4);
+    } else if (random_chance(random, 0.02)) {
         visit->device = random_next(random);
     }
     if (random_chance(random, 0.06)) {

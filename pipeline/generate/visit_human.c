@@ -37,7 +37,7 @@ static void decide(struct visit *visit)
     const struct shopper *shopper = &visit->shopper;
     double noise = fixed_logit(0.000001 + 0.999998 * random_unit(&visit->random));
     double dear = fixed_log((double)cart_total(visit) / 1e6 / 165.0);
-    double wish = -0.65 + 0.6 * shopper->intent + visit->mood - shopper->price_sensitivity * dear;
+    double wish = -0.55 + 0.6 * shopper->intent + visit->mood - shopper->price_sensitivity * dear;
     visit->buys_without_coupon = wish + noise > 0;
     visit->buys_with_coupon = wish + noise + shopper->coupon_effect > 0;
     visit->was_coupon_shown = random_chance(&visit->random, COUPON_SHARE);
@@ -170,7 +170,8 @@ static double look_at_something(const struct world *world, struct visit *visit,
     if (drawn < 0.174) {
         return ask(visit, event);
     }
-    if (drawn < 0.22 && visit->cart_count > 1) {
+    /* Who will buy keeps something to pay for. */
+    if (drawn < 0.24 && visit->cart_count > (will_buy(visit) ? 1u : 0u)) {
         return remove_line(visit, event);
     }
     return view_item(world, visit, event);

@@ -41,11 +41,11 @@ void visit_script_begin(const struct world *world, struct visit *visit)
         begin_bot(visit, more);
         break;
     case VISIT_CARD_TESTING:
-        visit->steps_left = 2 + draw_steps(visit, 14 * more, 0.7, 200);
+        visit->steps_left = 2 + draw_steps(visit, 9 * more, 0.9, 200);
         set_pace(visit, 6.0 * more, 0.8, 0.4);
         break;
     case VISIT_COUPON_FARMING:
-        visit->steps_left = 6u * (1u + draw_steps(visit, 6 * more, 0.4, 40));
+        visit->steps_left = 6u * (1u + draw_steps(visit, 4 * more, 0.6, 40));
         set_pace(visit, 7.0 * more, 0.4, 0.6);
         break;
     case VISIT_ACCOUNT_TAKEOVER:
