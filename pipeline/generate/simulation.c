@@ -346,7 +346,8 @@ static enum status open_files(struct simulation *simulation, struct error *error
     const char *extension = options->format == EVENT_WRITER_AVRO ? "avro" : "jsonl";
     char path[PATH_BYTES];
     if (mkdir(options->directory, 0777) != 0 && errno != EEXIST) {
-        return error_set(error, STATUS_INVALID, "%s: %s", options->directory, strerror(errno));
+        /* Cut, so that the reason is not, however long the name is. */
+        return error_set(error, STATUS_INVALID, "%.256s: %s", options->directory, strerror(errno));
     }
     enum status status = make_path(options, "truth", -1, "jsonl", path, error);
     if (status == STATUS_OK) {

@@ -13,12 +13,12 @@
 #define VISIT_KINDS(X)                                                                             \
     X(HUMAN, "human", 0.0, 3.25, 0, 0)                                                             \
     X(CRAWLER, "crawler", 8.0, 90.0, 1, 0)                                                         \
-    X(SCRAPING, "scraping", 2.0, 215.0, 1, 1)                                                      \
+    X(SCRAPING, "scraping", 2.0, 160.0, 1, 1)                                                      \
     X(ACCOUNT_TAKEOVER, "account_takeover", 1.5, 11.0, 0, 1)                                       \
     X(CARD_TESTING, "card_testing", 0.7, 16.5, 1, 1)                                               \
     X(STOLEN_CARD, "stolen_card", 2.5, 9.5, 0, 1)                                                  \
     X(REFUND_ABUSE, "refund_abuse", 1.5, 8.5, 0, 1)                                                \
-    X(COUPON_FARMING, "coupon_farming", 0.8, 38.0, 0, 1)
+    X(COUPON_FARMING, "coupon_farming", 0.8, 33.0, 0, 1)
 
 #define VISIT_KIND_ENUM(ENUM, name, share, events, bot, fraud) VISIT_##ENUM,
 enum visit_kind { VISIT_KINDS(VISIT_KIND_ENUM) VISIT_KIND_COUNT };

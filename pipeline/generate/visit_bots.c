@@ -24,7 +24,10 @@ static void try_card(struct visit *visit, struct generated_event *event)
 {
     struct item *item = &visit->cart[0].item;
     item->price = 1000000 + (int64_t)random_below(&visit->random, 9) * 990000;
-    visit->card = random_next(&visit->random);
+    /* Some try the same one again, to learn more of it. */
+    if (random_chance(&visit->random, 0.8)) {
+        visit->card = random_next(&visit->random);
+    }
     visit->order = random_next(&visit->random);
     if (random_chance(&visit->random, 0.75)) {
         visit_event_payment_failed(visit, event, item->price);

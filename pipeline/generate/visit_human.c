@@ -207,7 +207,7 @@ static double check_out(struct visit *visit, struct generated_event *event)
     visit_event(visit, event, EVENT_CHECKOUT);
     visit->order = random_next(&visit->random);
     generated_event_set_hex(event, FIELD_ORDER_ID, "o", visit->order, 1);
-    bool fails = random_chance(&visit->random, will_buy(visit) ? 0.06 : 0.1);
+    bool fails = random_chance(&visit->random, 0.12);
     visit->failures_left = fails ? 1 + (uint32_t)random_below(&visit->random, 2) : 0;
     if (!will_buy(visit) && !fails) {
         return LEAVE;
@@ -238,6 +238,9 @@ static double pay(struct visit *visit, struct generated_event *event)
     if (visit->failures_left > 0) {
         visit->failures_left--;
         visit_event_payment_failed(visit, event, cart_total(visit));
+        if (random_chance(&visit->random, 0.5)) {
+            visit->card = random_next(&visit->random); /* Another card, or another's. */
+        }
         bool gives_up = visit->failures_left == 0 && !will_buy(visit);
         return gives_up ? LEAVE : think(visit, 0.8);
     }

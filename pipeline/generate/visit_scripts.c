@@ -19,8 +19,9 @@ static void begin_bot(struct visit *visit, double more)
     struct random *random = &visit->random;
     bool is_crawler = visit->kind == VISIT_CRAWLER;
     visit->is_declared_bot = is_crawler && random_chance(random, 0.85);
-    visit->steps_left = draw_steps(visit, (is_crawler ? 60 : 140) * more, 0.9, 3000);
-    set_pace(visit, (is_crawler ? 5.0 : 2.0) * more, 0.7, random_between(random, 0.1, 0.7));
+    visit->steps_left =
+        draw_steps(visit, (is_crawler ? 60 : 90) * more, is_crawler ? 0.9 : 1.1, 3000);
+    set_pace(visit, (is_crawler ? 5.0 : 2.5) * more, 0.9, random_between(random, 0.1, 0.7));
 }
 
 static void begin_takeover(struct visit *visit, double more)
@@ -45,7 +46,7 @@ void visit_script_begin(const struct world *world, struct visit *visit)
         set_pace(visit, 6.0 * more, 0.8, 0.4);
         break;
     case VISIT_COUPON_FARMING:
-        visit->steps_left = 6u * (1u + draw_steps(visit, 4 * more, 0.6, 40));
+        visit->steps_left = 6u * draw_steps(visit, 4 * more, 0.7, 40);
         set_pace(visit, 7.0 * more, 0.4, 0.6);
         break;
     case VISIT_ACCOUNT_TAKEOVER:
