@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far the generated traffic is from a real shop's.
 
-usage: generator_distance.py GENERATED_DIR REES46_CSV
+usage: generator_distance.py [--check] GENERATED_DIR REES46_CSV
 
 GENERATED_DIR was written by `nudge generate --format jsonl`; REES46_CSV is an excerpt of the REES46
 multi-category store data, plain or gzip. Prints Markdown: for each aspect the numbers of both side
@@ -15,6 +15,9 @@ generated side is cut down to the visits of humans (by the truth file) and to th
 events, its times to whole seconds, its copies dropped, and sessions are taken by the sender's own
 session id on both sides. Popularity depends on how much one looks at: it is compared on as many
 views as REES46 has, drawn by session in the order of a hash.
+
+With --check it exits with 1 where a distance is above its limit, which is what a change of the
+generator may use up, not what is good.
 """
 import csv
 import glob
@@ -29,6 +32,9 @@ from datetime import datetime, timezone
 
 KINDS = {"product_view": "view", "add_to_cart": "cart", "purchase": "purchase"}
 LEVELS = (0.5, 0.75, 0.9, 0.95, 0.99)
+LIMITS = {"funnel": 0.08, "events": 0.05, "session length": 0.05, "gap between events": 0.05,
+          "popularity": 0.08, "repetition": 0.05, "price of a viewed item": 0.2}
+exceeded = []
 
 
 class Event:
@@ -175,6 +181,13 @@ def repeats(sessions):
     return same_item / views, same_category / views
 
 
+def measured(aspect, measure, distance):
+    """The distance as the table shows it, held against its limit."""
+    if distance > LIMITS[aspect]:
+        exceeded.append(f"{aspect}: {measure} {distance:.3f}, at most {LIMITS[aspect]} expected")
+    return f"{measure} {distance:.3f}"
+
+
 def row(aspect, number, real, generated, distance=""):
     print(f"| {aspect} | {number} | {real} | {generated} | {distance} |")
 
@@ -183,9 +196,10 @@ def percent(share):
     return f"{100 * share:.1f}%"
 
 
-def quantile_rows(aspect, unit, real, generated, form):
+def quantile_rows(aspect, unit, real, generated, form, shown=True):
     a, b = sorted(real), sorted(generated)
-    distance = f"KS {kolmogorov_smirnov(a, b):.3f}"
+    distance = measured(aspect, "KS", kolmogorov_smirnov(a, b))
+    aspect = aspect if shown else ""
     for level in LEVELS:
         row(aspect, f"{percent(level).replace('.0', '')} quantile{unit}",
             form.format(quantile(a, level)), form.format(quantile(b, level)), distance)
@@ -193,15 +207,16 @@ def quantile_rows(aspect, unit, real, generated, form):
 
 
 def main():
-    if len(sys.argv) != 3:
+    arguments = [argument for argument in sys.argv[1:] if argument != "--check"]
+    if len(arguments) != 2:
         sys.exit(__doc__)
-    generated, visits = read_generated(sys.argv[1])
-    real = read_rees46(sys.argv[2])
+    generated, visits = read_generated(arguments[0])
+    real = read_rees46(arguments[1])
     print("| aspect | number | REES46 | generated | distance |")
     print("|---|---|---:|---:|---|")
     row("size", "sessions with a view, cart or purchase", len(real), len(generated))
     real_funnel, generated_funnel = funnel(real), funnel(generated)
-    distance = f"TV {total_variation(real_funnel, generated_funnel):.3f}"
+    distance = measured("funnel", "TV", total_variation(real_funnel, generated_funnel))
     aspect = "funnel"
     for step in ("views only", "cart, no purchase", "purchase, cart seen", "purchase, no cart seen"):
         row(aspect, f"sessions: {step}", percent(real_funnel.get(step, 0)),
@@ -209,30 +224,32 @@ def main():
         aspect = distance = ""
     kinds = [shares(Counter(event.kind for events in side.values() for event in events))
              for side in (real, generated)]
-    aspect, distance = "events", f"TV {total_variation(*kinds):.3f}"
+    aspect, distance = "events", measured("events", "TV", total_variation(*kinds))
     for kind in ("view", "cart", "purchase"):
         row(aspect, kind, percent(kinds[0].get(kind, 0)), percent(kinds[1].get(kind, 0)), distance)
         aspect = distance = ""
     lengths = [[len(events) for events in side.values()] for side in (real, generated)]
     row("session length", "mean, events", *(f"{sum(x) / len(x):.2f}" for x in lengths))
-    quantile_rows("", ", events", *lengths, "{}")
+    quantile_rows("session length", ", events", *lengths, "{}", shown=False)
     quantile_rows("gap between events", ", s", gaps(real), gaps(generated), "{}")
     views = sum(event.kind == "view" for events in real.values() for event in events)
     a, b = (popularity(sample_views(side, views)) for side in (real, generated))
     row("popularity", "slope, log views over log rank", f"{a['slope']:.2f}", f"{b['slope']:.2f}",
-        f"KS {kolmogorov_smirnov(a['by_rank'], b['by_rank']):.3f}")
+        measured("popularity", "KS", kolmogorov_smirnov(a["by_rank"], b["by_rank"])))
     row("", f"items in {views} views", a["items"], b["items"])
     row("", "views of the top 1% of items", percent(a["top"]), percent(b["top"]))
     pairs = list(zip(repeats(real), repeats(generated)))
     row("repetition", "next view: an item seen before", *(percent(x) for x in pairs[0]),
-        f"TV {abs(pairs[0][0] - pairs[0][1]):.3f}")
+        measured("repetition", "TV", abs(pairs[0][0] - pairs[0][1])))
     row("", "next view: the same category", *(percent(x) for x in pairs[1]),
-        f"TV {abs(pairs[1][0] - pairs[1][1]):.3f}")
+        measured("repetition", "TV", abs(pairs[1][0] - pairs[1][1])))
     quantile_rows("price of a viewed item", "",
                   *([event.price for events in side.values() for event in events
                      if event.kind == "view"] for side in (real, generated)), "{:.2f}")
     print(f"\n{visits} human visits were complete; {percent(len(generated) / visits)} of them had "
           "a view, cart or purchase. REES46's prices are in its own currency.")
+    if len(arguments) < len(sys.argv) - 1 and exceeded:
+        sys.exit("generator_distance: " + "; ".join(exceeded))
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ static void append_header(struct byte_buffer *block)
 /* Room for all of it is asked for once; `at` moves on through it. */
 static void append_avro(struct byte_buffer *block, const struct generated_event *event)
 {
-    size_t bytes_max = EVENT_FIELD_COUNT * (1 + AVRO_LONG_BYTES_MAX);
+    size_t bytes_max = (size_t)EVENT_FIELD_COUNT * (1 + AVRO_LONG_BYTES_MAX);
     for (int field = 0; field < TEXT_FIELD_COUNT; field++) {
         bytes_max += event->text[field].length;
     }

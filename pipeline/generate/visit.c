@@ -18,11 +18,11 @@
 #define ACCOUNT_TRIES 64
 
 #define KIND_ROW(ENUM, kind_name, share, events, bot, fraud)                                       \
-    [VISIT_##ENUM] = {.name = kind_name,                                                           \
-                      .per_thousand = share,                                                       \
-                      .events_mean = events,                                                       \
-                      .is_bot = bot,                                                               \
-                      .is_fraud = fraud},
+    [VISIT_##ENUM] = {.name = (kind_name),                                                         \
+                      .per_thousand = (share),                                                     \
+                      .events_mean = (events),                                                     \
+                      .is_bot = (bot),                                                             \
+                      .is_fraud = (fraud)},
 const struct visit_kind_info visit_kinds[VISIT_KIND_COUNT] = {VISIT_KINDS(KIND_ROW)};
 
 static uint64_t drawn_number(uint64_t seed, uint64_t purpose, uint64_t number)

@@ -189,7 +189,7 @@ struct seen_visits generated_truth_read(const struct simulation_options *options
     assert(file);
     struct seen_visits visits = {0};
     struct arena arena;
-    arena_init(&arena, LINE_BYTES_MAX * 4);
+    arena_init(&arena, (size_t)LINE_BYTES_MAX * 4);
     while (fgets(line, sizeof(line), file)) {
         struct error error;
         const struct json_value *value = NULL;

@@ -150,7 +150,7 @@ static void shift_moves_lengths_and_counts(void **state)
         double sums[2] = {0, 0}, traits[TRAIT_COUNT];
         for (int i = 0; i < 2; i++) {
             fixture->world.shift = i == 0 ? -0.5 : 0.5;
-            for (uint64_t number = 1; number <= VISITS * 2; number++) {
+            for (uint64_t number = 1; number <= UINT64_C(2) * VISITS; number++) {
                 play(&fixture->world, rows[row].kind, number, traits, NULL, NULL);
                 sums[i] += traits[rows[row].trait];
             }
@@ -253,7 +253,7 @@ static void who_comes_back_has_the_cart_that_was_left(void **state)
 {
     struct fixture *fixture = *state;
     size_t returned = 0;
-    for (uint64_t number = 1; number <= 2 * VISITS; number++) {
+    for (uint64_t number = 1; number <= UINT64_C(2) * VISITS; number++) {
         struct visit visit;
         struct generated_event event;
         visit_begin(&fixture->world, number, VISIT_HUMAN, number, 1780272000000, &visit);
