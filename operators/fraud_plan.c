@@ -32,6 +32,7 @@ static const struct setting settings[] = {
             "adds the weight, one at the 99th nothing, one beyond at most three times as much"},
     {.name = "pack",
      .type = SETTING_PATH,
+     .is_folder = true,
      .offset = OPTION(pack),
      .doc = "Folder of a model whose logit is added"},
     {.name = "pack_weight",

@@ -25,10 +25,10 @@ void error_format(struct error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /*
- * Formats the message unless `error` is NULL; its value is `status`, so that a failure is one line.
- * A macro, so that who reads the caller alone, as static analysis does, sees that it fails.
+ * Formats the message unless `error` is NULL; its value is `failure`, so that a failure is one
+ * line. A macro, so that who reads the caller alone, as static analysis does, sees that it fails.
  */
-#define error_set(error, status, ...) (error_format((error), __VA_ARGS__), (enum status)(status))
+#define error_set(error, failure, ...) (error_format((error), __VA_ARGS__), (enum status)(failure))
 
 /* Puts "prefix: " before the message already in `error` (NULL: no-op). Returns `status`. */
 enum status error_prefix(struct error *error, enum status status, const char *format, ...)
