@@ -4,6 +4,7 @@
  * a row then depends neither on the number of rows nor on their neighbours.
  */
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 
 struct model {
     uint32_t feature_count;
-    uint32_t stride;               /* feature_count, rounded up */
+    uint32_t stride;               /* Values, then indicators of missing ones, rounded up. */
     float *weights;                /* [stride][OUTPUT_COLUMNS], the first column in use. */
     float *tile;                   /* [TILE_ROWS][stride] */
     float *products;               /* [TILE_ROWS][OUTPUT_COLUMNS] */
@@ -53,7 +54,7 @@ static enum status openblas_load(const struct model_pack *pack, struct model **r
         return error_set(error, STATUS_FATAL, "model %s: out of memory", pack->name);
     }
     model->feature_count = pack->feature_count;
-    model->stride = (pack->feature_count + 15u) & ~15u;
+    model->stride = (2 * pack->feature_count + 15u) & ~15u;
     model->weights = calloc((size_t)model->stride * OUTPUT_COLUMNS, sizeof(float));
     model->tile = calloc((size_t)model->stride * TILE_ROWS, sizeof(float));
     model->products = calloc((size_t)TILE_ROWS * OUTPUT_COLUMNS, sizeof(float));
@@ -62,13 +63,14 @@ static enum status openblas_load(const struct model_pack *pack, struct model **r
         openblas_unload(model);
         return error_set(error, STATUS_FATAL, "model %s: out of memory", pack->name);
     }
-    const struct tensor *weight = tensor_file_find(pack->tensors, "weight");
-    assert(weight && weight->count == pack->feature_count); /* The pack was checked at load. */
+    assert(pack->weights); /* The pack was checked at load. */
     for (uint32_t i = 0; i < pack->feature_count; i++) {
-        model->weights[(size_t)i * OUTPUT_COLUMNS] = weight->data[i];
+        model->weights[(size_t)i * OUTPUT_COLUMNS] = pack->weights[i];
+        model->weights[(size_t)(pack->feature_count + i) * OUTPUT_COLUMNS] =
+            pack->missing ? pack->missing[i] : 0.0f;
         model->features[i] = pack->features[i];
     }
-    model->bias = tensor_file_find(pack->tensors, "bias")->data[0];
+    model->bias = pack->bias;
     model->slope = pack->slope;
     model->offset = pack->offset;
     *ret_model = model;
@@ -78,12 +80,13 @@ static enum status openblas_load(const struct model_pack *pack, struct model **r
 static void fill_tile(const struct model *model, const float *features, uint32_t rows,
                       uint32_t stride)
 {
-    const struct model_pack pack = {.features = model->features};
     for (uint32_t row = 0; row < rows; row++) {
         const float *from = features + (size_t)row * stride;
         float *to = model->tile + (size_t)row * model->stride;
         for (uint32_t i = 0; i < model->feature_count; i++) {
-            to[i] = model_pack_prepare(&pack, i, from[i]);
+            bool is_missing = isnan(from[i]);
+            to[i] = is_missing ? 0.0f : pack_feature_scale(&model->features[i], from[i]);
+            to[model->feature_count + i] = is_missing ? 1.0f : 0.0f;
         }
     }
     memset(model->tile + (size_t)rows * model->stride, 0,

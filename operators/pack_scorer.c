@@ -79,19 +79,17 @@ uint32_t pack_scorer_explain(const struct pack_scorer *scorer, const struct even
                              uint32_t row, float factor, struct contribution *terms, uint32_t max)
 {
     const struct model_pack *pack = scorer->pack;
-    const float *weights = tensor_file_find(pack->tensors, "weight")->data;
-    float bias = tensor_file_find(pack->tensors, "bias")->data[0];
     const float *values = batch->features + (size_t)row * batch->feature_stride;
     uint32_t count = 0;
     if (max > 0) {
         terms[count++] =
             (struct contribution){.name = "intercept",
                                   .value = 1.0f,
-                                  .logit = factor * (pack->slope * bias + pack->offset)};
+                                  .logit = factor * (pack->slope * pack->bias + pack->offset)};
     }
     for (uint32_t i = 0; i < pack->feature_count && count < max; i++) {
         float value = values[scorer->columns[i]];
-        float logit = factor * pack->slope * weights[i] * model_pack_prepare(pack, i, value);
+        float logit = factor * pack->slope * model_pack_term(pack, i, value);
         if (logit != 0) {
             terms[count++] = (struct contribution){
                 .name = scorer->features[scorer->columns[i]].name, .value = value, .logit = logit};

@@ -166,7 +166,7 @@ enum status predict_intent_create(const struct predict_intent_packs *packs,
         return error_set(error, STATUS_FATAL, "predict_intent: out of memory");
     }
     self->stage.ops = &predict_intent_ops;
-    self->cart_column = feature_index(set, "cart_items");
+    self->cart_column = feature_index(set, "cart_pieces");
     enum status status = STATUS_OK;
     if (packs->purchase) {
         status =
