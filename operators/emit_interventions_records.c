@@ -113,6 +113,12 @@ static int compare_terms(const void *left, const void *right)
     return strcmp(a->name, b->name);
 }
 
+/* What a score starts from, whatever the row: a model's intercept, or the rate of fraud. */
+static bool is_start(const char *name)
+{
+    return strcmp(name, "intercept") == 0 || strcmp(name, "base rate") == 0;
+}
+
 static void explain(const struct event_batch *batch, const struct decision *decision,
                     struct explanation *explanation)
 {
@@ -126,7 +132,7 @@ static void explain(const struct event_batch *batch, const struct decision *deci
         explainer->explain(explainer->context, batch, decision->row, explanation->terms, TERMS_MAX);
     qsort(explanation->terms, explanation->count, sizeof(*explanation->terms), compare_terms);
     for (uint32_t i = 0; i < explanation->count; i++) {
-        if (strcmp(explanation->terms[i].name, "intercept") == 0) {
+        if (is_start(explanation->terms[i].name)) {
             explanation->intercept = explanation->terms[i].logit;
             explanation->count--;
             memmove(&explanation->terms[i], &explanation->terms[i + 1],
@@ -165,7 +171,7 @@ static void write_reasons(const struct event_batch *batch, const struct decision
     for (uint32_t i = 0; i < shown; i++) {
         rest -= (double)explanation.terms[i].logit;
     }
-    bool is_explained = explanation.count > 0;
+    bool is_explained = explanation.count > 0 || !isnan(explanation.intercept);
     output_text(writer, text_of(score_names[kind]));
     write_nullable_float(writer, logit);
     write_nullable_float(writer, explanation.intercept);

@@ -23,9 +23,11 @@ void amounts_observe(struct user_amounts *amounts, const struct feature_event *e
 void amounts_write(const struct user_amounts *amounts, float *row)
 {
     double spend = (double)amounts->spend / MILLIONTHS;
-    row[FEATURE_RFM_SPEND] = (float)spend;
-    row[FEATURE_AMOUNT_REFUND_SHARE] = feature_ratio((double)amounts->refunded, spend);
+    if (amounts->refunded > 0.0f) {
+        row[FEATURE_AMOUNT_REFUND_SHARE] = feature_ratio((double)amounts->refunded, spend);
+    }
     if (amounts->payments >= 1) {
+        row[FEATURE_RFM_SPEND] = (float)spend;
         row[FEATURE_AMOUNT_MEAN] = (float)amounts->mean;
         row[FEATURE_AMOUNT_MAX] = amounts->max;
     }

@@ -53,12 +53,12 @@ void cart_write(const struct user_cart *cart, const struct user_amounts *amounts
 {
     double value = (double)cart->value / MILLIONTHS;
     row[FEATURE_CART_VALUE] = (float)value;
-    row[FEATURE_CART_PIECES] = (float)cart->pieces;
-    row[FEATURE_CART_ITEMS] = sketch_count32(sketches, cart->items);
-    row[FEATURE_CART_CATEGORIES] = sketch_count32(sketches, cart->categories);
     if (cart->pieces == 0) {
         return;
     }
+    row[FEATURE_CART_PIECES] = (float)cart->pieces;
+    row[FEATURE_CART_ITEMS] = sketch_count32(sketches, cart->items);
+    row[FEATURE_CART_CATEGORIES] = sketch_count32(sketches, cart->categories);
     row[FEATURE_CART_AGE] = feature_since(now_ms, cart->started_s);
     row[FEATURE_CART_IDLE] = feature_since(now_ms, cart->touched_s);
     row[FEATURE_CART_MEAN_PRICE] = feature_ratio(value, cart->pieces);

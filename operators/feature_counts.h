@@ -47,7 +47,7 @@ struct user_windows {
     } of_7d[WINDOW_BUCKETS];
     struct {
         uint16_t events;
-        uint8_t views, cart_adds, payments_failed, logins_failed;
+        uint8_t payments_failed, logins_failed;
     } of_1h[WINDOW_BUCKETS];
     uint8_t events_1m[WINDOW_BUCKETS];
 };

@@ -193,7 +193,7 @@ static void write_after(const struct entity_features *entity, const uint16_t *co
     put(row, column[PURCHASES_1D], (float)SUM(entity->of_1d, purchases));
     double spend = ((double)entity->of_1d[0].spend + (double)entity->of_1d[1].spend) +
                    ((double)entity->of_1d[2].spend + (double)entity->of_1d[3].spend);
-    put(row, column[SPEND_1D], (float)spend);
+    put(row, column[SPEND_1D], SUM(entity->of_1d, purchases) > 0 ? (float)spend : NAN);
     put(row, column[USERS], sketch_epochs_count(sketches, &entity->users));
     put(row, column[OTHERS], sketch_epochs_count(sketches, &entity->others));
     int bad_labels = SUM(entity->of_28d, bad_labels);

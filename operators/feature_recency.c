@@ -24,7 +24,7 @@ void recency_observe(struct user_recency *recency, const struct feature_event *e
         keep_newest(&recency->failure_s, second);
     }
     uint16_t day = (uint16_t)(second / DAY_S);
-    if (event->is_forward && (recency->active_days == 0 || day > recency->active_day)) {
+    if (recency->active_days == 0 || day > recency->active_day) {
         feature_count16(&recency->active_days);
         recency->active_day = day;
     }

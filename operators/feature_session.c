@@ -105,5 +105,7 @@ void session_write(const struct user_session *session, int64_t newest_ms,
     }
     row[FEATURE_SESSION_VIEW_PRICE] =
         feature_ratio((double)session->view_price_sum, session->priced_views);
-    row[FEATURE_SESSION_SPEND] = session->spend;
+    if (session->purchases > 0) {
+        row[FEATURE_SESSION_SPEND] = session->spend;
+    }
 }

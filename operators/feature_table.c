@@ -45,6 +45,31 @@ static const char *const words[][2] = {
 };
 #define WORD_COUNT (sizeof(words) / sizeof(words[0]))
 
+#define ONE_CARD                                                                                   \
+    "most shoppers have one card of their own; a stolen or a shared one tells them apart"
+#define ONE_VISIT                                                                                  \
+    "most sessions lie within the window; bots and those who come back tell them apart"
+const struct similar_features similar_features[] = {
+    {"session_events", "window_events_1h", ONE_VISIT},
+    {"session_purchases", "window_purchases_1d", ONE_VISIT},
+    {"session_spend", "window_spend_1d", ONE_VISIT},
+    {"window_purchases_1d", "card_purchases_1d", ONE_CARD},
+    {"window_spend_1d", "card_spend_1d", ONE_CARD},
+    {"window_payments_failed_10m", "card_payments_failed_10m", ONE_CARD},
+    {"window_payments_failed_1h", "card_payments_failed_1h", ONE_CARD},
+    {"amount_deviation", "card_amount_deviation", ONE_CARD},
+};
+const uint32_t similar_feature_count = sizeof(similar_features) / sizeof(similar_features[0]);
+
+static void describe_similar(FILE *out)
+{
+    (void)fprintf(out, "\nAlike on most data, both kept:\n\n");
+    for (uint32_t i = 0; i < similar_feature_count; i++) {
+        (void)fprintf(out, "- %s, %s: %s.\n", similar_features[i].first, similar_features[i].second,
+                      similar_features[i].reason);
+    }
+}
+
 static void describe_markdown(FILE *out)
 {
     (void)fprintf(out, "%d features. Words used below:\n\n", FEATURE_COUNT);
@@ -70,6 +95,7 @@ void feature_table_describe(bool is_markdown, FILE *out)
 {
     if (is_markdown) {
         describe_markdown(out);
+        describe_similar(out);
         return;
     }
     (void)fprintf(out, "%d features. Words used below:\n", FEATURE_COUNT);
@@ -81,4 +107,5 @@ void feature_table_describe(bool is_markdown, FILE *out)
         (void)fprintf(out, "%s (%s, in %s)\n    %s.\n    Missing: %s.\n", info->name, info->family,
                       info->unit, info->doc, info->missing);
     }
+    describe_similar(out);
 }

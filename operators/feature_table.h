@@ -39,13 +39,14 @@
       "session_duration_s divided by one less than session_events", "fewer than two events")       \
     X(SESSION_FOCUS, "session_category_repeat_share", "session", "1",                              \
       "Among the session's events with a category, but for the first, the share that has the "     \
-      "category of the one before it in the session",                                              \
+      "category of the one before it in the session, by 16 bits of its hash",                      \
       "fewer than two events with a category")                                                     \
     X(SESSION_VIEW_PRICE, "session_view_price_mean", "session", "currency",                        \
       "Mean price over the session's product views with a price, summed in single precision",      \
       "no such view")                                                                              \
     X(SESSION_SPEND, "session_spend", "session", "currency",                                       \
-      "Sum of the amounts of the session's purchases, in single precision", "no session yet")
+      "Sum of the amounts of the session's purchases, in single precision",                        \
+      "no purchase in the session")
 
 #define USER_FEATURES(X)                                                                           \
     X(USER_EVENTS, "user_events", "user", "events", "Activity of the user so far", "never")        \
@@ -92,12 +93,8 @@
     X(WINDOW_EVENTS_1D, "window_events_1d", "window", "events", "Activity, W = 1 day", "never")    \
     X(WINDOW_EVENTS_30D, "window_events_30d", "window", "events", "Activity, W = 30 days",         \
       "never")                                                                                     \
-    X(WINDOW_VIEWS_1H, "window_product_views_1h", "window", "events",                              \
-      "Events of type product_view, W = 1 h, at most 255 a bucket", "never")                       \
     X(WINDOW_VIEWS_7D, "window_product_views_7d", "window", "events",                              \
       "Events of type product_view, W = 7 days", "never")                                          \
-    X(WINDOW_CART_ADDS_1H, "window_cart_adds_1h", "window", "events",                              \
-      "Events of type add_to_cart, W = 1 h", "never")                                              \
     X(WINDOW_PAYMENT_FAILED_10M, "window_payments_failed_10m", "window", "events",                 \
       "Events of type payment_failed, W = 10 min", "never")                                        \
     X(WINDOW_PAYMENT_FAILED_1H, "window_payments_failed_1h", "window", "events",                   \
@@ -115,9 +112,11 @@
     X(WINDOW_PURCHASES_30D, "window_purchases_30d", "window", "events",                            \
       "Events of type purchase, W = 30 days", "never")                                             \
     X(WINDOW_SPEND_1D, "window_spend_1d", "window", "currency",                                    \
-      "Sum of the amounts of purchases, W = 1 day, each bucket in single precision", "never")      \
+      "Sum of the amounts of purchases, W = 1 day, each bucket in single precision",               \
+      "no purchase in the window")                                                                 \
     X(WINDOW_SPEND_30D, "window_spend_30d", "window", "currency",                                  \
-      "Sum of the amounts of purchases, W = 30 days, each bucket in single precision", "never")    \
+      "Sum of the amounts of purchases, W = 30 days, each bucket in single precision",             \
+      "no purchase in the window")                                                                 \
     X(WINDOW_SESSIONS_7D, "window_sessions_7d", "window", "sessions",                              \
       "Sessions by the time of the event that opened them, W = 7 days", "never")                   \
     X(WINDOW_REFUNDS_30D, "window_refunds_30d", "window", "events",                                \
@@ -163,7 +162,7 @@
       "amount_event is missing, or no payment above 0 before")                                     \
     X(AMOUNT_REFUND_SHARE, "amount_refund_share", "amount", "1",                                   \
       "Sum of the amounts of refunds, in single precision, divided by rfm_spend",                  \
-      "nothing spent yet")
+      "nothing spent or nothing refunded yet")
 
 #define DISTINCT_FEATURES(X)                                                                       \
     X(DISTINCT_ITEMS, "distinct_items", "distinct", "items",                                       \
@@ -188,7 +187,8 @@
 
 #define CART_FEATURES(X)                                                                           \
     X(CART_VALUE, "cart_value", "cart", "currency", "Amounts in the cart", "never")                \
-    X(CART_PIECES, "cart_pieces", "cart", "pieces", "Pieces in the cart, at most 65,535", "never") \
+    X(CART_PIECES, "cart_pieces", "cart", "pieces", "Pieces in the cart, at most 65,535",          \
+      "the cart is empty")                                                                         \
     X(CART_AGE, "cart_age_s", "cart", "s",                                                         \
       "Whole seconds from the event that put the first piece into the empty cart to now",          \
       "the cart is empty")                                                                         \
@@ -200,9 +200,9 @@
     X(CART_TOP_SHARE, "cart_top_share", "cart", "1",                                               \
       "Highest price put into the cart divided by cart_value, at most 1", "cart_value is 0")       \
     X(CART_ITEMS, "cart_distinct_items", "cart", "items",                                          \
-      "Distinct items put into the cart since it was empty, m = 32", "never")                      \
+      "Distinct items put into the cart since it was empty, m = 32", "the cart is empty")          \
     X(CART_CATEGORIES, "cart_distinct_categories", "cart", "categories",                           \
-      "Distinct categories put into the cart since it was empty, m = 32", "never")                 \
+      "Distinct categories put into the cart since it was empty, m = 32", "the cart is empty")     \
     X(CART_TO_MEAN, "cart_value_to_payment", "cart", "1", "cart_value divided by amount_mean",     \
       "amount_mean is missing or 0, or the cart is empty")
 
@@ -226,7 +226,7 @@
       "rfm_active_days divided by the days from the oldest activity's to now's, both counted",     \
       "no activity yet")                                                                           \
     X(RFM_SPEND, "rfm_spend", "rfm", "currency", "Sum of the amounts of the user's purchases",     \
-      "never")
+      "no payment yet")
 
 #define CALENDAR_FEATURES(X)                                                                       \
     X(DAY_SIN, "calendar_day_sin", "calendar", "1",                                                \
@@ -299,7 +299,7 @@
       "Events of type purchase with the card, W = 1 day", NO_ENTITY)                               \
     X(CARD_SPEND_1D, "card_spend_1d", "card", "currency",                                          \
       "Sum of the amounts of the card's purchases, W = 1 day, each bucket in single precision",    \
-      NO_ENTITY)                                                                                   \
+      NO_ENTITY ", or no purchase in the window")                                                  \
     X(CARD_DEVIATION, "card_amount_deviation", "card", "1",                                        \
       "amount_event against the card's payments before, as in amount_deviation",                   \
       NO_ENTITY ", amount_event is missing, or fewer than two payments before")                    \
@@ -325,7 +325,7 @@
     X(TERMINAL_SPEND_1D, "terminal_spend_1d", "terminal", "currency",                              \
       "Sum of the amounts of purchases at the terminal, W = 1 day, each bucket in single "         \
       "precision",                                                                                 \
-      NO_ENTITY)                                                                                   \
+      NO_ENTITY ", or no purchase in the window")                                                  \
     X(TERMINAL_DEVIATION, "terminal_amount_deviation", "terminal", "1",                            \
       "amount_event against the terminal's payments before, as in amount_deviation",               \
       NO_ENTITY ", amount_event is missing, or fewer than two payments before")                    \
@@ -366,7 +366,17 @@ enum feature { FEATURES(FEATURE_ENUM) FEATURE_COUNT };
 /* Constant; may be read by any thread. */
 extern const struct feature_info feature_table[FEATURE_COUNT];
 
-/* Prints the table with the words that its definitions use. */
+/*
+ * Pairs that are so alike on most data that their ranks correlate above 0.995, and why both stay.
+ */
+struct similar_features {
+    const char *first, *second;
+    const char *reason;
+};
+extern const struct similar_features similar_features[];
+extern const uint32_t similar_feature_count;
+
+/* Prints the table, the words that its definitions use, and the pairs that are alike. */
 void feature_table_describe(bool is_markdown, FILE *out);
 
 #endif

@@ -28,7 +28,7 @@ struct user_features {
     struct user_recency recency;
     struct user_calendar calendar;
 };
-#define USER_FEATURES_BYTES 440
+#define USER_FEATURES_BYTES 432
 static_assert(sizeof(struct user_features) == USER_FEATURES_BYTES, "written to the store as it is");
 #define USER_FEATURES_VERSION 1
 

@@ -45,21 +45,10 @@ static void count_hour(struct user_windows *windows, const struct feature_event 
         return;
     }
     feature_count16(&windows->of_1h[place].events);
-    switch (event->type) {
-    case EVENT_PRODUCT_VIEW:
-        feature_count8(&windows->of_1h[place].views);
-        break;
-    case EVENT_ADD_TO_CART:
-        feature_count8(&windows->of_1h[place].cart_adds);
-        break;
-    case EVENT_PAYMENT_FAILED:
+    if (event->type == EVENT_PAYMENT_FAILED) {
         feature_count8(&windows->of_1h[place].payments_failed);
-        break;
-    case EVENT_LOGIN_FAILED:
+    } else if (event->type == EVENT_LOGIN_FAILED) {
         feature_count8(&windows->of_1h[place].logins_failed);
-        break;
-    default:
-        break;
     }
 }
 
@@ -127,9 +116,7 @@ void windows_write(const struct user_windows *windows, float *row)
     row[FEATURE_WINDOW_EVENTS_1H] = (float)SUM(windows->of_1h, events);
     row[FEATURE_WINDOW_EVENTS_1D] = (float)SUM(windows->of_1d, events);
     row[FEATURE_WINDOW_EVENTS_30D] = (float)SUM(windows->of_30d, events);
-    row[FEATURE_WINDOW_VIEWS_1H] = (float)SUM(windows->of_1h, views);
     row[FEATURE_WINDOW_VIEWS_7D] = (float)SUM(windows->of_7d, views);
-    row[FEATURE_WINDOW_CART_ADDS_1H] = (float)SUM(windows->of_1h, cart_adds);
     row[FEATURE_WINDOW_PAYMENT_FAILED_10M] = (float)SUM(windows->of_10m, payments_failed);
     row[FEATURE_WINDOW_PAYMENT_FAILED_1H] = (float)SUM(windows->of_1h, payments_failed);
     row[FEATURE_WINDOW_LOGIN_FAILED_10M] = (float)SUM(windows->of_10m, logins_failed);
@@ -138,8 +125,12 @@ void windows_write(const struct user_windows *windows, float *row)
     row[FEATURE_WINDOW_PURCHASES_1D] = (float)SUM(windows->of_1d, purchases);
     row[FEATURE_WINDOW_PURCHASES_7D] = (float)SUM(windows->of_7d, purchases);
     row[FEATURE_WINDOW_PURCHASES_30D] = (float)SUM(windows->of_30d, purchases);
-    row[FEATURE_WINDOW_SPEND_1D] = SUM_SPEND(windows->of_1d);
-    row[FEATURE_WINDOW_SPEND_30D] = SUM_SPEND(windows->of_30d);
+    if (SUM(windows->of_1d, purchases) > 0) {
+        row[FEATURE_WINDOW_SPEND_1D] = SUM_SPEND(windows->of_1d);
+    }
+    if (SUM(windows->of_30d, purchases) > 0) {
+        row[FEATURE_WINDOW_SPEND_30D] = SUM_SPEND(windows->of_30d);
+    }
     row[FEATURE_WINDOW_SESSIONS_7D] = (float)SUM(windows->of_7d, sessions);
     row[FEATURE_WINDOW_REFUNDS_30D] = (float)SUM(windows->of_30d, refunds);
 }

@@ -46,13 +46,13 @@ static enum status check_privacy(uint64_t fields_used, uint64_t fields_shown, st
 /* The end of an expression in braces: the first "}" outside of quotes, or NULL. */
 static const char *closing_brace(const char *at)
 {
-    char quote = '\0';
+    int quote = 0;
     for (; *at; at++) {
-        if (quote == '\0' && *at == '}') {
+        if (quote == 0 && *at == '}') {
             return at;
         }
         if (*at == '"' || *at == '\'') {
-            quote = quote == '\0' ? *at : (quote == *at ? '\0' : quote);
+            quote = quote == 0 ? *at : (quote == *at ? 0 : quote);
         }
     }
     return NULL;

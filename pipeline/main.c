@@ -10,6 +10,7 @@ static const struct command *const commands[] = {
     &command_run,      &command_check, &command_generate,
     &command_describe, &command_train, &command_eval,
 
+    &command_run, &command_check, &command_generate, &command_describe, &command_explain,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

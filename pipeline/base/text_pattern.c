@@ -21,6 +21,7 @@ struct text_pattern {
     uint32_t step_count;
     struct step short_steps[STEPS_MAX]; /* The same without a last slash and **. */
     uint32_t short_step_count;          /* 0: the pattern does not end so. */
+    struct text prefix;                 /* What every text that fits begins with. */
     bool ignores_case;
     char storage[PATTERN_BYTES_MAX]; /* Literals; lower case where case is ignored. */
     uint32_t storage_bytes;
@@ -152,6 +153,10 @@ static enum status compile(struct text_pattern *self, const char *pattern,
         struct step *slash = &self->short_steps[self->step_count - 2];
         slash->literal.length--;
         self->short_step_count = self->step_count - (slash->literal.length == 0 ? 2 : 1);
+    }
+    const struct step *first = self->short_step_count ? self->short_steps : self->steps;
+    if (self->step_count > 0 && first->kind == STEP_LITERAL) {
+        self->prefix = first->literal;
     }
     return STATUS_OK;
 }
@@ -295,6 +300,10 @@ bool text_pattern_match(const struct text_pattern *pattern, struct text text, st
     struct match match;
     uint32_t step_count = pattern->step_count;
     text.data = text.data ? text.data : "";
+    if (pattern->prefix.length > 0 &&
+        !literal_fits(pattern, pattern->prefix, text.data, text.data + text.length)) {
+        return false;
+    }
     if (!run(pattern, pattern->steps, step_count, text, &match)) {
         step_count = pattern->short_step_count;
         if (step_count == 0 || !run(pattern, pattern->short_steps, step_count, text, &match)) {

@@ -151,7 +151,8 @@ static bool finish(const struct moment *moment, const struct time_zone *zone, in
     if (hour > 23 || moment->minute > 59 || moment->second > 60) {
         return false;
     }
-    int64_t local_s = days * 86400 + hour * 3600 + moment->minute * 60 + moment->second;
+    int32_t second_of_day = hour * 3600 + moment->minute * 60 + moment->second;
+    int64_t local_s = days * 86400 + second_of_day;
     int32_t offset_s = moment->has_offset ? moment->offset_s
                        : zone             ? time_zone_offset_s(zone, local_s)
                                           : 0;

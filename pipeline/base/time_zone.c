@@ -320,7 +320,7 @@ static bool read_header(struct reader *reader, struct header *ret, char *ret_ver
 
 static size_t body_bytes(const struct header *header, size_t time_bytes)
 {
-    return header->time * (time_bytes + 1) + header->type * 6u + header->chars +
+    return header->time * (time_bytes + 1) + header->type * (size_t)6 + header->chars +
            header->leap * (time_bytes + 4) + header->isstd + header->isut;
 }
 
@@ -328,9 +328,9 @@ static size_t body_bytes(const struct header *header, size_t time_bytes)
 static bool read_body(struct reader *reader, const struct header *header, struct time_zone *zone,
                       int64_t *ret_last_utc_s)
 {
-    const unsigned char *types = reader->at + header->time * 9u;
-    const unsigned char *indices = reader->at + header->time * 8u;
-    struct reader offsets = {types, header->type * 6u};
+    const unsigned char *types = reader->at + header->time * (size_t)9;
+    const unsigned char *indices = reader->at + header->time * (size_t)8;
+    struct reader offsets = {types, header->type * (size_t)6};
     int32_t offset_of[256];
     for (uint32_t i = 0; i < header->type; i++) {
         offset_of[i] = (int32_t)read_big_endian(&offsets, 4);
@@ -341,7 +341,7 @@ static bool read_body(struct reader *reader, const struct header *header, struct
     }
     zone->first_offset_s = offset_of[0];
     *ret_last_utc_s = INT64_MIN;
-    struct reader times = {reader->at, header->time * 8u};
+    struct reader times = {reader->at, header->time * (size_t)8};
     for (uint32_t i = 0; i < header->time; i++) {
         int64_t utc_s = (int64_t)read_big_endian(&times, 8);
         if (indices[i] >= header->type || utc_s > INT64_MAX / 2000) {

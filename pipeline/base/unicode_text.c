@@ -4,19 +4,32 @@
 
 #define HIGH_BITS 0x8080808080808080u
 
+static uint64_t load(const char *at, size_t bytes)
+{
+    uint64_t word = 0;
+    memcpy(&word, at, bytes);
+    return word;
+}
+
 bool text_is_ascii(struct text text)
 {
     const char *at = text.data;
     uint32_t left = text.length;
     uint64_t seen = 0;
+    if (left < 8) {
+        if (left >= 4) {
+            seen = load(at, 4) | load(at + left - 4, 4); /* They overlap. */
+        } else {
+            for (; left > 0; at++, left--) {
+                seen |= (unsigned char)*at;
+            }
+        }
+        return (seen & HIGH_BITS) == 0;
+    }
     for (; left >= 8; at += 8, left -= 8) {
-        uint64_t word;
-        memcpy(&word, at, 8);
-        seen |= word;
+        seen |= load(at, 8);
     }
-    for (; left > 0; at++, left--) {
-        seen |= (unsigned char)*at;
-    }
+    seen |= load(text.data + text.length - 8, 8);
     return (seen & HIGH_BITS) == 0;
 }
 
@@ -74,7 +87,7 @@ static uint32_t sequence_decode(const unsigned char *at, uint32_t length)
     }
 }
 
-static bool is_space(uint32_t code)
+static inline bool is_space(uint32_t code)
 {
     if (code <= 0x20) {
         return code == 0x20 || (code >= 0x09 && code <= 0x0D);

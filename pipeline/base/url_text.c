@@ -7,8 +7,8 @@ static int hex_value(char c)
     if (c >= '0' && c <= '9') {
         return c - '0';
     }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    int lower = c | 0x20;
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
 /* The byte that %XX at `at` stands for, or -1 where it is to stay as it is. */
@@ -40,9 +40,16 @@ static bool decode(struct text text, bool is_query, bool keeps_slash, struct are
     uint32_t length = 0;
     for (uint32_t i = 0; i < text.length; i++) {
         int byte = text.data[i] == '%' ? encoded_byte(text, i, keeps_slash) : -1;
-        i += byte >= 0 ? 2 : 0;
-        char plain = is_query && text.data[i] == '+' && byte < 0 ? ' ' : text.data[i];
-        bytes[length++] = byte >= 0 ? (char)(unsigned char)byte : plain;
+        if (byte >= 0) {
+            unsigned char plain = (unsigned char)byte;
+            memcpy(&bytes[length++], &plain, 1);
+            i += 2;
+        } else {
+            bytes[length++] = text.data[i];
+            if (is_query && text.data[i] == '+') {
+                bytes[length - 1] = ' ';
+            }
+        }
     }
     struct text decoded = {bytes, length};
     *ret_text = text_is_utf8(decoded) ? decoded : text;
@@ -98,7 +105,11 @@ static bool host_of(struct text authority, struct arena *arena, struct text *ret
     if (at_sign < authority.length) {
         authority = text_from(authority, at_sign + 1);
     }
-    bool is_v6 = authority.length > 0 && authority.data[0] == '[';
+    if (authority.length == 0 || !authority.data) {
+        *ret_part = (struct text){0};
+        return true;
+    }
+    bool is_v6 = authority.data[0] == '[';
     uint32_t end = find_any(authority, is_v6 ? "]" : ":");
     authority.length = is_v6 && end < authority.length ? end + 1 : end;
     char *lower = arena_array(arena, char, authority.length);

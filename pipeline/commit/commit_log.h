@@ -102,7 +102,15 @@ struct commit_log {
     const struct commit_log_ops *ops;
 };
 
-/* Files below `output_directory` (TOPIC/PARTITION.jsonl or .avro) and `log_directory`. */
+/*
+ * Outputs are files TOPIC/PARTITION.jsonl or .avro below `output_directory`, which the partitions
+ * of a run may share; a topic without records has no file. The log is below `log_directory`, which
+ * is this partition's alone. Both are locked while the log is open: STATUS_FATAL where another
+ * process has them. recover() refuses, naming the file: a log of a newer version, of another
+ * partition or format (STATUS_INVALID), or corrupt before its end; outputs that are missing, or
+ * that are there while the log is new. start() does the whole commit and blocks for the disk; it
+ * never asks for a retry.
+ */
 struct storage; /* storage.h: the file calls, so that the simulator can stand in for a disk. */
 struct commit_log_file_options {
     struct storage *storage;      /* Borrowed. */

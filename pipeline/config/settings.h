@@ -29,13 +29,13 @@ struct text_list {
 
 struct setting {
     const char *name;
-    enum setting_type type;
     size_t offset;              /* Of the member in the options struct. */
     const char *fallback;       /* Written as in YAML; NULL: unset (NULL, 0, empty list). */
     double min, max;            /* For numbers, in the unit of the member; both 0: no bounds, but
                                    durations and sizes are never negative then. */
     const char *const *choices; /* SETTING_CHOICE: NULL-terminated. */
     const char *doc;            /* One sentence, unit included. */
+    enum setting_type type;
     bool is_required;
     bool is_secret; /* Never printed. Of texts and paths only. */
 };

@@ -99,6 +99,13 @@ static void print_cell(const char *text, FILE *out)
     }
 }
 
+/* What a doc lacks to be a whole sentence. */
+static const char *full_stop_of(const char *doc)
+{
+    size_t length = strlen(doc);
+    return length > 0 && doc[length - 1] != '.' ? "." : "";
+}
+
 static const char *fallback_of(const struct setting *setting)
 {
     return setting->is_required   ? "required"
@@ -122,7 +129,8 @@ static void describe_table(const struct setting_section *section, FILE *out)
         print_cell(range, out);
         (void)fputs(" | ", out);
         print_cell(setting->doc, out);
-        (void)fputs(setting->is_secret ? " Secret: never printed. |\n" : " |\n", out);
+        (void)fprintf(out, "%s%s |\n", full_stop_of(setting->doc),
+                      setting->is_secret ? " Secret: never printed." : "");
     }
     (void)fputc('\n', out);
 }
@@ -134,9 +142,10 @@ static void describe_text(const struct setting_section *section, FILE *out)
         const struct setting *setting = &section->settings[i];
         char range[SETTING_TEXT_BYTES];
         setting_format_range(setting, range);
-        (void)fprintf(out, "  %s: %s%s%s; %s%s\n      %s%s\n", setting->name,
+        (void)fprintf(out, "  %s: %s%s%s; %s%s\n      %s%s%s\n", setting->name,
                       type_names[setting->type], range[0] ? ", " : "", range,
                       setting->is_required ? "" : "default ", fallback_of(setting), setting->doc,
+                      full_stop_of(setting->doc),
                       setting->is_secret ? " Secret: never printed." : "");
     }
 }

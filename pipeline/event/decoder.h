@@ -18,8 +18,8 @@ MUST_CHECK enum status decoder_create(const struct mapping *mapping,
 void decoder_destroy(struct decoder *decoder); /* NULL is a no-op. */
 
 /*
- * Decodes `raw` into row `row` of `batch`. Texts point into raw->bytes, the batch's arena or, for an
- * Avro enum's symbols, the decoder. A record with a defect is rejected with it.
+ * Decodes `raw` into row `row` of `batch`. Texts point into raw->bytes, the batch's arena or, for
+ * an Avro enum's symbols, the decoder. A record with a defect is rejected with it.
  */
 enum mapping_result decoder_decode(struct decoder *decoder, const struct raw_record *raw,
                                    struct event_batch *batch, uint32_t row,

@@ -177,7 +177,8 @@ static enum mapping_result set_number(enum event_field field, const struct avro_
                                       struct field_value *value, struct event_batch *batch,
                                       uint32_t row, struct rejection *rejection)
 {
-    if (field == FIELD_EVENT_TIME && node->logical == AVRO_TIMESTAMP_MICROS) {
+    if (value->kind == VALUE_INTEGER && field == FIELD_EVENT_TIME &&
+        node->logical == AVRO_TIMESTAMP_MICROS) {
         int64_t ms = value->integer / 1000;
         value->integer = ms - (value->integer % 1000 < 0);
     }
@@ -248,9 +249,23 @@ static enum mapping_result fill_columns(struct avro_decoder *self, struct avro_c
                                         struct rejection *rejection)
 {
     const struct avro_step *end = self->plan.steps + self->plan.count;
+    uint64_t present = 0;
     batch->present[row] = 0;
     for (const struct avro_step *step = self->plan.steps; step < end;) {
         bool is_broken = false;
+        if (step->node->quick == AVRO_QUICK_NULL_OR_BYTES &&
+            (uint32_t)step->target < TEXT_FIELD_COUNT) {
+            /* Most of an event. */
+            uint32_t column = (uint32_t)step->target;
+            bool is_there = false;
+            if (!avro_read_is_there(cursor, step->node->null_branch, &is_there) ||
+                (is_there && !avro_read_bytes(cursor, &batch->text[column][row]))) {
+                return broken(event_fields[column].name, rejection);
+            }
+            present |= (uint64_t)is_there << column;
+            step++;
+            continue;
+        }
         const struct avro_node *node = enter_step(step, cursor, &step, &is_broken);
         if (is_broken) {
             return broken("that was not asked for", rejection);
@@ -271,6 +286,7 @@ static enum mapping_result fill_columns(struct avro_decoder *self, struct avro_c
             }
         }
     }
+    batch->present[row] |= present;
     return MAPPING_EVENT;
 }
 

@@ -32,8 +32,8 @@ static bool attributes_of(const struct json_members *members, struct arena *aren
         return false;
     }
     for (uint32_t i = 0; i < members->count; i++) {
-        items[i] =
-            (struct attribute){.name = members->texts[2 * i], .value = members->texts[2 * i + 1]};
+        items[i] = (struct attribute){.name = members->texts[2 * (size_t)i],
+                                      .value = members->texts[2 * (size_t)i + 1]};
     }
     ret_attributes->items = items;
     return true;

@@ -1,5 +1,6 @@
 #include "pipeline/event/event_batch.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 const char *const score_names[SCORE_KIND_COUNT] = {"fraud", "purchase", "abandon", "anomaly"};
@@ -62,6 +63,10 @@ enum status event_batch_init(struct event_batch *batch, uint32_t feature_count, 
     for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
         COLUMN(batch, score[kind]);
         COLUMN(batch, score_logit[kind]);
+    }
+    for (int row = 0; !failed && row < (int)BATCH_ROWS_MAX; row++) {
+        batch->score[SCORE_ANOMALY][row] = NAN; /* No stage writes it so far. */
+        batch->score_logit[SCORE_ANOMALY][row] = NAN;
     }
     for (int part = 0; part < FRAUD_PART_COUNT; part++) {
         COLUMN(batch, fraud_logit[part]);

@@ -59,6 +59,26 @@ static bool scan_time(struct scanner *scanner, struct text *ret_time)
     return true;
 }
 
+/* The first quote behind an even number of backslashes, or NULL. */
+static const char *find_closing_quote(const char *start, const char *end)
+{
+    const char *from = start;
+    for (;;) {
+        const char *quote = memchr(from, '"', (size_t)(end - from));
+        if (!quote) {
+            return NULL;
+        }
+        const char *plain = quote;
+        while (plain > start && plain[-1] == '\\') {
+            plain--;
+        }
+        if ((quote - plain) % 2 == 0) {
+            return quote;
+        }
+        from = quote + 1;
+    }
+}
+
 /* Text in quotes; a backslash takes the next character along. */
 static bool scan_quoted(struct scanner *scanner, const char *what, struct text *ret_text)
 {
@@ -66,11 +86,8 @@ static bool scan_quoted(struct scanner *scanner, const char *what, struct text *
         return fail(scanner, what);
     }
     const char *start = scanner->next + 1;
-    const char *at = start;
-    while (at < scanner->end && *at != '"') {
-        at += *at == '\\' ? 2 : 1;
-    }
-    if (at >= scanner->end || (at + 1 < scanner->end && at[1] != ' ')) {
+    const char *at = find_closing_quote(start, scanner->end);
+    if (!at || (at + 1 < scanner->end && at[1] != ' ')) {
         return fail(scanner, what);
     }
     *ret_text = between(start, at);
@@ -218,7 +235,10 @@ size_t percent_decode(struct text text, bool plus_is_space, char *out)
             out[length++] = (char)byte;
             at += 2;
         } else {
-            out[length++] = plus_is_space && *at == '+' ? ' ' : *at;
+            out[length++] = *at;
+            if (plus_is_space && *at == '+') {
+                out[length - 1] = ' ';
+            }
         }
     }
     return length;

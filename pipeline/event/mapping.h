@@ -1,6 +1,10 @@
 /*
  * From the fields of foreign data to the columns of an event, by rules in YAML. The mapping names
  * the source fields it needs; a decoder looks those up in a record and hands over their values.
+ * The language is described in schemas/mappings/README.md. In short: each field of the event has a
+ * value (`fields`), made of one origin (a source field, a constant, the first or the joining of
+ * several values) and steps in a fixed order; rules in order give logs their types; `let` names
+ * values in between. All of it is compiled once; applying it allocates from the batch's arena only.
  */
 #ifndef PIPELINE_EVENT_MAPPING_H
 #define PIPELINE_EVENT_MAPPING_H
@@ -23,8 +27,8 @@ void mapping_destroy(struct mapping *mapping);
 /*
  * The source fields that the mapping reads, in the order in which apply() wants their values. A
  * dot in a name goes into nested JSON objects. Combined logs have the fields remote_address,
- * remote_user, time, method, target, path, query.NAME, status, bytes, referrer, user_agent,
- * extra.N (from 1).
+ * remote_user, time, method, target (as requested), path (of target, decoded),
+ * query.NAME (decoded), status, bytes, referrer, user_agent, extra.N (from 1).
  */
 const struct text_list *mapping_source_fields(const struct mapping *mapping);
 

@@ -117,6 +117,7 @@ static enum mapping_result apply_attribute(struct mapping_context *context,
 {
     struct field_value value = value_run(context, &field->value);
     struct text text = value_text(context, &value);
+    assert(items); /* There is room for every attribute of the plans. */
     enum mapping_result result = clean_attribute(batch, field->name, &text, ret_rejection);
     if (result != MAPPING_EVENT || text.length == 0) {
         return result;

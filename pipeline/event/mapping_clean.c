@@ -21,9 +21,13 @@ enum mapping_result reject(struct rejection *ret, enum rejection_reason reason, 
     }
     bool is_utf8 = text_is_utf8((struct text){value.data, length});
     for (uint32_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)value.data[i];
+        char letter = value.data[i];
+        unsigned char c = (unsigned char)letter;
         bool is_printable = c >= 0x20 && c != 0x7F && c != '"' && (c < 0x80 || is_utf8);
-        shown[i] = is_printable ? (char)c : '?';
+        shown[i] = letter;
+        if (!is_printable) {
+            shown[i] = '?';
+        }
     }
     shown[length] = '\0';
     ret->reason = reason;
@@ -41,24 +45,29 @@ static bool is_compared(enum event_field field)
            field != FIELD_IP;
 }
 
-static enum mapping_result clean(struct event_batch *batch, enum unicode_form form,
-                                 const char *name, struct text *value,
-                                 struct rejection *ret_rejection)
+/* What is wrong with a text; the name of its field is made only where something is. */
+static enum rejection_reason clean(struct event_batch *batch, enum unicode_form form,
+                                   struct text *value, bool *ret_is_out_of_memory)
 {
     struct text cleaned;
     switch (text_clean(*value, form, &batch->arena, &cleaned)) {
     case UNICODE_INVALID:
-        return reject(ret_rejection, REJECTION_BAD_UTF8, name, *value, "valid UTF-8");
+        return REJECTION_BAD_UTF8;
     case UNICODE_NO_MEMORY:
-        return MAPPING_FAILED;
+        *ret_is_out_of_memory = true;
+        return REJECTION_NONE;
     default:
         break;
     }
-    if (cleaned.length > EVENT_TEXT_BYTES_MAX) {
-        return reject(ret_rejection, REJECTION_TEXT_TOO_LONG, name, cleaned, "at most 65535 bytes");
-    }
     *value = cleaned;
-    return MAPPING_EVENT;
+    return cleaned.length > EVENT_TEXT_BYTES_MAX ? REJECTION_TEXT_TOO_LONG : REJECTION_NONE;
+}
+
+static enum mapping_result reject_text(struct rejection *ret, enum rejection_reason reason,
+                                       const char *field, struct text value)
+{
+    return reject(ret, reason, field, value,
+                  reason == REJECTION_BAD_UTF8 ? "valid UTF-8" : "at most 65535 bytes");
 }
 
 static bool is_letter(char c)
@@ -93,26 +102,41 @@ enum mapping_result store_text(struct event_batch *batch, uint32_t row, enum eve
                                struct text value, struct rejection *ret_rejection)
 {
     enum unicode_form form = is_compared(field) ? UNICODE_NFC : UNICODE_AS_WRITTEN;
-    enum mapping_result result =
-        clean(batch, form, event_fields[field].name, &value, ret_rejection);
-    if (result == MAPPING_EVENT && field == FIELD_CURRENCY && value.length > 0) {
-        result = clean_currency(batch, &value, ret_rejection);
+    bool is_out_of_memory = false;
+    enum rejection_reason reason = clean(batch, form, &value, &is_out_of_memory);
+    if (is_out_of_memory) {
+        return MAPPING_FAILED;
     }
-    if (result == MAPPING_EVENT) {
-        batch->text[field][row] = value;
-        uint64_t bit = 1ull << field;
-        batch->present[row] = (batch->present[row] & ~bit) | (value.length > 0 ? bit : 0);
+    if (reason != REJECTION_NONE) {
+        return reject_text(ret_rejection, reason, event_fields[field].name, value);
     }
-    return result;
+    if (field == FIELD_CURRENCY && value.length > 0) {
+        enum mapping_result result = clean_currency(batch, &value, ret_rejection);
+        if (result != MAPPING_EVENT) {
+            return result;
+        }
+    }
+    batch->text[field][row] = value;
+    uint64_t bit = 1ull << field;
+    batch->present[row] = (batch->present[row] & ~bit) | (value.length > 0 ? bit : 0);
+    return MAPPING_EVENT;
 }
 
 enum mapping_result clean_attribute(struct event_batch *batch, struct text name, struct text *value,
                                     struct rejection *ret_rejection)
 {
-    char label[32];
-    (void)snprintf(label, sizeof(label), "attributes.%.*s",
-                   (int)(name.length < 20 ? name.length : 20), name.length ? name.data : "");
-    return clean(batch, UNICODE_NFC, label, value, ret_rejection);
+    bool is_out_of_memory = false;
+    enum rejection_reason reason = clean(batch, UNICODE_NFC, value, &is_out_of_memory);
+    if (is_out_of_memory) {
+        return MAPPING_FAILED;
+    }
+    if (reason == REJECTION_NONE) {
+        return MAPPING_EVENT;
+    }
+    char field[32];
+    int length = name.length < 20 && text_is_utf8(name) ? (int)name.length : 0;
+    (void)snprintf(field, sizeof(field), "attributes.%.*s", length, length ? name.data : "");
+    return reject_text(ret_rejection, reason, field, *value);
 }
 
 /* ---- Type ---- */

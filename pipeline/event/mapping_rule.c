@@ -54,6 +54,7 @@ static enum status compile_tests(struct mapping *mapping, const struct yaml_node
             *ret_wants_missing = true;
             continue;
         }
+        assert(tests);
         struct test_plan *test = &tests[used++];
         if (item->kind == YAML_SCALAR && !item->is_quoted && parse_range(item->scalar, test)) {
             continue;
@@ -130,6 +131,7 @@ static enum status compile_when(struct mapping *mapping, const struct yaml_node 
         mapping_take(mapping, sizeof(*rule->conditions) * when->child_count, &status, error);
     rule->condition_count = (uint32_t)when->child_count;
     for (size_t i = 0; status == STATUS_OK && i < when->child_count; i++) {
+        assert(rule->conditions);
         status = compile_condition(mapping, &when->children[i], &rule->captures,
                                    &rule->conditions[i], error);
     }

@@ -209,7 +209,7 @@ static struct text hash_text(struct mapping_context *context, struct text text)
     }
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits(text.data, text.length));
-    for (int i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 16; i++) {
         hex[2 * i] = digits[canonical.digest[i] >> 4];
         hex[2 * i + 1] = digits[canonical.digest[i] & 15];
     }

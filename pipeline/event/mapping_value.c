@@ -92,7 +92,7 @@ enum status patterns_compile(struct mapping *mapping, const struct yaml_node *no
         return status;
     }
     const struct text_pattern **patterns =
-        mapping_take(mapping, sizeof(*patterns) * count, &status, error);
+        mapping_take(mapping, sizeof(const void *) * count, &status, error);
     for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
         status = pattern_compile(mapping, &items[i], ignores_case, captures, &patterns[i], error);
     }

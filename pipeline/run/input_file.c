@@ -10,6 +10,7 @@ struct input_file {
     const struct mapping *mapping; /* Borrowed. */
     struct source *source;
     struct decoder *decoder;
+    bool is_untouched; /* Opened at the start, and nothing read yet. */
 };
 
 static struct input_file *self_of(struct input *input)
@@ -36,6 +37,7 @@ static enum status input_file_next(struct input *input, struct event_batch *batc
 {
     struct input_file *self = self_of(input);
     enum source_result result;
+    self->is_untouched = false;
     enum status status = source_next(self->source, &ret_item->raw, &result, error);
     if (status != STATUS_OK) {
         return status;
@@ -68,7 +70,11 @@ static struct input_position input_file_position(const struct input *input)
 static enum status input_file_seek(struct input *input, const struct input_position *position,
                                    struct error *error)
 {
-    return input_file_start(self_of(input), position, error);
+    struct input_file *self = self_of(input);
+    /* What stands at its start stays open: standard input could not be opened a second time. */
+    bool stands_there = self->is_untouched && position->ordinal == 0 && position->bytes == 0;
+    self->is_untouched = false;
+    return stands_there ? STATUS_OK : input_file_start(self, position, error);
 }
 
 static void input_file_release(struct input *input)
@@ -123,6 +129,7 @@ enum status input_file_open(const struct source_options *options, const struct m
         input_file_close(&self->input);
         return status;
     }
+    self->is_untouched = true;
     *ret_input = &self->input;
     return STATUS_OK;
 }

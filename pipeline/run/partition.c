@@ -62,7 +62,7 @@ static enum status open_input(const struct partition_options *options, struct ta
     return input_file_open(&source, options->config->mapping, &parts->input, error);
 }
 
-static enum status open_store_and_log(const struct partition_options *options, const char *name,
+static enum status open_store_and_log(const struct partition_options *options,
                                       struct task_parts *parts, struct error *error)
 {
     if (!options->output_directory) {
@@ -71,10 +71,10 @@ static enum status open_store_and_log(const struct partition_options *options, c
     }
     char log_directory[PATH_BYTES];
     char store_directory[PATH_BYTES];
-    int log_length =
-        snprintf(log_directory, sizeof(log_directory), "%s/%s/log", options->state_directory, name);
+    int log_length = snprintf(log_directory, sizeof(log_directory), "%s/%s/log",
+                              options->state_directory, options->name);
     int store_length = snprintf(store_directory, sizeof(store_directory), "%s/%s/store",
-                                options->state_directory, name);
+                                options->state_directory, options->name);
     if (log_length >= PATH_BYTES || store_length >= PATH_BYTES) {
         return error_set(error, STATUS_INVALID, "%s: path too long", options->state_directory);
     }
@@ -83,7 +83,7 @@ static enum status open_store_and_log(const struct partition_options *options, c
         .storage = storage_posix(),
         .output_directory = options->output_directory,
         .log_directory = log_directory,
-        .partition = name,
+        .partition = options->name,
         .format = (enum output_format)config->output.format,
         .is_synced = config->commit.is_synced,
         .segment_bytes = (uint64_t)config->commit.segment_bytes,
@@ -97,7 +97,7 @@ static enum status open_store_and_log(const struct partition_options *options, c
     return status;
 }
 
-static enum status build_parts(const struct partition_options *options, const char *name,
+static enum status build_parts(const struct partition_options *options,
                                struct record_layout *layout, struct task_parts *parts,
                                struct error *error)
 {
@@ -112,7 +112,7 @@ static enum status build_parts(const struct partition_options *options, const ch
             output_batch_create((enum output_format)config->output.format, &parts->outputs, error);
     }
     struct stage_context context = {
-        .partition = name,
+        .partition = options->name,
         .partition_count = options->count,
         .epoch_hash = config_hash(config),
         .entity_mask = config->entity_mask,
@@ -125,7 +125,7 @@ static enum status build_parts(const struct partition_options *options, const ch
         status = add_tap(parts, options->tap, error);
     }
     if (status == STATUS_OK) {
-        status = open_store_and_log(options, name, parts, error);
+        status = open_store_and_log(options, parts, error);
     }
     return status;
 }
@@ -144,12 +144,9 @@ enum status partition_open(const struct partition_options *options, struct recor
                            struct task **ret_task, struct error *error)
 {
     const struct config *config = options->config;
-    char name[16];
-    (void)snprintf(name, sizeof(name), "%u", options->index);
-
     *layout = (struct record_layout){0};
     struct task_parts parts = {.layout = layout};
-    enum status status = build_parts(options, name, layout, &parts, error);
+    enum status status = build_parts(options, layout, &parts, error);
     if (status != STATUS_OK) {
         task_parts_release(&parts);
         return status;
@@ -158,7 +155,7 @@ enum status partition_open(const struct partition_options *options, struct recor
         .intake =
             {
                 .source_name = options->file,
-                .partition = name,
+                .partition = options->name,
                 .allowed_lateness_ms = config->input.allowed_lateness_ms,
                 .max_ahead_ms = config->input.max_ahead_ms,
                 .retention_ms = config->state.retention_ms,
@@ -170,13 +167,14 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,
             },
-        .cache = {.bytes_max = options->cache_bytes, .slice_records = 4096},
+        .cache = {.bytes_max = options->cache_bytes, .slice_records = 16384},
         .timer_entries_max = TIMER_ENTRIES_MAX,
         .feature_count = stage_plan_features(config->plan)->count,
         .feature_set_hash = stage_plan_features(config->plan)->hash,
         .plan_hash = config_hash(config),
         .numeric_profile = stage_plan_numeric_profile(config->plan),
         .scored_events_share = config->output.scored_events_share,
+        .reached = options->output_directory ? state_store_rocksdb_watermark : NULL,
         .is_finite = !config->input.is_followed,
     };
     return task_create(&task, &parts, ret_task, error);

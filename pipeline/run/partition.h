@@ -8,8 +8,8 @@
 struct partition_options {
     const struct config *config;
     const char *file;
-    uint32_t index;
-    uint32_t count;
+    const char *name; /* Of the partition, in file names, records and ids; outlives the task. */
+    uint32_t count;   /* Partitions of the run. */
     const char *output_directory; /* NULL: nothing is written, state is in memory. */
     const char *state_directory;
     struct rocksdb_budget *budget;

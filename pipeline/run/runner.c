@@ -25,11 +25,14 @@ struct partition {
     struct record_layout layout;
     struct task *task;
     const char *file;
+    char name[16];             /* Its number. */
     uint64_t committed_ns;     /* When it last committed. */
     uint64_t uncommitted_from; /* events_read then. */
     uint64_t events_at_start;
     uint64_t waiting_since_ns; /* 0: it is not waiting. */
     bool is_finished;
+    struct stage_counter stage_counters[RUNNER_STAGE_COUNTERS_MAX]; /* Once it is finished. */
+    uint32_t stage_counter_count;
     struct progress_cell cell; /* What the progress display reads. */
 };
 
@@ -118,7 +121,12 @@ static void pace_ticks(const struct config *config, struct partition *partition,
 
 static enum status finish_partition(struct partition *partition, struct error *error)
 {
-    enum status status = task_flush(partition->task, error);
+    enum status status =
+        task_stage_counters(partition->task, partition->stage_counters, RUNNER_STAGE_COUNTERS_MAX,
+                            &partition->stage_counter_count, error);
+    if (status == STATUS_OK) {
+        status = task_flush(partition->task, error);
+    }
     partition->is_finished = true;
     publish(partition);
     return status;
@@ -210,7 +218,6 @@ static void *work(void *context)
 struct memory_plan {
     size_t cache_bytes; /* Of one task. */
     size_t block_cache_bytes;
-    size_t memtable_bytes;
 };
 
 static struct memory_plan plan_memory(int64_t memory_bytes, uint32_t tasks)
@@ -220,9 +227,8 @@ static struct memory_plan plan_memory(int64_t memory_bytes, uint32_t tasks)
     int64_t free_bytes = memory_bytes - overhead_bytes;
     free_bytes = free_bytes > floor_bytes ? free_bytes : floor_bytes;
     return (struct memory_plan){
-        .cache_bytes = (size_t)(free_bytes * 55 / 100 / tasks),
-        .block_cache_bytes = (size_t)(free_bytes * 20 / 100),
-        .memtable_bytes = (size_t)(free_bytes * 15 / 100),
+        .cache_bytes = (size_t)(free_bytes * 60 / 100 / tasks),
+        .block_cache_bytes = (size_t)(free_bytes * 25 / 100),
     };
 }
 
@@ -231,14 +237,13 @@ static enum status open_partitions(struct runner *runner, struct error *error)
     const struct runner_options *options = runner->options;
     struct memory_plan memory =
         plan_memory(options->config->state.memory_bytes, options->file_count);
-    enum status status = rocksdb_budget_create(memory.block_cache_bytes, memory.memtable_bytes,
-                                               &runner->budget, error);
+    enum status status = rocksdb_budget_create(memory.block_cache_bytes, &runner->budget, error);
     for (uint32_t i = 0; status == STATUS_OK && i < options->file_count; i++) {
         struct partition *partition = &runner->partitions[i];
         struct partition_options made = {
             .config = options->config,
             .file = options->files[i],
-            .index = i,
+            .name = partition->name,
             .count = options->file_count,
             .output_directory = options->output_directory,
             .state_directory = options->state_directory,
@@ -246,6 +251,7 @@ static enum status open_partitions(struct runner *runner, struct error *error)
             .cache_bytes = memory.cache_bytes,
         };
         partition->file = options->files[i];
+        (void)snprintf(partition->name, sizeof(partition->name), "%u", i);
         status = partition_open(&made, &partition->layout, &partition->task, error);
         if (status == STATUS_OK) {
             partition->events_at_start = task_progress(partition->task).counters.events_read;
@@ -267,6 +273,18 @@ static void add_counters(struct task_counters *sum, const struct task_counters *
     }
 }
 
+/* Tasks have the same stages, so their counters stand in the same places. */
+static void add_stage_counters(struct runner_result *result, const struct partition *partition)
+{
+    for (uint32_t i = 0; i < partition->stage_counter_count; i++) {
+        result->stage_counters[i].name = partition->stage_counters[i].name;
+        result->stage_counters[i].value += partition->stage_counters[i].value;
+    }
+    if (partition->stage_counter_count > 0) {
+        result->stage_counter_count = partition->stage_counter_count;
+    }
+}
+
 static void collect(const struct runner *runner, struct runner_result *result)
 {
     for (uint32_t i = 0; i < runner->options->file_count; i++) {
@@ -276,6 +294,7 @@ static void collect(const struct runner *runner, struct runner_result *result)
         }
         struct task_progress progress = task_progress(partition->task);
         add_counters(&result->counters, &progress.counters);
+        add_stage_counters(result, partition);
         result->events_this_run += progress.counters.events_read - partition->events_at_start;
         result->commits += task_commits(partition->task);
         struct record_cache_stats stats = task_cache_stats(partition->task);
@@ -382,10 +401,12 @@ enum status runner_replay(const struct config *config, const char *const *files,
     for (uint32_t i = 0; i < file_count; i++) {
         struct record_layout layout;
         struct task *task = NULL;
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%u", i);
         struct partition_options options = {
             .config = config,
             .file = files[i],
-            .index = i,
+            .name = name,
             .count = file_count,
             .cache_bytes = (size_t)config->state.memory_bytes,
             .tap = tap,

@@ -100,15 +100,17 @@ enum avro_header_result avro_header_parse(const char *name, struct text bytes,
     return AVRO_HEADER_OK;
 }
 
-/* 1: done; 0: more room is needed; -1: damaged. */
-static int inflate_into(struct text packed, char *plain, size_t room, size_t *ret_length)
+enum inflate_step { INFLATE_DONE, INFLATE_MORE_ROOM, INFLATE_DAMAGED, INFLATE_NO_MEMORY };
+
+static enum inflate_step inflate_into(struct text packed, char *plain, size_t room,
+                                      size_t *ret_length)
 {
     z_stream zlib = {.next_in = (z_const Bytef *)(uintptr_t)packed.data,
                      .avail_in = packed.length,
                      .next_out = (Bytef *)plain,
                      .avail_out = (uInt)room};
     if (inflateInit2(&zlib, -MAX_WBITS) != Z_OK) {
-        return -1;
+        return INFLATE_NO_MEMORY;
     }
     int result = inflate(&zlib, Z_FINISH);
     bool is_full = zlib.avail_out == 0;
@@ -116,31 +118,43 @@ static int inflate_into(struct text packed, char *plain, size_t room, size_t *re
     *ret_length = room - zlib.avail_out;
     (void)inflateEnd(&zlib);
     if (result == Z_STREAM_END && is_used_up) {
-        return 1;
+        return INFLATE_DONE;
     }
-    return result == Z_BUF_ERROR && is_full ? 0 : -1;
+    if (result == Z_MEM_ERROR) {
+        return INFLATE_NO_MEMORY;
+    }
+    return result == Z_BUF_ERROR && is_full ? INFLATE_MORE_ROOM : INFLATE_DAMAGED;
 }
 
-bool avro_inflate(struct read_window *window, struct text packed, size_t *size_hint,
-                  struct text *ret_plain)
+enum avro_inflate_result avro_inflate(struct read_window *window, struct text packed,
+                                      size_t *size_hint, struct text *ret_plain)
 {
     size_t room = *size_hint > 0 ? *size_hint : (size_t)packed.length * 8 + 4096;
-    for (;;) {
+    for (;; room *= 2) {
         if (room > AVRO_BLOCK_BYTES_MAX) {
             room = AVRO_BLOCK_BYTES_MAX;
         }
         char *plain = read_window_extra(window, room);
         size_t length = 0;
-        int result = plain ? inflate_into(packed, plain, room, &length) : -1;
-        if (result > 0) {
+        if (!plain) {
+            return AVRO_INFLATE_NO_MEMORY;
+        }
+        switch (inflate_into(packed, plain, room, &length)) {
+        case INFLATE_DONE: {
             size_t roomy = length + length / 4;
             *size_hint = roomy > *size_hint ? roomy : *size_hint;
             *ret_plain = (struct text){plain, (uint32_t)length};
-            return true;
+            return AVRO_INFLATED;
         }
-        if (result < 0 || room == AVRO_BLOCK_BYTES_MAX) {
-            return false;
+        case INFLATE_NO_MEMORY:
+            return AVRO_INFLATE_NO_MEMORY;
+        case INFLATE_DAMAGED:
+            return AVRO_INFLATE_DAMAGED;
+        case INFLATE_MORE_ROOM:
+            break;
         }
-        room *= 2;
+        if (room == AVRO_BLOCK_BYTES_MAX) {
+            return AVRO_INFLATE_DAMAGED;
+        }
     }
 }

@@ -5,8 +5,8 @@
 #include "pipeline/source/read_window.h"
 
 #define AVRO_SYNC_BYTES 16u
-#define AVRO_HEADER_BYTES_MAX (16u * 1024u * 1024u)
-#define AVRO_BLOCK_BYTES_MAX (64u * 1024u * 1024u) /* Compressed or not. */
+#define AVRO_HEADER_BYTES_MAX 16777216u
+#define AVRO_BLOCK_BYTES_MAX 67108864u /* Compressed or not. */
 
 enum avro_codec { AVRO_CODEC_NULL, AVRO_CODEC_DEFLATE };
 
@@ -23,12 +23,14 @@ enum avro_header_result { AVRO_HEADER_OK, AVRO_HEADER_CUT, AVRO_HEADER_BAD };
 enum avro_header_result avro_header_parse(const char *name, struct text bytes,
                                           struct avro_header *ret_header, struct error *error);
 
+enum avro_inflate_result { AVRO_INFLATED, AVRO_INFLATE_DAMAGED, AVRO_INFLATE_NO_MEMORY };
+
 /*
- * Inflates one block (raw deflate, RFC 1951) into memory of the window. False where the block is
- * damaged, larger than AVRO_BLOCK_BYTES_MAX, or memory is exhausted. `size_hint` is kept by the
- * caller from block to block, so that most blocks fit at the first attempt.
+ * Inflates one block (raw deflate, RFC 1951) into memory of the window. Damaged is also a block
+ * that comes to more than AVRO_BLOCK_BYTES_MAX. `size_hint` is kept by the caller from block to
+ * block, so that most blocks fit at the first attempt.
  */
-bool avro_inflate(struct read_window *window, struct text packed, size_t *size_hint,
-                  struct text *ret_plain);
+enum avro_inflate_result avro_inflate(struct read_window *window, struct text packed,
+                                      size_t *size_hint, struct text *ret_plain);
 
 #endif

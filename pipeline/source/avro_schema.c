@@ -44,7 +44,7 @@ static struct text copy_text(struct compiler *compiler, const char *from)
     if (!copy) {
         return (struct text){NULL, 0};
     }
-    memcpy(copy, from, length);
+    memcpy(copy, from, length + 1);
     return (struct text){copy, (uint32_t)length};
 }
 
@@ -166,6 +166,25 @@ static bool fill(struct compiler *compiler, avro_schema_t source, struct avro_no
     }
 }
 
+static void set_quick(struct avro_node *node)
+{
+    if (node->kind == AVRO_KIND_INT || node->kind == AVRO_KIND_LONG) {
+        node->quick = AVRO_QUICK_LONG;
+    } else if (node->kind == AVRO_KIND_BYTES || node->kind == AVRO_KIND_STRING) {
+        node->quick = AVRO_QUICK_BYTES;
+    } else if (node->kind == AVRO_KIND_UNION && node->count == 2 &&
+               (node->nodes[0]->kind == AVRO_KIND_NULL) !=
+                   (node->nodes[1]->kind == AVRO_KIND_NULL)) {
+        node->null_branch = node->nodes[0]->kind == AVRO_KIND_NULL ? 0 : 1;
+        uint8_t other = node->nodes[!node->null_branch]->quick;
+        if (other == AVRO_QUICK_LONG) {
+            node->quick = AVRO_QUICK_NULL_OR_LONG;
+        } else if (other == AVRO_QUICK_BYTES) {
+            node->quick = AVRO_QUICK_NULL_OR_BYTES;
+        }
+    }
+}
+
 static struct avro_node *node_of(struct compiler *compiler, avro_schema_t source)
 {
     if (is_avro_link(source)) {
@@ -186,7 +205,11 @@ static struct avro_node *node_of(struct compiler *compiler, avro_schema_t source
         compiler->made[compiler->count] = node;
         compiler->count++;
     }
-    return fill(compiler, source, node) ? node : NULL;
+    if (!fill(compiler, source, node)) {
+        return NULL;
+    }
+    set_quick(node);
+    return node;
 }
 
 static void annotate(struct compiler *compiler, struct avro_node *node,
@@ -305,10 +328,13 @@ enum status avro_schema_compile(const char *name, const char *json, size_t lengt
     }
     struct yaml_document *document = NULL;
     struct avro_schema *schema = calloc(1, sizeof(*schema));
-    enum status status = schema ? yaml_parse(name, json, length, &document, error)
-                                : error_set(error, STATUS_FATAL, "%s: out of memory", name);
+    if (!schema) {
+        (void)avro_schema_decref(parsed);
+        return error_set(error, STATUS_FATAL, "%s: out of memory", name);
+    }
+    arena_init(&schema->arena, 16384);
+    enum status status = yaml_parse(name, json, length, &document, error);
     if (status == STATUS_OK) {
-        arena_init(&schema->arena, 16384);
         status = compile_tree(name, parsed, yaml_root(document), schema, error);
     }
     yaml_unload(document);
@@ -324,9 +350,7 @@ enum status avro_schema_compile(const char *name, const char *json, size_t lengt
 void avro_schema_release(struct avro_schema *schema)
 {
     if (schema) {
-        if (schema->arena.block_bytes > 0) {
-            arena_release(&schema->arena);
-        }
+        arena_release(&schema->arena);
         free(schema);
     }
 }
@@ -389,7 +413,31 @@ static bool skip_blocks(struct avro_cursor *cursor, const struct avro_node *node
 static bool skip_record(struct avro_cursor *cursor, const struct avro_node *node, int depth)
 {
     for (uint32_t i = 0; i < node->count; i++) {
-        if (!skip_datum(cursor, node->nodes[i], depth + 1)) {
+        const struct avro_node *field = node->nodes[i];
+        bool is_there = true;
+        bool is_fine = true;
+        int64_t number;
+        struct text bytes;
+        switch (field->quick) {
+        case AVRO_QUICK_NULL_OR_LONG:
+            is_fine = avro_read_is_there(cursor, field->null_branch, &is_there) &&
+                      (!is_there || avro_read_long(cursor, &number));
+            break;
+        case AVRO_QUICK_NULL_OR_BYTES:
+            is_fine = avro_read_is_there(cursor, field->null_branch, &is_there) &&
+                      (!is_there || avro_read_bytes(cursor, &bytes));
+            break;
+        case AVRO_QUICK_LONG:
+            is_fine = avro_read_long(cursor, &number);
+            break;
+        case AVRO_QUICK_BYTES:
+            is_fine = avro_read_bytes(cursor, &bytes);
+            break;
+        default:
+            is_fine = skip_datum(cursor, field, depth + 1);
+            break;
+        }
+        if (!is_fine) {
             return false;
         }
     }

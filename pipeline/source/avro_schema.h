@@ -32,8 +32,19 @@ enum avro_kind {
 
 enum avro_logical { AVRO_PLAIN, AVRO_TIMESTAMP_MILLIS, AVRO_TIMESTAMP_MICROS };
 
+/* The commonest types, which are passed over without looking further. */
+enum avro_quick {
+    AVRO_QUICK_NONE,
+    AVRO_QUICK_LONG,  /* int, long */
+    AVRO_QUICK_BYTES, /* bytes, string */
+    AVRO_QUICK_NULL_OR_LONG,
+    AVRO_QUICK_NULL_OR_BYTES,
+};
+
 struct avro_node {
     enum avro_kind kind;
+    uint8_t quick;       /* enum avro_quick */
+    uint8_t null_branch; /* Of AVRO_QUICK_NULL_OR_...: 0 or 1. */
     enum avro_logical logical;
     uint32_t count;                 /* Of fields, branches or symbols; bytes of a fixed. */
     const struct avro_node **nodes; /* [count] of a record or union; one of an array or map. */
@@ -92,6 +103,18 @@ static inline bool avro_skip_bytes(struct avro_cursor *cursor, uint32_t length)
         return false;
     }
     cursor->next += length;
+    return true;
+}
+
+/* Reads the branch of AVRO_QUICK_NULL_OR_...; false where it is neither. */
+static inline bool avro_read_is_there(struct avro_cursor *cursor, uint8_t null_branch,
+                                      bool *ret_is_there)
+{
+    if (cursor->next == cursor->end || *cursor->next > 2 || *cursor->next == 1) {
+        return false;
+    }
+    *ret_is_there = *cursor->next >> 1 != null_branch;
+    cursor->next++;
     return true;
 }
 

@@ -31,9 +31,10 @@ struct avro_splitter {
     size_t size_hint;
     struct text head; /* Of the bad block, once it is kept. */
     enum stream_event ending;
+    bool is_out_of_memory;
 };
 
-enum block_result { BLOCK_READY, BLOCK_CUT, BLOCK_BAD };
+enum block_result { BLOCK_READY, BLOCK_CUT, BLOCK_BAD, BLOCK_NO_MEMORY };
 
 static struct avro_splitter *of(struct source *source)
 {
@@ -73,9 +74,12 @@ static enum block_result open_block(struct source *source)
         return BLOCK_BAD;
     }
     self->block = packed;
-    if (self->header.codec == AVRO_CODEC_DEFLATE && bytes > 0 &&
-        !avro_inflate(window, packed, &self->size_hint, &self->block)) {
-        return BLOCK_BAD;
+    if (self->header.codec == AVRO_CODEC_DEFLATE && bytes > 0) {
+        enum avro_inflate_result result =
+            avro_inflate(window, packed, &self->size_hint, &self->block);
+        if (result != AVRO_INFLATED) {
+            return result == AVRO_INFLATE_NO_MEMORY ? BLOCK_NO_MEMORY : BLOCK_BAD;
+        }
     }
     if (count > (int64_t)self->block.length) {
         return BLOCK_BAD; /* A record has a byte at least. */
@@ -237,7 +241,8 @@ static bool next_in_window(struct source *source, struct raw_record *ret_record)
                 return false;
             }
             enum block_result result = open_block(source);
-            if (result == BLOCK_CUT && !is_ending) {
+            self->is_out_of_memory = result == BLOCK_NO_MEMORY;
+            if (self->is_out_of_memory || (result == BLOCK_CUT && !is_ending)) {
                 return false;
             }
             if (result != BLOCK_READY) {
@@ -375,6 +380,10 @@ static enum status next_record(struct source *source, struct raw_record *ret_rec
     for (;;) {
         if (next_in_window(source, ret_record)) {
             return STATUS_OK;
+        }
+        if (of(source)->is_out_of_memory) {
+            return error_set(error, STATUS_FATAL, "%s: out of memory",
+                             byte_stream_name(source->stream));
         }
         enum stream_event event = STREAM_END;
         enum status status = read_on(source, &event, error);

@@ -12,7 +12,7 @@
 #include "pipeline/source/gunzip.h"
 
 /* What is read at a time where the caller does not bring the room itself. */
-#define COMPRESSED_BYTES (256u * 1024u)
+#define COMPRESSED_BYTES ((size_t)256 * 1024)
 
 enum stream_coding { CODING_UNKNOWN, CODING_PLAIN, CODING_GZIP };
 

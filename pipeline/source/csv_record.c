@@ -62,28 +62,21 @@ size_t csv_unquote(struct text field, char *out)
 bool csv_is_open_after(const char *line, size_t length, char delimiter, bool is_open_before)
 {
     const char *end = line + length;
-    const char *at = line; /* Where a field starts, or inside of one that is open. */
+    const char *at = line;
     bool is_open = is_open_before;
     bool has_doubled;
-    if (!is_open && !memchr(line, '"', length)) {
-        return false;
-    }
     for (;;) {
-        if (!is_open && at < end && *at == '"') {
-            at++;
-            is_open = true;
-        }
         if (is_open) {
             at = skip_quoted(at, end, &has_doubled);
             if (!at) {
                 return true;
             }
-            is_open = false;
         }
-        at = memchr(at, delimiter, (size_t)(end - at));
-        if (!at) {
+        const char *quote = memchr(at, '"', (size_t)(end - at));
+        if (!quote) {
             return false;
         }
-        at++;
+        is_open = quote == line || quote[-1] == delimiter; /* Only there does a field start. */
+        at = quote + 1;
     }
 }

@@ -7,7 +7,7 @@
 #include "pipeline/source/source.h"
 
 /* Large enough that reads are few and the moved end of a window is little; fits a level-2 cache. */
-#define BLOCK_BYTES (512u * 1024u)
+#define BLOCK_BYTES ((size_t)512 * 1024)
 #define SPARE_BLOCKS_MAX 8u
 
 struct read_block {

@@ -7,7 +7,7 @@
 #include "pipeline/source/splitter.h"
 
 /* Records not yet released may hold this much. A batch of usual events holds about 1 MiB. */
-#define HELD_BYTES_MAX (64u * 1024u * 1024u)
+#define HELD_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 static enum status skip_records(struct source *source, uint64_t count, struct error *error)
 {

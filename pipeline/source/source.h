@@ -47,7 +47,9 @@ struct source_options {
 
 /*
  * Opens `options->path` and skips to `start`. STATUS_INVALID for a missing or unreadable file or a
- * directory, naming it. For a gzip file or standard input, getting to `start` reads what is before.
+ * directory, naming it. A followed file that is shorter than `start` was replaced and is read from
+ * its beginning; one that was replaced by a longer one while nobody looked cannot be told. For a
+ * gzip file or standard input, getting to `start` reads what is before.
  */
 MUST_CHECK enum status source_open(const struct source_options *options,
                                    const struct input_position *start, struct source **ret_source,

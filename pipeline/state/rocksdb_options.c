@@ -12,16 +12,18 @@
 #define FILE_BYTES (UINT64_C(32) << 20)
 #define LEVEL_BYTES (UINT64_C(128) << 20)
 #define OPEN_FILES 512
+/* Slices land here, each as a file: merged when so many, waited for when so many. */
+#define SLICES_TO_MERGE 10
+#define SLICES_MAX 30
 
-enum status rocksdb_budget_create(size_t block_cache_bytes, size_t memtable_bytes,
-                                  struct rocksdb_budget **ret_budget, struct error *error)
+enum status rocksdb_budget_create(size_t block_cache_bytes, struct rocksdb_budget **ret_budget,
+                                  struct error *error)
 {
     struct rocksdb_budget *budget = calloc(1, sizeof(*budget));
     if (!budget) {
         return error_set(error, STATUS_FATAL, "state store: out of memory");
     }
     budget->block_cache = rocksdb_cache_create_lru_with_strict_capacity_limit(block_cache_bytes);
-    budget->memtable_bytes = memtable_bytes;
     *ret_budget = budget;
     return STATUS_OK;
 }
@@ -131,6 +133,9 @@ rocksdb_options_t *rocksdb_options_make(const struct rocksdb_budget *budget,
     rocksdb_options_set_target_file_size_base(options, FILE_BYTES);
     rocksdb_options_set_max_bytes_for_level_base(options, LEVEL_BYTES);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
+    rocksdb_options_set_level0_file_num_compaction_trigger(options, SLICES_TO_MERGE);
+    rocksdb_options_set_level0_slowdown_writes_trigger(options, SLICES_MAX);
+    rocksdb_options_set_level0_stop_writes_trigger(options, SLICES_MAX);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_keep_log_file_num(options, 2);
     rocksdb_options_set_info_log_level(options, 2); /* Warnings. */

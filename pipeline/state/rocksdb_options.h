@@ -12,8 +12,6 @@
 
 struct rocksdb_budget {
     rocksdb_cache_t *block_cache; /* Strict: data, index and filter blocks of all stores. */
-    size_t memtable_bytes;
-    _Atomic uint32_t stores; /* Open ones. Each may use an equal share of the memtables. */
 };
 
 /* What the compaction filter knows. Read by RocksDB's own threads. */

@@ -75,7 +75,7 @@ struct state_store {
 /* Shared by the stores of all tasks of the process, so that the memory cap holds for them together.
  */
 struct rocksdb_budget;
-MUST_CHECK enum status rocksdb_budget_create(size_t block_cache_bytes, size_t memtable_bytes,
+MUST_CHECK enum status rocksdb_budget_create(size_t block_cache_bytes,
                                              struct rocksdb_budget **ret_budget,
                                              struct error *error);
 void rocksdb_budget_destroy(struct rocksdb_budget *budget);

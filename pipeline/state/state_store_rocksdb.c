@@ -1,15 +1,18 @@
 /*
- * One RocksDB a task, without its write-ahead log: the commit log is that. All keys are in one
- * column family, so that what a crash leaves is a prefix of the writes. Two keys of our own stand
- * before the records: the format of the store and the log position.
+ * One RocksDB a task. Writes neither go through its memtables nor its write-ahead log: each is a
+ * sorted file that it takes over, so that all that was written is durable, as a prefix of the
+ * writes. Two keys of our own stand before the records: the format of the store and the log
+ * position.
  */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "pipeline/stage.h"
 #include "pipeline/state/rocksdb_options.h"
+#include "pipeline/state/rocksdb_slice.h"
 #include "pipeline/state/state_store.h"
 
 #define STORE_FORMAT 1u
@@ -17,7 +20,7 @@
 #define POSITION_KEY "mposition"
 /* Keys of one multi-get: their blocks are pinned in the cache meanwhile. */
 #define GET_KEYS 128u
-#define PERSISTED_TIER 2 /* RocksDB's kPersistedTier: what is in files only. */
+#define STALL_MS_MAX 10000u /* How long a write waits for compaction. */
 
 struct rocksdb_store {
     struct state_store store;
@@ -27,16 +30,11 @@ struct rocksdb_store {
     rocksdb_options_t *options;
     rocksdb_readoptions_t *read_options;
     rocksdb_readoptions_t *scan_options;
-    rocksdb_readoptions_t *persisted_options;
-    rocksdb_writeoptions_t *write_options;
-    rocksdb_flushoptions_t *flush_options; /* Waits. */
-    rocksdb_flushoptions_t *start_options; /* Starts a flush, does not wait. */
     rocksdb_column_family_handle_t *family;
     rocksdb_t *db;
+    struct rocksdb_slice *slice;
     uint64_t position;
-    uint64_t durable_position; /* Never ahead of the truth. */
-    size_t memtable_bytes;     /* Written since the last flush began. */
-    unsigned char *values;     /* Of the last get_many. */
+    unsigned char *values; /* Of the last get_many. */
     size_t values_capacity;
 };
 
@@ -143,20 +141,30 @@ static enum status rocksdb_store_get_many(struct state_store *store, const struc
     return STATUS_OK;
 }
 
-/* Starts a flush where this store's memtable has had its share, half of it for the one flushed. */
-static enum status bound_memtable(struct rocksdb_store *self, struct error *error)
+/*
+ * Slices do not wait behind compaction by themselves, as memtables would: RocksDB only says that
+ * too many files have piled up.
+ */
+static enum status wait_for_compaction(struct rocksdb_store *self, struct error *error)
 {
-    uint32_t stores = atomic_load(&self->budget->stores);
-    if (self->memtable_bytes < self->budget->memtable_bytes / (2 * (size_t)stores)) {
-        return STATUS_OK;
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (uint32_t i = 0; i < STALL_MS_MAX; i++) {
+        uint64_t is_stopped = 0;
+        uint64_t errors = 0;
+        (void)rocksdb_property_int(self->db, "rocksdb.is-write-stopped", &is_stopped);
+        if (!is_stopped) {
+            return STATUS_OK;
+        }
+        (void)rocksdb_property_int(self->db, "rocksdb.background-errors", &errors);
+        if (errors > 0) {
+            return error_set(error, STATUS_FATAL,
+                             "state in %s: compaction has failed, see the LOG file there",
+                             self->directory);
+        }
+        (void)nanosleep(&pause, NULL);
     }
-    char *message = NULL;
-    rocksdb_flush(self->db, self->start_options, &message);
-    if (message) {
-        return fail(self, "flushing", message, error);
-    }
-    self->memtable_bytes = 0;
-    return STATUS_OK;
+    return error_set(error, STATUS_RETRY, "state in %s: compaction is more than %u ms behind",
+                     self->directory, STALL_MS_MAX);
 }
 
 static enum status rocksdb_store_write(struct state_store *store, const struct store_put *puts,
@@ -164,28 +172,19 @@ static enum status rocksdb_store_write(struct state_store *store, const struct s
 {
     struct rocksdb_store *self = self_of(store);
     assert(log_position >= self->position);
-    rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const char *key = (const char *)puts[i].key.bytes;
-        if (puts[i].bytes) {
-            rocksdb_writebatch_put(batch, key, puts[i].key.length, puts[i].bytes, puts[i].length);
-        } else {
-            rocksdb_writebatch_delete(batch, key, puts[i].key.length);
-        }
-        bytes += 64u + puts[i].length; /* With the memtable's own share of a key. */
+    enum status status = wait_for_compaction(self, error);
+    if (status != STATUS_OK) {
+        return status;
     }
-    rocksdb_writebatch_put(batch, POSITION_KEY, strlen(POSITION_KEY), (const char *)&log_position,
-                           sizeof(log_position));
-    char *message = NULL;
-    rocksdb_write(self->db, self->write_options, batch, &message);
-    rocksdb_writebatch_destroy(batch);
+    struct store_put position = {.bytes = &log_position, .length = sizeof(log_position)};
+    position.key.length = (uint8_t)strlen(POSITION_KEY);
+    memcpy(position.key.bytes, POSITION_KEY, position.key.length);
+    char *message = rocksdb_slice_write(self->slice, self->db, puts, count, &position);
     if (message) {
         return fail(self, "writing", message, error);
     }
     self->position = log_position;
-    self->memtable_bytes += bytes;
-    return bound_memtable(self, error);
+    return STATUS_OK;
 }
 
 static enum status rocksdb_store_scan(struct state_store *store, const struct store_key *from,
@@ -214,47 +213,25 @@ static enum status rocksdb_store_scan(struct state_store *store, const struct st
     return message ? fail(self, "scanning", message, error) : STATUS_OK;
 }
 
+/* Each slice is durable once it is taken over. */
 static enum status rocksdb_store_flush(struct state_store *store, struct error *error)
 {
-    struct rocksdb_store *self = self_of(store);
-    char *message = NULL;
-    rocksdb_flush(self->db, self->flush_options, &message);
-    if (message) {
-        return fail(self, "flushing", message, error);
-    }
-    self->memtable_bytes = 0;
-    self->durable_position = self->position;
+    (void)store;
+    (void)error;
     return STATUS_OK;
 }
 
 /* Returns RocksDB's message or NULL; *ret_value stays as it is when the key is not there. */
-static char *read_number(struct rocksdb_store *self, const rocksdb_readoptions_t *options,
-                         const char *key, void *ret_value, size_t bytes)
+static char *read_number(struct rocksdb_store *self, const char *key, void *ret_value, size_t bytes)
 {
     char *message = NULL;
     size_t length = 0;
-    char *value = rocksdb_get(self->db, options, key, strlen(key), &length, &message);
+    char *value = rocksdb_get(self->db, self->read_options, key, strlen(key), &length, &message);
     if (value && length == bytes) {
         memcpy(ret_value, value, bytes);
     }
     rocksdb_free(value);
     return message;
-}
-
-/* The position key as it stands in files: it is flushed with all that was written before it. */
-static uint64_t rocksdb_store_durable_position(struct state_store *store)
-{
-    struct rocksdb_store *self = self_of(store);
-    if (self->durable_position < self->position) {
-        uint64_t position = self->durable_position;
-        char *message =
-            read_number(self, self->persisted_options, POSITION_KEY, &position, sizeof(position));
-        if (!message) {
-            self->durable_position = position;
-        }
-        rocksdb_free(message);
-    }
-    return self->durable_position;
 }
 
 static uint64_t rocksdb_store_position(struct state_store *store)
@@ -271,15 +248,11 @@ static void rocksdb_store_close(struct state_store *store)
     if (self->db) {
         rocksdb_column_family_handle_destroy(self->family);
         rocksdb_close(self->db);
-        atomic_fetch_sub(&self->budget->stores, 1);
     }
     rocksdb_options_destroy(self->options);
     rocksdb_readoptions_destroy(self->read_options);
     rocksdb_readoptions_destroy(self->scan_options);
-    rocksdb_readoptions_destroy(self->persisted_options);
-    rocksdb_writeoptions_destroy(self->write_options);
-    rocksdb_flushoptions_destroy(self->flush_options);
-    rocksdb_flushoptions_destroy(self->start_options);
+    rocksdb_slice_destroy(self->slice);
     free(self->directory);
     free(self->values);
     free(self);
@@ -291,7 +264,7 @@ static const struct state_store_ops rocksdb_store_ops = {
     .write = rocksdb_store_write,
     .scan = rocksdb_store_scan,
     .flush = rocksdb_store_flush,
-    .durable_position = rocksdb_store_durable_position,
+    .durable_position = rocksdb_store_position,
     .position = rocksdb_store_position,
     .close = rocksdb_store_close,
 };
@@ -299,45 +272,32 @@ static const struct state_store_ops rocksdb_store_ops = {
 static void make_options(struct rocksdb_store *self)
 {
     self->options = rocksdb_options_make(self->budget, &self->retention);
-    /* Our own count starts flushes; RocksDB's bound is a safety net behind it. */
-    rocksdb_options_set_write_buffer_size(self->options, self->budget->memtable_bytes);
-    rocksdb_options_set_max_write_buffer_number(self->options, 3);
     self->read_options = rocksdb_readoptions_create();
     self->scan_options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_fill_cache(self->scan_options, 0);
-    self->persisted_options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_read_tier(self->persisted_options, PERSISTED_TIER);
-    self->write_options = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_disable_WAL(self->write_options, 1);
-    self->flush_options = rocksdb_flushoptions_create();
-    rocksdb_flushoptions_set_wait(self->flush_options, 1);
-    self->start_options = rocksdb_flushoptions_create();
-    rocksdb_flushoptions_set_wait(self->start_options, 0);
 }
 
 /* A new store gets the format key at once, so that none is ever without. */
 static enum status write_format(struct rocksdb_store *self, struct error *error)
 {
     const uint32_t format = STORE_FORMAT;
-    char *message = NULL;
-    rocksdb_put(self->db, self->write_options, FORMAT_KEY, strlen(FORMAT_KEY),
-                (const char *)&format, sizeof(format), &message);
-    return message ? fail(self, "writing", message, error)
-                   : rocksdb_store_flush(&self->store, error);
+    struct store_put put = {.bytes = &format, .length = sizeof(format)};
+    put.key.length = (uint8_t)strlen(FORMAT_KEY);
+    memcpy(put.key.bytes, FORMAT_KEY, put.key.length);
+    char *message = rocksdb_slice_write(self->slice, self->db, NULL, 0, &put);
+    return message ? fail(self, "writing", message, error) : STATUS_OK;
 }
 
 static enum status check_format(struct rocksdb_store *self, struct error *error)
 {
     uint32_t format = 0;
-    char *message = read_number(self, self->read_options, FORMAT_KEY, &format, sizeof(format));
+    char *message = read_number(self, FORMAT_KEY, &format, sizeof(format));
     if (!message) {
-        message = read_number(self, self->read_options, POSITION_KEY, &self->position,
-                              sizeof(self->position));
+        message = read_number(self, POSITION_KEY, &self->position, sizeof(self->position));
     }
     if (message) {
         return fail(self, "reading", message, error);
     }
-    self->durable_position = self->position;
     if (format == 0 && self->position == 0) {
         return write_format(self, error);
     }
@@ -359,7 +319,6 @@ static enum status open_db(struct rocksdb_store *self, struct error *error)
     self->db = rocksdb_open_column_families(self->options, self->directory, 1, &name,
                                             &family_options, &self->family, &message);
     if (!message) {
-        atomic_fetch_add(&self->budget->stores, 1);
         return check_format(self, error);
     }
     self->db = NULL;
@@ -390,7 +349,9 @@ enum status state_store_rocksdb_open(const char *directory, struct rocksdb_budge
     self->retention.retention_ms = retention_ms;
     atomic_init(&self->retention.watermark_ms, INT64_MIN);
     make_options(self);
-    enum status status = open_db(self, error);
+    self->slice = rocksdb_slice_create(directory, self->options);
+    enum status status = self->slice ? open_db(self, error)
+                                     : error_set(error, STATUS_FATAL, "state store: out of memory");
     if (status != STATUS_OK) {
         rocksdb_store_close(&self->store);
         return status;
@@ -413,13 +374,11 @@ enum status state_store_rocksdb_compact(struct state_store *store, struct error 
 {
     assert(store->ops == &rocksdb_store_ops);
     struct rocksdb_store *self = self_of(store);
-    enum status status = rocksdb_store_flush(store, error);
-    if (status == STATUS_OK) {
-        rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
-        /* Also what is in the last level already, for the filter's sake. */
-        rocksdb_compactoptions_set_bottommost_level_compaction(options, 2);
-        rocksdb_compact_range_opt(self->db, options, NULL, 0, NULL, 0);
-        rocksdb_compactoptions_destroy(options);
-    }
-    return status;
+    (void)error;
+    rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+    /* Also what is in the last level already, for the filter's sake. */
+    rocksdb_compactoptions_set_bottommost_level_compaction(options, 2);
+    rocksdb_compact_range_opt(self->db, options, NULL, 0, NULL, 0);
+    rocksdb_compactoptions_destroy(options);
+    return STATUS_OK;
 }

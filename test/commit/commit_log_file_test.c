@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,7 +83,7 @@ static enum status try_recover(struct bench *bench, uint64_t from, struct commit
     bench->error = (struct error){""};
     struct recovery_visitor visitor = {.context = &bench->visited, .record = count_record};
     enum status status = commit_log_file_open(&bench->options, &bench->log, &bench->error);
-    return status == STATUS_OK
+    return bench->log
                ? bench->log->ops->recover(bench->log, from, &visitor, ret_point, &bench->error)
                : status;
 }
@@ -112,6 +113,7 @@ static enum status try_commit(struct bench *bench, uint64_t ordinal, uint32_t re
 {
     static const unsigned char value[100000];
     struct changelog_entry record = {.key.id.low = ordinal, .bytes = value, .length = record_bytes};
+    assert(bench->log);
     output_batch_reset(bench->batch);
     note_write(bench->batch, TOPIC_ALERTS, (int64_t)ordinal);
     struct commit_content content = {.outputs = bench->batch,
@@ -126,6 +128,7 @@ static uint64_t must_commit(struct bench *bench, uint64_t ordinal, uint32_t reco
     if (try_commit(bench, ordinal, record_bytes) != STATUS_OK) {
         fail_msg("%s", bench->error.message);
     }
+    assert(bench->log);
     enum commit_state commit_state = COMMIT_PENDING;
     uint64_t log_position = 0;
     assert_int_equal(bench->log->ops->poll(bench->log, &commit_state, &log_position, &bench->error),
@@ -173,6 +176,7 @@ static void commits_nothing_but_a_position(void **state)
 {
     struct bench *bench = *state;
     (void)must_recover(bench, 0);
+    assert(bench->log);
     struct commit_content content = {.position = {.ordinal = 7, .bytes = 70, .skip = 2}};
     assert_int_equal(bench->log->ops->start(bench->log, &content, &bench->error), STATUS_OK);
     struct commit_point point = must_recover(bench, 0);
@@ -243,6 +247,24 @@ static void refuses_a_log_that_is_corrupt_before_its_end(void **state)
     }
     (void)must_recover(bench, 0);
     free(whole);
+}
+
+static void finds_good_frames_behind_a_broken_one_of_any_size(void **state)
+{
+    struct bench *bench = *state;
+    /* So that the good one begins everywhere around the edge of what is searched at once. */
+    for (uint32_t record_bytes = 65400; record_bytes < 65560; record_bytes++) {
+        storage_fake_destroy(bench->fake);
+        bench->fake = storage_fake_create();
+        bench->options.storage = storage_fake_storage(bench->fake);
+        (void)must_recover(bench, 0);
+        uint64_t begin = 0;
+        (void)storage_fake_content(bench->fake, FIRST_SEGMENT, &begin);
+        (void)must_commit(bench, 1, record_bytes);
+        (void)must_commit(bench, 2, 20);
+        storage_fake_damage(bench->fake, FIRST_SEGMENT, begin, "x", 1);
+        must_refuse(bench, 0, STATUS_FATAL, "good ones follow");
+    }
 }
 
 static void refuses_a_broken_header_and_other_logs(void **state)
@@ -339,6 +361,36 @@ static void trims_whole_segments_but_never_the_last_commit(void **state)
     assert_int_equal(bench->visited, 3);
 }
 
+static void uses_a_trimmed_segment_again(void **state)
+{
+    struct bench *bench = *state;
+    bench->options.segment_bytes = 4096;
+    (void)must_recover(bench, 0);
+    for (uint64_t i = 1; i <= 6; i++) {
+        (void)must_commit(bench, i, 1500);
+    }
+    assert(bench->log);
+    assert_int_equal(bench->log->ops->trim(bench->log, 6, &bench->error), STATUS_OK);
+    uint64_t length = 0;
+    assert_non_null(storage_fake_content(bench->fake, "state/log/spare", &length));
+    (void)must_commit(bench, 7, 100);
+    assert_null(storage_fake_content(bench->fake, "state/log/spare", &length));
+    /* What the segment held before is still behind the new frame, and means nothing. */
+    const char *path = "state/log/00000000000000000007.log";
+    (void)storage_fake_content(bench->fake, path, &length);
+    assert_true(length > 4096);
+    struct commit_point point = must_recover(bench, 6);
+    assert_int_equal(point.log_position, 7);
+    assert_int_equal(bench->visited, 1);
+    (void)storage_fake_content(bench->fake, path, &length);
+    assert_true(length < 400);
+    assert_int_equal(must_commit(bench, 8, 100), 8);
+    (void)must_recover(bench, 6);
+    assert_int_equal(bench->visited, 2);
+    storage_fake_damage(bench->fake, path, 60, "damage", 6);
+    must_refuse(bench, 6, STATUS_FATAL, "good ones follow");
+}
+
 static void refuses_a_log_with_a_segment_missing(void **state)
 {
     struct bench *bench = *state;
@@ -373,10 +425,11 @@ static void finds_the_last_commit_behind_which_a_segment_was_begun(void **state)
     struct commit_point point = must_recover(bench, 1);
     assert_int_equal(point.log_position, 1);
     assert_int_equal(point.position.ordinal, 1);
+    assert(bench->log);
     assert_int_equal(bench->log->ops->trim(bench->log, 1, &bench->error), STATUS_OK);
     assert_int_equal(count_segments(bench), 2);
     assert_int_equal(must_commit(bench, 2, 10), 2);
-    point = must_recover(bench, 0);
+    (void)must_recover(bench, 0);
     assert_int_equal(bench->visited, 2);
 }
 
@@ -526,9 +579,10 @@ static int64_t read_with_avro(const char *path)
     assert_int_equal(avro_generic_value_new(iface, &value), 0);
     int64_t count = 0;
     while (avro_file_reader_read_value(reader, &value) == 0) {
-        avro_value_t field;
+        avro_value_t field = {0};
         int64_t ordinal = -1;
-        assert_int_equal(avro_value_get_by_name(&value, "ordinal", &field, NULL), 0);
+        int missing = avro_value_get_by_name(&value, "ordinal", &field, NULL);
+        assert(missing == 0 && field.iface);
         assert_int_equal(avro_value_get_long(&field, &ordinal), 0);
         assert_int_equal(ordinal, count);
         count++;
@@ -564,6 +618,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(drops_a_torn_tail_wherever_it_is_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_log_that_is_corrupt_before_its_end, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(finds_good_frames_behind_a_broken_one_of_any_size, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(uses_a_trimmed_segment_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_broken_header_and_other_logs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_outputs_that_are_missing_or_not_its_own, set_up,
                                         tear_down),

@@ -55,7 +55,7 @@ static const struct setting table[] = {
      .doc = "Silence that ends a session."},
     {.name = "cache", .type = SETTING_SIZE, MEMBER(cache_bytes), .fallback = "64MiB", .doc = "C."},
     {.name = "name", .type = SETTING_TEXT, MEMBER(name), .is_required = true, .doc = "Name."},
-    {.name = "key", .type = SETTING_TEXT, MEMBER(key), .is_secret = true, .doc = "Key."},
+    {.name = "key", .type = SETTING_TEXT, MEMBER(key), .is_secret = true, .doc = "Key"},
     {.name = "rules",
      .type = SETTING_PATH,
      MEMBER(rules),
@@ -212,7 +212,7 @@ static void describes_the_settings_as_a_table_or_text(void **state)
     assert_non_null(strstr(table_text, "| Share held out, a\\|b. |"));
     assert_non_null(strstr(table_text, "| `name` | text | required |  | Name. |"));
     assert_non_null(strstr(table_text, "| `policy` | choice | drop | one of keep, drop |"));
-    assert_non_null(strstr(table_text, "Secret: never printed."));
+    assert_non_null(strstr(table_text, "| Key. Secret: never printed. |"));
     free(table_text);
     char *plain = describe(false);
     assert_non_null(strstr(plain, "  gap: duration, 1s to 1d; default 30m\n"));

@@ -138,9 +138,11 @@ static void refuses_more_values_than_the_most(void **state)
     char *text = malloc(length);
     assert_non_null(text);
     for (size_t i = 0; i < length; i += 2) {
-        memcpy(text + i, "1,", 2);
+        text[i] = '1';
+        text[i + 1] = ',';
     }
-    memcpy(text, "[ ", 2);
+    text[0] = '[';
+    text[1] = ' ';
     struct yaml_document *document = NULL;
     struct error error = {""};
     assert_int_equal(yaml_parse("f", text, length, &document, &error), STATUS_INVALID);

@@ -168,8 +168,8 @@ static const struct writer_case writer_cases[] = {
                                                                                    "\"float\"")),
      BYTES("\xd0\x0f\x02\x02u\x00\x00\x80\x40"), 1000, "b", "u", 4},
     {"microseconds before 1970",
-     RECORD(FIELD("event_time", MICROS) "," FIELD("type", "\"string\"")), BYTES("\xb7\x17\x02x"), -2,
-     "x", NULL, -1},
+     RECORD(FIELD("event_time", MICROS) "," FIELD("type", "\"string\"")), BYTES("\xb7\x17\x02x"),
+     -2, "x", NULL, -1},
     {"time as text", RECORD(FIELD("event_time", "\"string\"") "," FIELD("type", "\"string\"")),
      BYTES("\x28"
            "1970-01-01T00:00:01Z\x02x"),

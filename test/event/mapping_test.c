@@ -199,6 +199,39 @@ static void reads_times_in_their_zone(void **state)
     assert_int_equal(mapping_traits(self->mapping).route_field, FIELD_IP);
 }
 
+static void reads_returns_and_times_in_two_columns(void **state)
+{
+    struct fixture *self = *state;
+    must_compile(self, "rules:\n"
+                       "  - when: {quantity: ..-1}\n"
+                       "    type: refund\n"
+                       "  - when: {kind: click, target: [buy, pay*]}\n"
+                       "    type: checkout\n"
+                       "fields:\n"
+                       "  event_time: {join: [day, clock], separator: ' ', "
+                       "format: ['%m/%d/%Y %H:%M', epoch_s]}\n"
+                       "  type: {constant: purchase}\n"
+                       "  user_id: customer\n"
+                       "  quantity: {from: quantity, absolute: true}\n");
+    must_apply(self, RECORD("day=10/1/2019", "clock=0:00", "customer#7", "quantity#-3"));
+    assert_true(self->batch.time_ms[0] == 1569888000000);
+    assert_int_equal(self->batch.type[0], EVENT_REFUND);
+    assert_true(self->batch.quantity[0] == 3);
+    must_apply(self, RECORD("day=10/1/2019", "clock=0:00", "customer#7", "quantity#3"));
+    assert_int_equal(self->batch.type[0], EVENT_PURCHASE);
+    must_apply(self,
+               RECORD("day=10/1/2019", "clock=0:00", "customer#7", "kind=click", "target=pay1"));
+    assert_int_equal(self->batch.type[0], EVENT_CHECKOUT);
+
+    must_compile(self, "fields:\n"
+                       "  event_time: {from: t, format: epoch_s}\n"
+                       "  type: {from: is_login, map: {'true': login, 'false': login_failed}}\n"
+                       "  ip: ip\n");
+    must_apply(self, RECORD("t~1569888000.25", "is_login=false", "ip=1.2.3.4"));
+    assert_true(self->batch.time_ms[0] == 1569888000250);
+    assert_int_equal(self->batch.type[0], EVENT_LOGIN_FAILED);
+}
+
 #define LOG                                                                                        \
     "let:\n"                                                                                       \
     "  page: {from: url, part: path}\n"                                                            \
@@ -521,6 +554,7 @@ int main(void)
         TEST(joins_and_hashes_the_same_each_time),
         TEST(reads_prices_as_they_are_written),
         TEST(reads_times_in_their_zone),
+        TEST(reads_returns_and_times_in_two_columns),
         TEST(decides_types_by_address),
         TEST(rejects_impossible_values),
         TEST(rejects_texts_that_are_too_long),

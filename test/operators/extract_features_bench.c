@@ -10,15 +10,16 @@
 #include "pipeline/event/event_batch.h"
 #include "test/fakes/stage_fixture.h"
 
-#define USERS 2000
+#define USERS_MAX 100000
 #define BATCHES 200
 #define WARM_BATCHES 20
 
 struct load {
     struct record_layout layout;
-    struct record *records[ENTITY_KIND_COUNT][USERS];
+    struct record *records[ENTITY_KIND_COUNT][USERS_MAX];
     struct event_batch batch;
     struct stage *stage;
+    uint64_t users; /* And as many of each entity. */
     uint64_t random;
     int64_t time_ms;
 };
@@ -32,8 +33,9 @@ static double now_s(void)
 
 static struct record *pick(struct load *load, enum entity_kind kind, uint64_t *ret_hash)
 {
-    uint64_t a = fixture_random(&load->random) % USERS, b = fixture_random(&load->random) % USERS;
-    uint64_t i = a * b / USERS; /* Some are met more often. */
+    uint64_t a = fixture_random(&load->random) % load->users;
+    uint64_t b = fixture_random(&load->random) % load->users;
+    uint64_t i = a * b / load->users; /* Some are met more often. */
     *ret_hash = (i + 1) * 0x9E3779B97F4A7C15u;
     if (!load->records[kind][i]) {
         size_t bytes = sizeof(struct record) + load->layout.bytes[kind];
@@ -77,12 +79,13 @@ static void fill(struct load *load, bool with_entities)
     }
 }
 
-static double measure(bool with_entities)
+static double measure(uint64_t users, bool with_entities)
 {
     static char *names[] = {(char *)"device", (char *)"card", (char *)"terminal",
                             (char *)"address"};
     struct load *load = calloc(1, sizeof(*load));
     load->random = 1;
+    load->users = users;
     load->time_ms = INT64_C(1700000000000);
     struct extract_features_options options = {.cart_lifetime_ms = INT64_C(1209600000),
                                                .entities = {names, with_entities ? 4 : 0}};
@@ -104,7 +107,7 @@ static double measure(bool with_entities)
     stage_destroy(load->stage);
     event_batch_release(&load->batch);
     for (int kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
-        for (int i = 0; i < USERS; i++) {
+        for (int i = 0; i < USERS_MAX; i++) {
             free(load->records[kind][i]);
         }
     }
@@ -114,9 +117,12 @@ static double measure(bool with_entities)
 
 int main(void)
 {
-    double user_ns = measure(false);
-    double all_ns = measure(true);
-    (void)printf("%d features: %.0f ns an event by user, %.0f ns with four entities\n",
-                 FEATURE_COUNT, user_ns, all_ns);
+    static const uint64_t users[] = {2000, USERS_MAX};
+    for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+        double user_ns = measure(users[i], false);
+        double all_ns = measure(users[i], true);
+        (void)printf("%d features, %6d users: %.0f ns an event, %.0f ns with four entities\n",
+                     FEATURE_COUNT, (int)users[i], user_ns, all_ns);
+    }
     return 0;
 }

@@ -250,7 +250,8 @@ def session_features(events, out):
         out["session_category_repeat_share"] = same / (len(categories) - 1)
     views = [event for event in of(members, "product_view") if event["price"] is not None]
     out["session_view_price_mean"] = ratio(single_sum(e["price"] for e in views), len(views))
-    out["session_spend"] = single_sum(e["amount"] for e in of(members, "purchase"))
+    bought = of(members, "purchase")
+    out["session_spend"] = single_sum(e["amount"] for e in bought) if bought else NAN
 
 
 def user_features(user, out):
@@ -291,8 +292,7 @@ def window_features(events, now, out):
               "30d": 30 * DAY}
     for name, types, names in (
             ("events", None, ["1m", "10m", "1h", "1d", "30d"]),
-            ("product_views", ["product_view"], ["1h", "7d"]),
-            ("cart_adds", ["add_to_cart"], ["1h"]),
+            ("product_views", ["product_view"], ["7d"]),
             ("payments_failed", ["payment_failed"], ["10m", "1h"]),
             ("logins_failed", ["login_failed"], ["10m", "1h"]),
             ("failures", FAILURES, ["1d"]),
@@ -303,7 +303,7 @@ def window_features(events, now, out):
             out[f"window_{name}_{width}"] = len(window(chosen, now, widths[width]))
     for width in ("1d", "30d"):
         inside = window(of(events, "purchase"), now, widths[width])
-        out["window_spend_" + width] = bucket_sum(inside, widths[width])
+        out["window_spend_" + width] = bucket_sum(inside, widths[width]) if inside else NAN
     out["window_sessions_7d"] = len(window([e for e in events if e["flags"] & 1], now, 7 * DAY))
 
 
@@ -350,9 +350,9 @@ def amount_features(events, row, before, out):
     if len(paid) >= 2:
         out["amount_spread"] = spread_of(paid)
     spend = sum(e["micros"] for e in of(events, "purchase")) / 1e6
-    out["rfm_spend"] = spend
+    out["rfm_spend"] = spend if paid else NAN
     refunds = [e["amount"] for e in of(events, "refund") if e["price"] is not None]
-    out["amount_refund_share"] = ratio(single_sum(refunds), spend)
+    out["amount_refund_share"] = ratio(single_sum(refunds), spend) if sum(refunds) else NAN
 
 
 def is_money(row):
@@ -397,7 +397,7 @@ def cart_features(events, now, lifetime, out):
     if pieces and seconds(now) - touched > lifetime // 1000:
         pieces = 0
     if not pieces:
-        out.update(cart_value=0, cart_pieces=0, cart_distinct_items=0, cart_distinct_categories=0)
+        out["cart_value"] = 0
         return
     value /= 1e6
     out.update(cart_value=value, cart_pieces=pieces, cart_age_s=max(0, seconds(now) - started),
@@ -470,6 +470,7 @@ def entity_features(kind, heard, row, before, out):
     now = max([row["time"]] + [event["time"] for event in heard])
     events = [event for event in heard if event["activity"]]
     purchases = of(events, "purchase")
+    today = window(purchases, now, DAY)
     payments_before = [e["amount"] for e in of(before, "purchase") if e["price"] is not None]
     values = {
         "events_10m": len(window(events, now, 10 * MINUTE)),
@@ -478,8 +479,8 @@ def entity_features(kind, heard, row, before, out):
         "payments_failed_1h": len(window(of(events, "payment_failed"), now, HOUR)),
         "logins_failed_10m": len(window(of(events, "login_failed"), now, 10 * MINUTE)),
         "logins_failed_1h": len(window(of(events, "login_failed"), now, HOUR)),
-        "purchases_1d": len(window(purchases, now, DAY)),
-        "spend_1d": bucket_sum(window(purchases, now, DAY), DAY),
+        "purchases_1d": len(today),
+        "spend_1d": bucket_sum(today, DAY) if today else NAN,
         "distinct_users": estimate(by_epoch(events, now, 7 * DAY, "user_hash"), 5),
         "distinct_cards": estimate(by_epoch(events, now, 7 * DAY, "card"), 5),
         "distinct_addresses": estimate(by_epoch(events, now, 7 * DAY, "address"), 5),

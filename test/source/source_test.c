@@ -6,10 +6,12 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <csv.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "pipeline/limits.h"
+#include "pipeline/source/csv_record.h"
 #include "pipeline/source/source.h"
 #include "test/fakes/fixture.h"
 #include "test/source/avro_files.h"
@@ -394,6 +396,41 @@ static void bad_avro_block_is_one_record_and_reading_goes_on(void **state)
     free(bytes);
 }
 
+/* A marker is found wherever it lies, also across two reads, and memory stays bounded meanwhile. */
+static void marker_behind_a_long_bad_block_is_found(void **state)
+{
+    struct fixture *fixture = *state;
+    write_people(fixture->path, "null", 2, 5, 16384);
+    size_t length = 0;
+    unsigned char *bytes = read_file(fixture->path, &length);
+    struct source_options options = options_of(fixture->path, INPUT_AVRO);
+    struct source *source = open_at(&options, (struct input_position){0});
+    size_t header = (size_t)source_position(source).bytes;
+    source_close(source);
+    const size_t block_end = 512u * 1024;
+    char *garbage = malloc(block_end + 64);
+    memset(garbage, 0x01, block_end + 64); /* A count of -1. */
+    for (size_t marker_at = block_end - 17; marker_at < block_end + 3; marker_at++) {
+        write_file(fixture->path, bytes, header, "wb");
+        write_file(fixture->path, garbage, marker_at - header, "ab");
+        write_file(fixture->path, bytes + header - 16, 16, "ab");
+        write_file(fixture->path, bytes + header, length - header, "ab");
+        struct record_list list = {.count = 0};
+        source = open_at(&options, (struct input_position){0});
+        read_more(source, &list, true);
+        source_close(source);
+        assert_int_equal(list.count, 3);
+        assert_int_equal(list.items[0].defect, REJECTION_BAD_BLOCK);
+        assert_int_equal(list.items[0].length, DEAD_LETTER_BYTES_MAX);
+        assert_int_equal(list.items[0].after.bytes, marker_at + 16);
+        assert_int_equal(list.items[2].defect, REJECTION_NONE);
+        free_records(&list);
+        assert_resumes_everywhere(&options);
+    }
+    free(garbage);
+    free(bytes);
+}
+
 /* Cut anywhere: whole blocks come, then one record says that the file was cut. */
 static void cut_avro_file_ends_with_a_defect(void **state)
 {
@@ -446,18 +483,371 @@ static void refuses_what_is_no_avro_container(void **state)
     assert_non_null(strstr(error.message, fixture->path));
 }
 
+static void assert_next(struct source *source, const char *expected)
+{
+    struct raw_record record;
+    enum source_result result = SOURCE_END;
+    struct error error = {""};
+    assert_int_equal(source_next(source, &record, &result, &error), STATUS_OK);
+    if (!expected) {
+        assert_int_equal(result, SOURCE_WAIT);
+        return;
+    }
+    if (result != SOURCE_RECORD || !text_is(record.bytes, expected)) {
+        fail_msg("expected \"%s\"", expected);
+    }
+}
+
+static void followed_file_goes_on_as_it_grows(void **state)
+{
+    struct fixture *fixture = *state;
+    write_file(fixture->path, "a\nb", 3, "wb");
+    struct source_options options = options_of(fixture->path, INPUT_JSONL);
+    options.is_followed = true;
+    struct source *source = open_at(&options, (struct input_position){0});
+    assert_next(source, "a");
+    assert_next(source, NULL); /* The line may not be whole yet. */
+    source_release(source);
+    write_file(fixture->path, "c\n", 2, "ab");
+    assert_next(source, "bc");
+    assert_next(source, NULL);
+    assert_int_equal(source_position(source).bytes, 5);
+    source_close(source);
+}
+
+static void followed_file_is_read_again_when_replaced_or_cut(void **state)
+{
+    struct fixture *fixture = *state;
+    char moved[4300];
+    (void)snprintf(moved, sizeof(moved), "%s.1", fixture->path);
+    write_file(fixture->path, "h\na\nb", 5, "wb");
+    struct source_options options = options_of(fixture->path, INPUT_CSV);
+    options.is_followed = true;
+    options.csv_has_header = true;
+    struct source *source = open_at(&options, (struct input_position){0});
+    assert_next(source, "a");
+    assert_next(source, NULL);
+    assert_int_equal(rename(fixture->path, moved), 0);
+    assert_next(source, NULL);
+    write_file(moved, "B\n", 2, "ab"); /* The writer finishes in the old file. */
+    write_file(fixture->path, "h\nc\n", 4, "wb");
+    assert_next(source, "bB");
+    assert_next(source, "c");
+    assert_int_equal(source_position(source).ordinal, 3);
+    assert_int_equal(source_position(source).bytes, 4);
+    assert_next(source, NULL);
+    write_file(fixture->path, "h\n", 2, "wb");
+    assert_next(source, NULL);
+    write_file(fixture->path, "d\n", 2, "ab");
+    assert_next(source, "d");
+    struct input_position end = source_position(source);
+    source_close(source);
+    write_file(fixture->path, "h\n", 2, "wb"); /* Cut while nobody was looking. */
+    source = open_at(&options, end);
+    assert_next(source, NULL);
+    write_file(fixture->path, "e\n", 2, "ab");
+    assert_next(source, "e");
+    source_close(source);
+}
+
+static void file_that_was_shortened_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    write_file(fixture->path, "a\n", 2, "wb");
+    struct input_position start = {.ordinal = 5, .bytes = 10};
+    for (int is_gzip = 0; is_gzip < 2; is_gzip++) {
+        (is_gzip ? write_gzip : write_file)(fixture->path, "a\n", 2, "wb");
+        struct source_options options = options_of(fixture->path, INPUT_JSONL);
+        struct source *source = NULL;
+        struct error error = {""};
+        assert_int_equal(source_open(&options, &start, &source, &error), STATUS_INVALID);
+        assert_non_null(strstr(error.message, fixture->path));
+    }
+}
+
+static void missing_file_and_directory_are_refused_by_name(void **state)
+{
+    struct fixture *fixture = *state;
+    struct source_options options = options_of(fixture->path, INPUT_JSONL);
+    struct source *source = NULL;
+    struct input_position start = {0};
+    struct error error = {""};
+    assert_int_equal(source_open(&options, &start, &source, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "No such file"));
+    options.path = fixture->directory;
+    assert_int_equal(source_open(&options, &start, &source, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "is a directory"));
+}
+
+/* Every cut of a gzip file: what came whole, then one record that says so. */
+static void cut_gzip_ends_with_a_defect(void **state)
+{
+    struct fixture *fixture = *state;
+    char lines[2000];
+    size_t length = 0;
+    for (int i = 0; i < 60; i++) {
+        length += (size_t)snprintf(lines + length, sizeof(lines) - length, "line %d %d\n", i,
+                                   i * 7919 % 1000);
+    }
+    write_gzip(fixture->path, lines, length, "wb");
+    size_t packed = 0;
+    unsigned char *bytes = read_file(fixture->path, &packed);
+    struct source_options options = options_of(fixture->path, INPUT_JSONL);
+    for (size_t cut = 2; cut < packed; cut++) {
+        write_file(fixture->path, bytes, cut, "wb");
+        struct source *source = open_at(&options, (struct input_position){0});
+        struct record_list list = {.count = 0};
+        read_more(source, &list, true);
+        assert_int_equal(list.last_result, SOURCE_END);
+        assert_true(list.count > 0);
+        size_t at = 0;
+        for (size_t i = 0; i < list.count; i++) {
+            assert_memory_equal(list.items[i].bytes, lines + at, list.items[i].length);
+            at += list.items[i].length + 1;
+            assert_int_equal(list.items[i].defect,
+                             i + 1 == list.count ? REJECTION_TRUNCATED : REJECTION_NONE);
+        }
+        free_records(&list);
+        source_close(source);
+        if (cut % 16 == 0) {
+            assert_resumes_everywhere(&options);
+        }
+    }
+    free(bytes);
+}
+
+/* Each byte of the first of two members is damaged in turn. */
+static void damaged_gzip_goes_on_at_the_next_member(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *first = "one\ntwo\nthree\nfour four four\n";
+    write_gzip(fixture->path, first, strlen(first), "wb");
+    size_t boundary = 0;
+    free(read_file(fixture->path, &boundary));
+    write_gzip(fixture->path, "five\nsix\n", 9, "ab");
+    size_t packed = 0;
+    unsigned char *bytes = read_file(fixture->path, &packed);
+    struct source_options options = options_of(fixture->path, INPUT_JSONL);
+    size_t damages = 0;
+    for (size_t at = 10; at < boundary; at++) {
+        bytes[at] ^= 0x10;
+        write_file(fixture->path, bytes, packed, "wb");
+        bytes[at] ^= 0x10;
+        struct source *source = open_at(&options, (struct input_position){0});
+        struct record_list list = {.count = 0};
+        read_more(source, &list, true);
+        size_t defects = 0;
+        bool is_six_last = list.count > 0 && strcmp(list.items[list.count - 1].bytes, "six") == 0;
+        for (size_t i = 0; i < list.count; i++) {
+            defects += list.items[i].defect != REJECTION_NONE;
+        }
+        assert_true(defects > 0);
+        damages += is_six_last;
+        free_records(&list);
+        source_close(source);
+        assert_resumes_everywhere(&options);
+    }
+    /* A damaged length may eat into the next member; nearly always it does not. */
+    assert_true(damages * 10 >= (boundary - 10) * 8);
+    free(bytes);
+}
+
+static void gzip_members_and_padding_are_one_stream(void **state)
+{
+    struct fixture *fixture = *state;
+    write_gzip(fixture->path, "a\nb", 3, "wb");
+    write_gzip(fixture->path, "c\n", 2, "ab");
+    write_file(fixture->path, "\0\0\0\0", 4, "ab");
+    struct source_options options = options_of(fixture->path, INPUT_JSONL);
+    struct source *source = open_at(&options, (struct input_position){0});
+    struct record_list list = {.count = 0};
+    read_more(source, &list, true);
+    assert_int_equal(list.count, 2);
+    assert_string_equal(list.items[1].bytes, "bc");
+    free_records(&list);
+    source_close(source);
+    assert_resumes_everywhere(&options);
+}
+
+/* Records do not depend on where blocks of memory end: many lines, read without and with release.
+ */
+static void many_lines_come_as_written(void **state)
+{
+    struct fixture *fixture = *state;
+    FILE *file = fopen(fixture->path, "wb");
+    for (unsigned i = 0; i < 40000; i++) {
+        (void)fprintf(file, "%u %.*s\n", i, (int)(i * 2654435761u % 90),
+                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+                      "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    }
+    (void)fclose(file);
+    struct source_options options = options_of(fixture->path, INPUT_JSONL);
+    struct source *source = open_at(&options, (struct input_position){0});
+    struct raw_record record;
+    struct raw_record first = {.defect = REJECTION_NONE};
+    enum source_result result = SOURCE_RECORD;
+    for (unsigned i = 0; i < 40000; i++) {
+        char expected[32];
+        (void)snprintf(expected, sizeof(expected), "%u ", i);
+        assert_int_equal(source_next(source, &record, &result, NULL), STATUS_OK);
+        assert_int_equal(result, SOURCE_RECORD);
+        assert_int_equal(record.bytes.length, strlen(expected) + i * 2654435761u % 90);
+        assert_memory_equal(record.bytes.data, expected, strlen(expected));
+        if (i % 5000 == 0) {
+            source_unread(source);
+            source_release(source);
+            assert_int_equal(source_next(source, &first, &result, NULL), STATUS_OK);
+        }
+        assert_memory_equal(first.bytes.data + first.bytes.length, "\n", 1);
+    }
+    assert_int_equal(source_next(source, &record, &result, NULL), STATUS_OK);
+    assert_int_equal(result, SOURCE_END);
+    source_close(source);
+}
+
+/* Who never releases is told to wait rather than given all memory. */
+static void records_that_are_not_released_hold_bounded_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    const size_t length = 1000 * 1000;
+    char *line = malloc(length);
+    memset(line, 'x', length);
+    line[length - 1] = '\n';
+    FILE *file = fopen(fixture->path, "wb");
+    for (int i = 0; i < 90; i++) {
+        (void)fwrite(line, 1, length, file);
+    }
+    (void)fclose(file);
+    free(line);
+    struct source_options options = options_of(fixture->path, INPUT_JSONL);
+    struct source *source = open_at(&options, (struct input_position){0});
+    struct raw_record record;
+    enum source_result result = SOURCE_RECORD;
+    int records = 0;
+    int waits = 0;
+    while (result != SOURCE_END) {
+        assert_int_equal(source_next(source, &record, &result, NULL), STATUS_OK);
+        records += result == SOURCE_RECORD;
+        if (result == SOURCE_WAIT) {
+            assert_in_range(records, 20, 89);
+            waits++;
+            source_release(source);
+        }
+    }
+    assert_int_equal(records, 90);
+    assert_in_range(waits, 1, 4);
+    source_close(source);
+}
+
+static void standard_input_waits_and_ends(void **state)
+{
+    (void)state;
+    int ends[2];
+    int kept = dup(STDIN_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+    struct source_options options = options_of("-", INPUT_JSONL);
+    struct source *source = open_at(&options, (struct input_position){0});
+    assert_next(source, NULL);
+    assert_int_equal(write(ends[1], "a\nb", 3), 3);
+    assert_next(source, "a");
+    assert_next(source, NULL);
+    (void)close(ends[1]);
+    assert_next(source, "b");
+    struct raw_record record;
+    enum source_result result = SOURCE_RECORD;
+    assert_int_equal(source_next(source, &record, &result, NULL), STATUS_OK);
+    assert_int_equal(result, SOURCE_END);
+    assert_true(source_progress(source) < 0);
+    source_close(source);
+    (void)close(ends[0]);
+    assert_int_equal(dup2(kept, STDIN_FILENO), STDIN_FILENO);
+    (void)close(kept);
+}
+
+/* What libcsv makes of a record, fields separated by 0x1f. */
+static void add_field(void *field, size_t length, void *context)
+{
+    char *out = context;
+    size_t used = strlen(out);
+    memcpy(out + used, field, length);
+    out[used + length] = '\x1f';
+    out[used + length + 1] = '\0';
+}
+
+static void csv_fields_agree_with_libcsv(void **state)
+{
+    (void)state;
+    /* All texts of seven characters out of these; libcsv trims spaces, so there are none. */
+    static const char letters[] = "a\",;";
+    for (unsigned number = 0; number < 1u << 14; number++) {
+        char record[8] = "";
+        for (int i = 0; i < 7; i++) {
+            record[i] = letters[(number >> (2 * i)) & 3];
+        }
+        char expected[64] = "";
+        struct csv_parser parser;
+        assert_int_equal(csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI), 0);
+        bool is_valid = csv_parse(&parser, record, 7, add_field, NULL, expected) == 7 &&
+                        csv_fini(&parser, add_field, NULL, expected) == 0;
+        csv_free(&parser);
+        char found[64] = "";
+        struct csv_cursor cursor = csv_cursor_of((struct text){record, 7}, ',');
+        struct csv_field field;
+        enum csv_result result;
+        bool has_plain_quote = false;
+        while ((result = csv_next_field(&cursor, &field)) == CSV_FIELD) {
+            char plain[8];
+            size_t length = field.text.length;
+            if (field.has_doubled_quote) {
+                length = csv_unquote(field.text, plain);
+            } else {
+                memcpy(plain, field.text.data, length);
+                has_plain_quote = has_plain_quote || memchr(plain, '"', length) != NULL;
+            }
+            add_field(plain, length, found);
+        }
+        assert_int_equal(csv_is_open_after(record, 7, ',', false),
+                         result == CSV_NOT_CLOSED || (result == CSV_AFTER_QUOTE &&
+                                                      csv_is_open_after(record, 7, ',', false)));
+        if (is_valid) {
+            if (result != CSV_END || strcmp(found, expected) != 0) {
+                fail_msg("%s: fields differ from libcsv's", record);
+            }
+        } else {
+            /* libcsv, being strict, refuses quotes inside of plain fields; they are common. */
+            assert_true(result != CSV_END || has_plain_quote);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(splits_text_into_records, setup, teardown),
+        cmocka_unit_test(csv_fields_agree_with_libcsv),
         cmocka_unit_test_setup_teardown(reads_header_names, setup, teardown),
         cmocka_unit_test_setup_teardown(unread_record_comes_again_and_survives_release, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(splits_avro_blocks_into_records, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_avro_block_is_one_record_and_reading_goes_on, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(marker_behind_a_long_bad_block_is_found, setup, teardown),
         cmocka_unit_test_setup_teardown(cut_avro_file_ends_with_a_defect, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_avro_container, setup, teardown),
+        cmocka_unit_test_setup_teardown(followed_file_goes_on_as_it_grows, setup, teardown),
+        cmocka_unit_test_setup_teardown(followed_file_is_read_again_when_replaced_or_cut, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(file_that_was_shortened_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(missing_file_and_directory_are_refused_by_name, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(cut_gzip_ends_with_a_defect, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_gzip_goes_on_at_the_next_member, setup, teardown),
+        cmocka_unit_test_setup_teardown(gzip_members_and_padding_are_one_stream, setup, teardown),
+        cmocka_unit_test_setup_teardown(many_lines_come_as_written, setup, teardown),
+        cmocka_unit_test_setup_teardown(records_that_are_not_released_hold_bounded_memory, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(standard_input_waits_and_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(long_line_is_one_defect_and_reading_goes_on, setup,
                                         teardown),
     };
