@@ -34,6 +34,7 @@ static const struct setting settings[] = {
             "as much; the percentiles stand in the pack unless they are given"},
     {.name = "pack",
      .type = SETTING_PATH,
+     .is_folder = true,
      .offset = OPTION(pack),
      .doc = "Folder of a model whose logit is added"},
     {.name = "pack_weight",

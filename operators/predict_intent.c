@@ -11,10 +11,12 @@
 static const struct setting settings[] = {
     {.name = "purchase_pack",
      .type = SETTING_PATH,
+     .is_folder = true,
      .offset = OPTION(purchase_pack),
      .doc = "Folder of the model for the chance that the session ends in a purchase"},
     {.name = "abandon_pack",
      .type = SETTING_PATH,
+     .is_folder = true,
      .offset = OPTION(abandon_pack),
      .doc = "Folder of the model for the chance that a filled cart is abandoned"},
     {.name = "backend",

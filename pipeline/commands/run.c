@@ -1,17 +1,12 @@
-#include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "pipeline/base/log.h"
 #include "pipeline/commands/command.h"
 #include "pipeline/run/runner.h"
 #include "pipeline/run/summary.h"
 
-#define FILES_MAX 1024
+#define WORKERS_MAX 256
 #define PATH_BYTES 4096
 
 static const char help[] =
@@ -30,7 +25,7 @@ static const char help[] =
     "  --summary FILE.json  the closing summary as JSON\n";
 
 struct run_arguments {
-    const char *files[FILES_MAX];
+    const char *files[COMMAND_FILES_MAX];
     const char *output;
     const char *state;
     const char *workers;
@@ -43,7 +38,10 @@ static enum status parse(int argc, char **argv, struct run_arguments *arguments,
                          struct error *error)
 {
     struct command_option options[] = {
-        {.name = "input", .is_repeated = true, .values = arguments->files, .value_max = FILES_MAX},
+        {.name = "input",
+         .is_repeated = true,
+         .values = arguments->files,
+         .value_max = COMMAND_FILES_MAX},
         {.name = "output", .values = &arguments->output, .value_max = 1},
         {.name = "state", .values = &arguments->state, .value_max = 1},
         {.name = "workers", .values = &arguments->workers, .value_max = 1},
@@ -58,24 +56,6 @@ static enum status parse(int argc, char **argv, struct run_arguments *arguments,
     }
     arguments->file_count = options[0].value_count;
     return status;
-}
-
-static enum status read_workers(const char *text, const struct config *config,
-                                uint32_t *ret_workers, struct error *error)
-{
-    *ret_workers = (uint32_t)config->run.workers;
-    if (!text) {
-        return STATUS_OK;
-    }
-    char *end;
-    errno = 0;
-    long workers = strtol(text, &end, 10);
-    if (errno != 0 || *end != '\0' || end == text || workers < 1 || workers > 256) {
-        return error_set(error, STATUS_INVALID,
-                         "--workers: \"%s\": a number from 1 to 256 expected", text);
-    }
-    *ret_workers = (uint32_t)workers;
-    return STATUS_OK;
 }
 
 static void stop_on_signal(int number)
@@ -112,13 +92,18 @@ static enum status run_config(const struct config *config, const struct run_argu
         .file_count = (uint32_t)(has_files ? arguments->file_count : config->input.files.count),
         .output_directory = output,
         .state_directory = state,
+        .workers = (uint32_t)config->run.workers,
         .shows_progress = true,
     };
     if (options.file_count == 0) {
         return error_set(error, STATUS_INVALID, "no input: give --input FILE, or input.files in %s",
                          config->path);
     }
-    enum status status = read_workers(arguments->workers, config, &options.workers, error);
+    enum status status = STATUS_OK;
+    if (arguments->workers) {
+        status =
+            command_number("workers", arguments->workers, WORKERS_MAX, &options.workers, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }
