@@ -176,7 +176,7 @@ static void print_terms(const struct yaml_node *emitted, const struct feature_se
                         FILE *out)
 {
     const struct yaml_node *terms = yaml_find(emitted, "terms");
-    if (!terms || terms->child_count == 0) {
+    if (!terms || (terms->child_count == 0 && isnan(number_at(emitted, "intercept")))) {
         return;
     }
     double largest = largest_term(emitted);

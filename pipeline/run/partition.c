@@ -167,13 +167,14 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,
             },
-        .cache = {.bytes_max = options->cache_bytes, .slice_records = 4096},
+        .cache = {.bytes_max = options->cache_bytes, .slice_records = 16384},
         .timer_entries_max = TIMER_ENTRIES_MAX,
         .feature_count = stage_plan_features(config->plan)->count,
         .feature_set_hash = stage_plan_features(config->plan)->hash,
         .plan_hash = config_hash(config),
         .numeric_profile = stage_plan_numeric_profile(config->plan),
         .scored_events_share = config->output.scored_events_share,
+        .reached = options->output_directory ? state_store_rocksdb_watermark : NULL,
         .is_finite = !config->input.is_followed,
     };
     return task_create(&task, &parts, ret_task, error);

@@ -31,6 +31,8 @@ struct partition {
     uint64_t events_at_start;
     uint64_t waiting_since_ns; /* 0: it is not waiting. */
     bool is_finished;
+    struct stage_counter stage_counters[RUNNER_STAGE_COUNTERS_MAX]; /* Once it is finished. */
+    uint32_t stage_counter_count;
     struct progress_cell cell; /* What the progress display reads. */
 };
 
@@ -119,7 +121,12 @@ static void pace_ticks(const struct config *config, struct partition *partition,
 
 static enum status finish_partition(struct partition *partition, struct error *error)
 {
-    enum status status = task_flush(partition->task, error);
+    enum status status =
+        task_stage_counters(partition->task, partition->stage_counters, RUNNER_STAGE_COUNTERS_MAX,
+                            &partition->stage_counter_count, error);
+    if (status == STATUS_OK) {
+        status = task_flush(partition->task, error);
+    }
     partition->is_finished = true;
     publish(partition);
     return status;
@@ -266,6 +273,18 @@ static void add_counters(struct task_counters *sum, const struct task_counters *
     }
 }
 
+/* Tasks have the same stages, so their counters stand in the same places. */
+static void add_stage_counters(struct runner_result *result, const struct partition *partition)
+{
+    for (uint32_t i = 0; i < partition->stage_counter_count; i++) {
+        result->stage_counters[i].name = partition->stage_counters[i].name;
+        result->stage_counters[i].value += partition->stage_counters[i].value;
+    }
+    if (partition->stage_counter_count > 0) {
+        result->stage_counter_count = partition->stage_counter_count;
+    }
+}
+
 static void collect(const struct runner *runner, struct runner_result *result)
 {
     for (uint32_t i = 0; i < runner->options->file_count; i++) {
@@ -275,6 +294,7 @@ static void collect(const struct runner *runner, struct runner_result *result)
         }
         struct task_progress progress = task_progress(partition->task);
         add_counters(&result->counters, &progress.counters);
+        add_stage_counters(result, partition);
         result->events_this_run += progress.counters.events_read - partition->events_at_start;
         result->commits += task_commits(partition->task);
         struct record_cache_stats stats = task_cache_stats(partition->task);
