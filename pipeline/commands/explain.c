@@ -140,8 +140,8 @@ enum status explain_decision(const struct explain_options *options, FILE *out, s
                                       .emitted = emitted ? yaml_root(emitted) : NULL,
                                       .features = extract_features_set(),
                                       .show_all = options->show_all};
-        explain_page_print(&facts, out);
         status = options->html_path ? print_html(&facts, options->html_path, error) : STATUS_OK;
+        explain_page_print(&facts, out);
     }
     yaml_unload(decision);
     yaml_unload(emitted);

@@ -164,7 +164,8 @@ static void add_rest(const struct explain_facts *facts, const char *key, const c
 {
     double logit = explain_number(facts->emitted, key);
     if (!isnan(logit)) {
-        terms[(*count)++] = (struct explain_term){.name = name, .value = NAN, .logit = logit};
+        terms[(*count)++] = (struct explain_term){
+            .name = name, .value = NAN, .logit = logit, .is_start = strcmp(key, "intercept") == 0};
     }
 }
 
@@ -187,7 +188,7 @@ uint32_t explain_terms(const struct explain_facts *facts,
     add_rest(facts, "others", "all other terms", ret_terms, &count);
     *ret_largest = 0;
     for (uint32_t i = 0; i < count; i++) {
-        double size = fabs(ret_terms[i].logit);
+        double size = ret_terms[i].is_start ? 0 : fabs(ret_terms[i].logit);
         *ret_largest = size > *ret_largest ? size : *ret_largest;
     }
     return count;

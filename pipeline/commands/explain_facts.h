@@ -46,13 +46,14 @@ uint32_t explain_limits(const struct explain_facts *facts,
 /* One line of the sum that makes a score. */
 struct explain_term {
     const char *name;
-    double value, logit;                /* value: NaN where there is none. */
+    double value, logit; /* value: NaN where there is none. */
+    bool is_start;       /* What every score of this kind starts from: no term of this one. */
     const struct feature_info *feature; /* What the term is made of, or NULL. */
 };
 
 #define EXPLAIN_TERMS_MAX 16
 /* The terms, then where the score starts and all others, as far as known. Returns their number; 0:
- * the score was not explained. `ret_largest` is the largest size of a logit. */
+ * the score was not explained. `ret_largest` is the largest size of a logit, but for the start. */
 uint32_t explain_terms(const struct explain_facts *facts,
                        struct explain_term ret_terms[EXPLAIN_TERMS_MAX], double *ret_largest);
 

@@ -23,7 +23,8 @@ static const char style[] =
     "code{font:13px/1.4 ui-monospace,monospace;background:#f4f6f8;padding:.1rem .3rem;"
     "border-radius:4px;overflow-wrap:anywhere}\n"
     "dl{display:grid;grid-template-columns:10rem 1fr;gap:.25rem 1rem;margin:0}\n"
-    "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n"
+    "dt{color:var(--soft)}dt::first-letter{text-transform:uppercase}dd{margin:0;overflow-wrap:"
+    "anywhere}\n"
     "table{width:100%;border-collapse:collapse}\n"
     "th{text-align:left;color:var(--soft);font-weight:600;font-size:.85rem}\n"
     "th,td{padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}\n"
@@ -229,7 +230,9 @@ static void print_term(const struct explain_term *term, double largest, FILE *ou
                 term->feature && strcmp(term->feature->unit, "1") != 0 ? term->feature->unit : "");
     }
     (void)fputs("</td><td>", out);
-    signed_bar(term->logit, largest, out);
+    if (!term->is_start) {
+        signed_bar(term->logit, largest, out);
+    }
     (void)fprintf(out, "</td><td class=\"n\">%+.3f</td></tr>\n", term->logit);
 }
 

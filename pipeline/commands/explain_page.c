@@ -88,7 +88,7 @@ static void print_scores(const struct yaml_node *decision, FILE *out)
  */
 static void print_term(const struct explain_term *term, double largest, FILE *out)
 {
-    double share = largest > 0 ? fabs(term->logit) / largest : 0;
+    double share = largest > 0 && !term->is_start ? fabs(term->logit) / largest : 0;
     int filled = (int)(share * TERM_WIDTH + 0.5);
     (void)fprintf(out, "  %-28s ", term->name);
     if (isnan(term->value)) {
