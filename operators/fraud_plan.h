@@ -34,7 +34,8 @@ static inline float fraud_term_logit(const struct fraud_term *term, float value)
         return 0.0f;
     }
     float logit = term->adds + term->slope * beyond;
-    return logit < term->most ? logit : term->most;
+    logit = logit < term->most ? logit : term->most;
+    return logit > -term->most ? logit : -term->most;
 }
 
 #endif
