@@ -11,7 +11,7 @@
 
 static const char help[] =
     "nudge run CONFIG [--input FILE...] [--output DIR] [--state DIR] [--workers N]\n"
-    "          [--summary FILE.json]\n"
+    "          [--follow] [--summary FILE.json]\n"
     "\n"
     "Reads events, and writes alerts, promotions, sessions, decisions and what else the\n"
     "configuration asks for, until the input files end or SIGINT or SIGTERM comes. Run the\n"
@@ -22,6 +22,7 @@ static const char help[] =
     "  --output DIR         where the topics go, a folder each\n"
     "  --state DIR          where state and log go; by default DIR/.state below the output\n"
     "  --workers N          threads that share the partitions\n"
+    "  --follow             go on at the end of the files as they grow, until a signal comes\n"
     "  --summary FILE.json  the closing summary as JSON\n";
 
 struct run_arguments {
@@ -32,6 +33,7 @@ struct run_arguments {
     const char *summary;
     const char *config;
     size_t file_count;
+    bool is_followed;
 };
 
 static enum status parse(int argc, char **argv, struct run_arguments *arguments,
@@ -46,6 +48,7 @@ static enum status parse(int argc, char **argv, struct run_arguments *arguments,
         {.name = "state", .values = &arguments->state, .value_max = 1},
         {.name = "workers", .values = &arguments->workers, .value_max = 1},
         {.name = "summary", .values = &arguments->summary, .value_max = 1},
+        {.name = "follow", .is_flag = true},
     };
     size_t positional_count;
     enum status status = command_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
@@ -55,6 +58,7 @@ static enum status parse(int argc, char **argv, struct run_arguments *arguments,
                          "run: a configuration file expected; see nudge run --help");
     }
     arguments->file_count = options[0].value_count;
+    arguments->is_followed = options[5].value_count > 0;
     return status;
 }
 
@@ -134,6 +138,7 @@ static enum status run(int argc, char **argv, struct error *error)
     if (status != STATUS_OK) {
         return status;
     }
+    config.input.is_followed = config.input.is_followed || arguments.is_followed;
     status = run_config(&config, &arguments, error);
     config_release(&config);
     return status;
