@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pipeline/base/hash.h"
 #include "pipeline/config/yaml.h"
@@ -170,7 +171,7 @@ void tensor_file_unload(struct tensor_file *file)
         return;
     }
     for (uint32_t i = 0; i < file->count; i++) {
-        free(file->tensors[i].name);
+        free((char *)(uintptr_t)file->tensors[i].name);
     }
     free(file->tensors);
     free(file->bytes);
@@ -231,6 +232,7 @@ enum status tensor_file_write(const char *path, const struct tensor *tensors, ui
         is_written =
             fwrite(tensors[i].data, sizeof(float), tensors[i].count, stream) == tensors[i].count;
     }
+    is_written = is_written && fflush(stream) == 0 && fsync(fileno(stream)) == 0;
     is_written = fclose(stream) == 0 && is_written;
     return is_written ? STATUS_OK : error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
 }

@@ -2,6 +2,7 @@
 #ifndef OPERATORS_FRAUD_PLAN_H
 #define OPERATORS_FRAUD_PLAN_H
 
+#include "models/model_backend.h"
 #include "operators/score_fraud.h"
 
 /*
@@ -20,8 +21,9 @@ struct fraud_plan {
     uint32_t rule_count, term_count;
     float base_logit;
     float pack_weight;
-    struct model_pack *pack; /* Owned, or NULL. */
-    char *label;             /* Owned: what decisions quote. */
+    struct model_pack *pack;                 /* Owned, or NULL. */
+    const struct model_backend_ops *backend; /* Static. */
+    char *label;                             /* Owned: what decisions quote. */
     uint64_t hash;
 };
 

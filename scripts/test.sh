@@ -33,6 +33,7 @@ suite_check() {
     scripts/check.sh
 }
 suite_examples() {
+    test/integration/generator_distance_test.sh build/release/nudge
     test/integration/examples_test.sh build/release/nudge
 }
 suite_bad_input() {

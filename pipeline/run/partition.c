@@ -130,6 +130,16 @@ static enum status build_parts(const struct partition_options *options,
     return status;
 }
 
+/*
+ * The more records a transaction holds, the fewer are written twice; each stands in the cache twice
+ * until it is committed, and a record takes about 1 KiB, so this is at most a quarter of the cache.
+ */
+static uint32_t transaction_records(size_t cache_bytes)
+{
+    size_t records = cache_bytes / 8192;
+    return (uint32_t)(records < 4096 ? 4096 : records > 65536 ? 65536 : records);
+}
+
 /* The entities that some stage keeps state by. */
 static uint32_t kept_entities(const struct record_layout *layout)
 {
@@ -168,6 +178,7 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .key = config->key,
             },
         .cache = {.bytes_max = options->cache_bytes, .slice_records = 16384},
+        .transaction_records_max = transaction_records(options->cache_bytes),
         .timer_entries_max = TIMER_ENTRIES_MAX,
         .feature_count = stage_plan_features(config->plan)->count,
         .feature_set_hash = stage_plan_features(config->plan)->hash,

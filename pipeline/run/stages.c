@@ -159,8 +159,10 @@ enum status stage_plan_load(const struct yaml_node *root, uint32_t partitions,
     if (status == STATUS_OK) {
         settle_floor(plan);
         settle_hash(plan);
-        (void)snprintf(plan->numeric_profile, sizeof(plan->numeric_profile), "%s",
-                       backend_openblas.profile());
+        const char *intent = model_backends[plan->intent.backend]->profile();
+        const char *fraud = model_backends[plan->fraud.backend]->profile();
+        (void)snprintf(plan->numeric_profile, sizeof(plan->numeric_profile), "%s%s%s", intent,
+                       intent != fraud ? "; fraud " : "", intent != fraud ? fraud : "");
         status = try_stages(plan, partitions, error);
     }
     if (status != STATUS_OK) {

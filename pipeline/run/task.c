@@ -428,7 +428,7 @@ static enum status poll_commit(struct task *task, struct error *error)
 /* True when another batch would not fit into this transaction. */
 static bool is_transaction_full(const struct task *task)
 {
-    return record_cache_taken(task->cache) >= task->options.cache.slice_records ||
+    return record_cache_taken(task->cache) >= task->options.transaction_records_max ||
            output_batch_bytes(task->parts.outputs) >= TRANSACTION_BYTES_MAX;
 }
 

@@ -92,10 +92,10 @@ static void full_disk_stops_with_the_name_of_the_file(void **state)
         enum event_writer_format format;
         uint64_t events;
     } rows[] = {
-        {"truth.jsonl", EVENT_WRITER_AVRO, 1000},   {"truth.jsonl", EVENT_WRITER_AVRO, 50000},
-        {"events.avro", EVENT_WRITER_AVRO, 1},      {"events.avro", EVENT_WRITER_AVRO, 50000},
-        {"events.jsonl", EVENT_WRITER_JSONL, 1},    {"events.jsonl", EVENT_WRITER_JSONL, 50000},
-        {"events-2.avro", EVENT_WRITER_AVRO, 1000},
+        {"truth.jsonl", EVENT_WRITER_AVRO, 1},       {"truth.jsonl", EVENT_WRITER_AVRO, 1000},
+        {"truth.jsonl", EVENT_WRITER_AVRO, 50000},   {"events.avro", EVENT_WRITER_AVRO, 1},
+        {"events.avro", EVENT_WRITER_AVRO, 50000},   {"events.jsonl", EVENT_WRITER_JSONL, 1},
+        {"events.jsonl", EVENT_WRITER_JSONL, 50000}, {"events-2.avro", EVENT_WRITER_AVRO, 1000},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char directory[4000], path[4096];
