@@ -26,6 +26,14 @@ static enum status derive(const char *place, const char *secret, size_t length,
     return STATUS_OK;
 }
 
+/* An editor's line end is no part of the secret, so that file and environment give one key. */
+static size_t without_line_end(const char *secret, size_t length)
+{
+    length -= length > 0 && secret[length - 1] == '\n';
+    length -= length > 0 && secret[length - 1] == '\r';
+    return length;
+}
+
 enum status key_file_read(const char *file, const char *variable, struct pseudonym_key *ret_key,
                           bool *ret_is_own, struct error *error)
 {
@@ -39,6 +47,7 @@ enum status key_file_read(const char *file, const char *variable, struct pseudon
         bool is_read = !ferror(stream);
         int cause = errno;
         (void)fclose(stream);
+        length = without_line_end(secret, length);
         *ret_is_own = true;
         enum status status =
             is_read ? derive(file, secret, length, ret_key, error)

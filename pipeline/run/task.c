@@ -153,6 +153,8 @@ static enum status recover(struct task *task, struct error *error)
     if (status == STATUS_OK) {
         status = read_progress(task, error);
     }
+    /* The input may have grown since it ended; where it has not, the next read says so at once. */
+    task->progress.is_drained = 0;
     return status;
 }
 

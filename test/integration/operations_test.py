@@ -99,6 +99,32 @@ def test_running_again_after_the_end_changes_nothing_and_says_so(work):
     check(seconds < 5, f"took {seconds:.1f} s")
 
 
+def test_a_file_that_has_grown_since_its_end_is_read_on(work):
+    config = write(f"{work}/config.yaml", PLAIN)
+    kinds = ("product_view", "add_to_cart", "search", "purchase")
+    day = [lines([event(1000 * part + number, user=f"u{number % 9}", kind=kinds[number % 4], item="i",
+                        price=5000000, seconds=86400 * part + 20 * number) for number in range(80)])
+           for part in (0, 1)]
+    path = write(f"{work}/events.jsonl", day[0])
+    first = run_ok(config, [path], f"{work}/out")
+    with open(path, "ab") as file:
+        file.write(day[1])
+    second = run_ok(config, [path], f"{work}/out")
+    equal((first["events_read"], second["events_this_run"]), (80, 80), "events")
+    run_ok(config, [path], f"{work}/whole")
+    for topic in ("sessions", "promotions", "alerts"):
+        # What was open at the end of the first day was closed then, and not as the second went by.
+        found, expected = (sorted(json.dumps(record) for record in records(f"{work}/{name}", topic))
+                           for name in ("out", "whole"))
+        check(expected, f"no {topic}")
+        equal(found, expected, topic)
+    # Within a session, too: it was closed early, and the rest is a revision of it.
+    with open(path, "ab") as file:
+        file.write(lines([event(5000, user="u7", seconds=86400 + 1700)]))
+    third = run_ok(config, [path], f"{work}/out")
+    equal((third["events_this_run"], third["dead_letters"]["total"]), (1, 0), "one event more")
+
+
 SUMMARY_KEYS = ("events_read", "events_accepted", "duplicates", "late_events", "dead_letters",
                 "sessions", "alerts", "promotions", "decisions", "elapsed_seconds", "cpu_seconds",
                 "peak_memory_bytes")
