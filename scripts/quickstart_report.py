@@ -57,7 +57,7 @@ def main():
     held_out = collections.Counter()
     why = collections.Counter()
     for decision in records(output, "decisions"):
-        if decision["arm"] == "held_out":
+        if decision["suppressed_by"] == "held_out":
             held_out[decision["rule"]] += 1
         elif decision["suppressed_by"]:
             why[decision["suppressed_by"]] += 1
