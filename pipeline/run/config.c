@@ -392,6 +392,22 @@ static enum status read_key(struct config *config, const struct yaml_node *root,
     return yaml_complain(node, error, "%s", cause.message);
 }
 
+/* Else a record would start anew while one of its timers is still to come. */
+static enum status check_retention(const struct config *config, const struct yaml_node *root,
+                                   struct error *error)
+{
+    int64_t longest_ms = stage_plan_longest_delay_ms(config->plan);
+    int64_t retention_ms = config->state.retention_ms;
+    if (retention_ms == 0 || retention_ms > longest_ms) {
+        return STATUS_OK;
+    }
+    const struct yaml_node *node = yaml_find(yaml_find(root, "state"), "retention");
+    return yaml_complain(node ? node : root, error,
+                         "%lld ms: more than %lld ms expected, the longest delay "
+                         "of a session or a rule",
+                         (long long)retention_ms, (long long)longest_ms);
+}
+
 static enum status load_all(struct config *config, uint32_t partitions, struct error *error)
 {
     const struct yaml_node *root = yaml_root(config->document);
@@ -422,6 +438,9 @@ static enum status load_all(struct config *config, uint32_t partitions, struct e
     }
     if (status == STATUS_OK) {
         status = stage_plan_load(root, partitions ? partitions : 1, &config->plan, error);
+    }
+    if (status == STATUS_OK) {
+        status = check_retention(config, root, error);
     }
     return status;
 }

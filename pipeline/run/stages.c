@@ -201,6 +201,18 @@ int64_t stage_plan_timer_floor_ms(const struct stage_plan *plan)
     return plan->timer_floor_ms;
 }
 
+int64_t stage_plan_longest_delay_ms(const struct stage_plan *plan)
+{
+    int64_t longest_ms = plan->sessionize.hint_gap_ms > plan->sessionize.gap_ms
+                             ? plan->sessionize.hint_gap_ms
+                             : plan->sessionize.gap_ms;
+    for (uint32_t i = 0; i < plan->rules->count; i++) {
+        int64_t delay_ms = plan->rules->rules[i].delay_ms;
+        longest_ms = delay_ms > longest_ms ? delay_ms : longest_ms;
+    }
+    return longest_ms;
+}
+
 const struct feature_set *stage_plan_features(const struct stage_plan *plan)
 {
     (void)plan; /* One set for the program, so far. */
