@@ -94,6 +94,7 @@ static uint64_t hash_words(uint64_t hash, const int64_t *words, size_t count)
 
 static void settle_hash(struct stage_plan *plan)
 {
+    assert(plan->rules); /* Loaded before. */
     const int64_t words[] = {
         plan->dedupe.mode,
         plan->dedupe.horizon_ms,
