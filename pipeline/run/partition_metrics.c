@@ -119,6 +119,7 @@ void partition_metrics_begin_step(struct partition_metrics *metrics, const struc
     metrics->step_ns = clock_monotonic_ns();
     metrics->commits = task_commits(task);
     metrics->was_committed = task_is_committed(task);
+    metrics->events_read = task_progress(task).counters.events_read;
     memcpy(metrics->stage_ns, task_stage_ns(task), sizeof(metrics->stage_ns));
     atomic_store_explicit(&metrics->begun_ns, metrics->step_ns, memory_order_relaxed);
 }
@@ -181,7 +182,8 @@ static void publish_commit(struct partition_metrics *self, const struct task *ta
     bool is_committed = task_is_committed(task);
     uint32_t place = self->stage_count + 1;
     bool moved_commit = task_stage_ns(task)[place] > self->stage_ns[place];
-    if (self->was_committed && !is_committed) {
+    uint64_t events_read = task_progress(task).counters.events_read;
+    if (events_read > self->events_read && self->taken_ns == 0) {
         self->taken_ns = self->step_ns;
     }
     if (moved_commit && self->commit_ns == 0) {

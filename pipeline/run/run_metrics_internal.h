@@ -32,6 +32,7 @@ struct partition_metrics {
     uint64_t step_ns;
     uint64_t stage_ns[STAGE_PLACES];
     uint64_t commits;
+    uint64_t events_read;
     bool was_committed;
 
     uint64_t taken_ns;   /* When the first event of the transaction was taken; 0: none. */
