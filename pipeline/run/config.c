@@ -215,8 +215,8 @@ SECTION(privacy_section, "privacy", "How identities are hidden", privacy_setting
 SECTION(run_section, "run", "How the work is done", run_settings, struct run_options);
 
 static const struct setting_section *const own_sections[] = {
-    &input_section,  &state_section,   &output_section,
-    &commit_section, &privacy_section, &run_section,
+    &input_section,   &state_section, &output_section,  &commit_section,
+    &privacy_section, &run_section,   &metrics_section,
 };
 
 #define SECTIONS_MAX 32
@@ -256,8 +256,8 @@ static enum status check_sections(const struct yaml_node *root, struct error *er
 static enum status read_sections(struct config *config, const struct yaml_node *root,
                                  struct error *error)
 {
-    void *const members[] = {&config->input,  &config->state,   &config->output,
-                             &config->commit, &config->privacy, &config->run};
+    void *const members[] = {&config->input,   &config->state, &config->output, &config->commit,
+                             &config->privacy, &config->run,   &config->metrics};
     for (size_t i = 0; i < COUNT_OF(own_sections); i++) {
         enum status status = settings_read(own_sections[i], yaml_find(root, own_sections[i]->name),
                                            members[i], error);
@@ -465,8 +465,8 @@ enum status config_load(const char *path, uint32_t partitions, struct config *re
 
 void config_release(struct config *config)
 {
-    void *const members[] = {&config->input,  &config->state,   &config->output,
-                             &config->commit, &config->privacy, &config->run};
+    void *const members[] = {&config->input,   &config->state, &config->output, &config->commit,
+                             &config->privacy, &config->run,   &config->metrics};
     for (size_t i = 0; i < COUNT_OF(own_sections); i++) {
         settings_release(own_sections[i], members[i]);
     }
