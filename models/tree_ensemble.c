@@ -15,7 +15,7 @@ const char *const tree_link_names[TREE_LINK_COUNT] = {"identity", "sigmoid", "so
 const char *const tree_kernel_names[TREE_KERNEL_COUNT] = {"plain", "avx2", "avx512"};
 
 /* Fewer rows than these are scored faster one by one than as a tile with empty lanes. */
-static const uint32_t tile_rows_min[TREE_KERNEL_COUNT] = {1, 8, 5};
+static const uint32_t tile_rows_min[TREE_KERNEL_COUNT] = {1, 7, 4};
 
 void tree_ensemble_unload(struct tree_ensemble *ensemble)
 {
