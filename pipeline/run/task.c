@@ -35,6 +35,12 @@ struct task {
     uint64_t log_position;
     uint64_t trimmed_position;
     uint64_t commits;
+    uint64_t counted_outputs[TOPIC_COUNT];  /* Of this transaction's, those in progress. */
+    uint32_t batches;                       /* Of this transaction. */
+    uint32_t batches_max;                   /* More did not fit into the cache. */
+    uint64_t outgrown;                      /* Transactions. */
+    bool needs_room;                        /* The cache is full of dirty records. */
+    bool is_refused;                        /* The log could not take the commit at the moment. */
     uint64_t stage_ns[TASK_STAGES_MAX + 2]; /* intake, stages, commit */
 };
 
@@ -120,6 +126,10 @@ static enum status read_progress(struct task *task, struct error *error)
 {
     struct record *own;
     enum status status = take_own_record(task, &own, error);
+    if (status == STATUS_RETRY) {
+        status = record_cache_write_back(task->cache, 0, error);
+        status = status == STATUS_OK ? take_own_record(task, &own, error) : status;
+    }
     if (status == STATUS_OK) {
         memcpy(&task->progress, record_part_at(own, task->parts.progress_offset),
                sizeof(task->progress));
@@ -193,6 +203,7 @@ enum status task_create(const struct task_options *options, const struct task_pa
     task->numeric_profile = profile;
     task->partition = partition;
     task->requested_tick_ms = TIMER_NONE;
+    task->batches_max = UINT32_MAX;
     enum status status = create_members(task, error);
     if (status == STATUS_OK) {
         status = recover(task, error);
@@ -276,11 +287,23 @@ static void write_side_topics(const struct task *task)
     }
 }
 
+/* Once each, however often it is called in a transaction. */
+static void count_outputs(struct task *task)
+{
+    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
+        uint64_t count = output_batch_count(task->parts.outputs, (enum topic)topic);
+        task->progress.counters.outputs[topic] += count - task->counted_outputs[topic];
+        task->counted_outputs[topic] = count;
+    }
+}
+
+/* STATUS_RETRY: the cache has no room for it. */
 static enum status process_batch(struct task *task, struct error *error)
 {
     uint64_t mark_ns = clock_thread_cpu_ns();
     enum intake_result result;
     bool is_draining = task->progress.is_drained;
+    uint64_t was_ticking = task->progress.is_ticking;
     enum status status = intake_fill(task->intake, &task->progress, is_draining, &task->batch,
                                      task->parts.outputs, &result, error);
     if (status != STATUS_OK) {
@@ -289,6 +312,7 @@ static enum status process_batch(struct task *task, struct error *error)
     account(task, 0, &mark_ns);
     task->said = result;
     if (result != INTAKE_BATCH) {
+        task->is_dirty |= was_ticking != task->progress.is_ticking;
         return STATUS_OK;
     }
     struct record *own;
@@ -306,6 +330,8 @@ static enum status process_batch(struct task *task, struct error *error)
         count_batch(task);
     }
     status = intake_settle(task->intake, &task->batch, error);
+    count_outputs(task);
+    task->batches++;
     task->position = task->parts.input->ops->position(task->parts.input);
     task->is_dirty = true;
     account(task, 0, &mark_ns);
@@ -315,12 +341,66 @@ static enum status process_batch(struct task *task, struct error *error)
     return status;
 }
 
-static void count_outputs(struct task *task)
+/* Everything since the last commit is as if it had not been, but for the input's place. */
+static void forget_transaction(struct task *task)
 {
-    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
-        task->progress.counters.outputs[topic] +=
-            output_batch_count(task->parts.outputs, (enum topic)topic);
+    record_cache_abort(task->cache);
+    timer_index_abort(task->timers);
+    output_batch_reset(task->parts.outputs);
+    memset(task->counted_outputs, 0, sizeof(task->counted_outputs));
+    task->batches = 0;
+    task->journal_count = 0;
+    task->is_dirty = false;
+    task->phase = PHASE_RUNNING;
+    task->position = task->committed_position;
+}
+
+/* Goes on behind the last commit. */
+static enum status read_again(struct task *task, struct error *error)
+{
+    /* It was asked for at a later place, whose events are yet to come. */
+    task->requested_tick_ms = TIMER_NONE;
+    enum status status = task->parts.input->ops->seek(task->parts.input, &task->position, error);
+    if (status == STATUS_OK) {
+        status = read_progress(task, error);
     }
+    if (status == STATUS_OK) {
+        begin_epoch(task);
+    }
+    return status;
+}
+
+/*
+ * The transaction has outgrown the cache: it is begun again, with less in it, when the dirty
+ * records are in the store.
+ */
+static enum status begin_smaller(struct task *task, struct error *error)
+{
+    uint32_t batches = task->batches;
+    bool has_dirty = record_cache_stats(task->cache).dirty > 0;
+    forget_transaction(task);
+    if (batches > 0) {
+        task->batches_max = batches;
+    } else if (!has_dirty && !intake_shrink(task->intake)) {
+        return error_prefix(error, STATUS_INVALID, "the memory given cannot hold one event");
+    }
+    task->needs_room = true;
+    task->outgrown++;
+    return STATUS_OK;
+}
+
+/* Tries to get on with begin_smaller(); the store may be too busy for now. */
+static enum status make_room(struct task *task, struct error *error)
+{
+    enum status status = record_cache_write_back(task->cache, 0, error);
+    if (status == STATUS_RETRY) {
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        task->needs_room = false;
+        status = read_again(task, error);
+    }
+    return status;
 }
 
 static enum status start_commit(struct task *task, struct error *error)
@@ -330,7 +410,6 @@ static enum status start_commit(struct task *task, struct error *error)
     if (status != STATUS_OK) {
         return status;
     }
-    count_outputs(task);
     memcpy(record_part_at(own, task->parts.progress_offset), &task->progress,
            sizeof(task->progress));
     struct commit_content content = {
@@ -341,8 +420,14 @@ static enum status start_commit(struct task *task, struct error *error)
     };
     status =
         record_cache_encode_changes(task->cache, &content.records, &content.record_count, error);
-    if (status == STATUS_OK) {
-        status = task->parts.log->ops->start(task->parts.log, &content, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = task->parts.log->ops->start(task->parts.log, &content, error);
+    task->is_refused = status == STATUS_RETRY;
+    if (status == STATUS_RETRY) {
+        task->wants_commit = true;
+        return STATUS_OK; /* Nothing was handed over; the next step tries again. */
     }
     if (status == STATUS_OK) {
         task->phase = PHASE_COMMITTING;
@@ -355,9 +440,10 @@ static enum status start_commit(struct task *task, struct error *error)
 static enum status relieve(struct task *task, struct error *error)
 {
     enum status status = record_cache_relieve(task->cache, error);
-    if (status != STATUS_OK) {
-        return status;
+    if (status != STATUS_OK && status != STATUS_RETRY) {
+        return status; /* A store that is busy is asked again after the next commit. */
     }
+    status = STATUS_OK;
     uint64_t durable = task->parts.store->ops->durable_position(task->parts.store);
     if (durable > task->trimmed_position) {
         status = task->parts.log->ops->trim(task->parts.log, durable, error);
@@ -371,6 +457,8 @@ static enum status finish_commit(struct task *task, uint64_t log_position, struc
     record_cache_commit(task->cache, log_position);
     timer_index_commit(task->timers);
     output_batch_reset(task->parts.outputs);
+    memset(task->counted_outputs, 0, sizeof(task->counted_outputs));
+    task->batches = 0;
     task->journal_count = 0;
     task->is_dirty = false;
     task->log_position = log_position;
@@ -383,21 +471,8 @@ static enum status finish_commit(struct task *task, uint64_t log_position, struc
 /* The log took the commit back: forget it, and read the same input again. */
 static enum status rewind_task(struct task *task, struct error *error)
 {
-    record_cache_abort(task->cache);
-    timer_index_abort(task->timers);
-    output_batch_reset(task->parts.outputs);
-    task->journal_count = 0;
-    task->is_dirty = false;
-    task->phase = PHASE_RUNNING;
-    task->position = task->committed_position;
-    enum status status = task->parts.input->ops->seek(task->parts.input, &task->position, error);
-    if (status == STATUS_OK) {
-        status = read_progress(task, error);
-    }
-    if (status == STATUS_OK) {
-        begin_epoch(task);
-    }
-    return status;
+    forget_transaction(task);
+    return read_again(task, error);
 }
 
 static enum status poll_commit(struct task *task, struct error *error)
@@ -419,7 +494,7 @@ static enum status poll_commit(struct task *task, struct error *error)
 static bool is_transaction_full(const struct task *task)
 {
     uint64_t most = task->options.cache.slice_records * 4u;
-    return record_cache_taken(task->cache) >= most ||
+    return record_cache_taken(task->cache) >= most || task->batches >= task->batches_max ||
            output_batch_bytes(task->parts.outputs) >= TRANSACTION_BYTES_MAX;
 }
 
@@ -443,6 +518,10 @@ static void end_input(struct task *task)
 static void begin_tick(struct task *task)
 {
     if (task->requested_tick_ms == TIMER_NONE || task->progress.is_ticking) {
+        return;
+    }
+    if (task->journal_count + 2 > JOURNAL_MAX) {
+        task->wants_commit = true; /* It waits: the drain needs a place as well. */
         return;
     }
     if (task->requested_tick_ms > task_watermark_ms(task) && task->progress.is_started) {
@@ -474,7 +553,8 @@ static bool step_commit(struct task *task, enum status *ret_status, struct error
 
 static enum task_state state_of(const struct task *task)
 {
-    bool waits = task->phase == PHASE_COMMITTING || task->said == INTAKE_NOTHING ||
+    bool waits = task->phase == PHASE_COMMITTING || task->needs_room || task->is_refused ||
+                 task->said == INTAKE_NOTHING ||
                  (task->said == INTAKE_END && !task->options.is_finite);
     return task->phase == PHASE_FINISHED ? TASK_FINISHED : waits ? TASK_WAITING : TASK_BUSY;
 }
@@ -482,12 +562,17 @@ static enum task_state state_of(const struct task *task)
 enum status task_step(struct task *task, enum task_state *ret_state, struct error *error)
 {
     enum status status = STATUS_OK;
-    if (!step_commit(task, &status, error) && task->phase == PHASE_RUNNING) {
+    if (task->needs_room) {
+        status = make_room(task, error);
+    } else if (!step_commit(task, &status, error) && task->phase == PHASE_RUNNING) {
         begin_tick(task);
         status = process_batch(task, error);
         if (status == STATUS_OK && task->said == INTAKE_END) {
             end_input(task);
         }
+    }
+    if (status == STATUS_RETRY) {
+        status = begin_smaller(task, error);
     }
     *ret_state = state_of(task);
     return status;
@@ -496,7 +581,14 @@ enum status task_step(struct task *task, enum task_state *ret_state, struct erro
 enum status task_commit_step(struct task *task, enum task_state *ret_state, struct error *error)
 {
     enum status status = STATUS_OK;
-    (void)step_commit(task, &status, error);
+    if (task->needs_room) {
+        status = make_room(task, error);
+    } else {
+        (void)step_commit(task, &status, error);
+    }
+    if (status == STATUS_RETRY) {
+        status = begin_smaller(task, error);
+    }
     *ret_state = state_of(task);
     return status;
 }
@@ -520,6 +612,9 @@ enum status task_flush(struct task *task, struct error *error)
 {
     assert(task_is_committed(task));
     enum status status = record_cache_write_back(task->cache, 0, error);
+    if (status == STATUS_RETRY) {
+        return STATUS_OK; /* The store is busy: the log keeps what it could not take. */
+    }
     if (status == STATUS_OK) {
         status = task->parts.store->ops->flush(task->parts.store, error);
     }
@@ -551,6 +646,11 @@ struct record_cache_stats task_cache_stats(const struct task *task)
 uint64_t task_commits(const struct task *task)
 {
     return task->commits;
+}
+
+uint64_t task_outgrown(const struct task *task)
+{
+    return task->outgrown;
 }
 
 const uint64_t *task_stage_ns(const struct task *task)
