@@ -281,6 +281,11 @@ static enum status take_event(struct intake *intake, struct builder *builder, bo
 static enum status add_timer_rows(struct intake *intake, struct builder *builder,
                                   struct error *error)
 {
+    /* A batch that is full of timers ends with the last one popped; others may share its time. */
+    const struct timer_entry *last = &intake->popped[intake->options.batch_timers_max - 1];
+    bool is_cut = intake->popped_count == intake->options.batch_timers_max &&
+                  last->time_ms == builder->watermark_ms;
+    const struct key128 *last_id = is_cut ? &last->key.id : NULL;
     for (uint32_t i = 0; i < intake->popped_count; i++) {
         intake->keys[i] = intake->popped[i].key;
     }
@@ -295,7 +300,7 @@ static enum status add_timer_rows(struct intake *intake, struct builder *builder
             continue; /* Stale: the record's entry stands elsewhere. */
         }
         record->index_ms = TIMER_NONE;
-        intake_add_timer_rows(builder->batch, record, builder->watermark_ms);
+        intake_add_timer_rows(builder->batch, record, builder->watermark_ms, last_id);
     }
     return STATUS_OK;
 }

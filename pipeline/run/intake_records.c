@@ -128,10 +128,13 @@ enum status intake_take_records(struct record_cache *cache, const struct pseudon
     return STATUS_OK;
 }
 
-void intake_add_timer_rows(struct event_batch *batch, struct record *record, int64_t watermark_ms)
+void intake_add_timer_rows(struct event_batch *batch, struct record *record, int64_t watermark_ms,
+                           const struct key128 *last_id)
 {
+    bool is_behind = last_id && key128_compare(record->key.id, *last_id) > 0;
     for (int slot = 0; slot < TIMER_SLOT_COUNT; slot++) {
-        if (record->timer_ms[slot] > watermark_ms) {
+        if (record->timer_ms[slot] > watermark_ms ||
+            (record->timer_ms[slot] == watermark_ms && is_behind)) {
             continue;
         }
         assert(batch->row_count < BATCH_ROWS_MAX);

@@ -14,8 +14,13 @@ MUST_CHECK enum status intake_take_records(struct record_cache *cache,
                                            const struct pseudonym_key *key, uint32_t entity_mask,
                                            struct event_batch *batch, struct error *error);
 
-/* Appends a row for each timer of `record` that is due by `watermark_ms`. */
-void intake_add_timer_rows(struct event_batch *batch, struct record *record, int64_t watermark_ms);
+/*
+ * Appends a row for each timer of `record` that is due by `watermark_ms`. With a `last_id`, those
+ * at that very time only if the record's id is not behind it: the timers of the ids behind it,
+ * which come later in the order, are not all in this batch.
+ */
+void intake_add_timer_rows(struct event_batch *batch, struct record *record, int64_t watermark_ms,
+                           const struct key128 *last_id);
 
 /* Writes `order`: by watermark, timers before the event that reaches them, timers by time and key.
  */
