@@ -339,6 +339,9 @@ static enum status tick(struct intake *intake, struct builder *builder, struct e
         int64_t time_ms = add_clamped(progress->tick_ms, intake->options.allowed_lateness_ms);
         progress->time_max_ms = time_ms > progress->time_max_ms ? time_ms : progress->time_max_ms;
         progress->is_ticking = 0;
+        /* A popped record's own timers may all be later than its entry, and before the tick. */
+        builder_advance(builder, progress->tick_ms > builder->watermark_ms ? progress->tick_ms
+                                                                           : builder->watermark_ms);
     }
     return status;
 }

@@ -303,7 +303,6 @@ static enum status process_batch(struct task *task, struct error *error)
     uint64_t mark_ns = clock_thread_cpu_ns();
     enum intake_result result;
     bool is_draining = task->progress.is_drained;
-    uint64_t was_ticking = task->progress.is_ticking;
     enum status status = intake_fill(task->intake, &task->progress, is_draining, &task->batch,
                                      task->parts.outputs, &result, error);
     if (status != STATUS_OK) {
@@ -312,7 +311,6 @@ static enum status process_batch(struct task *task, struct error *error)
     account(task, 0, &mark_ns);
     task->said = result;
     if (result != INTAKE_BATCH) {
-        task->is_dirty |= was_ticking != task->progress.is_ticking;
         return STATUS_OK;
     }
     struct record *own;

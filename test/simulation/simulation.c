@@ -261,6 +261,10 @@ static void make_tick(struct life *life)
     life->input.ticks_made = progress.counters.ticks;
     const struct script_tick *tick = scripted_input_tick(&life->input);
     if (tick && !progress.is_ticking) {
+        say(life->simulation, "    tick %llu at record %llu to %lld\n",
+            (unsigned long long)progress.counters.ticks + 1,
+            (unsigned long long)progress.counters.events_read,
+            (long long)task_watermark_ms(life->task) + tick->by_ms);
         task_tick(life->task, task_watermark_ms(life->task) + tick->by_ms);
     }
 }
