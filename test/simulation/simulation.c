@@ -535,11 +535,80 @@ static struct life_plan plan_life(struct simulation *simulation)
     return plan;
 }
 
+/* So many steps, or fewer when the task fails or finishes. */
+static enum status step_life(struct life *life, uint32_t steps, struct error *error)
+{
+    enum task_state state = TASK_BUSY;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < steps && status == STATUS_OK && state != TASK_FINISHED; i++) {
+        make_tick(life);
+        meddle(life);
+        life->simulation->result->steps++;
+        status = task_step(life->task, &state, error);
+    }
+    return status;
+}
+
+/* The old owner goes on, not knowing that it has been replaced, until its next commit. */
+static void lead_old_life(struct life *old, struct error *error)
+{
+    struct simulation *simulation = old->simulation;
+    uint64_t commits = task_commits(old->task);
+    enum status status = step_life(old, 500, error);
+    if (status != STATUS_OK && !strstr(error->message, "fenced")) {
+        watch_violate(&simulation->watch, "an old owner failed otherwise: %s", error->message);
+    }
+    if (task_commits(old->task) > commits) {
+        watch_violate(&simulation->watch, "an old owner has committed");
+    }
+}
+
+/*
+ * Another machine takes the partition over while the task still runs: it has a store of its own,
+ * empty, and the old owner may have a commit on its way.
+ */
+static void run_takeover(struct simulation *simulation)
+{
+    struct life_plan plan = plan_life(simulation);
+    struct life old = {.simulation = simulation, .plan = &plan, .memory = simulation->memory};
+    struct life new = old;
+    struct error error = {0};
+    broker_set_fate(simulation->broker, BROKER_COMMITS, 0);
+    enum status status = begin_life(&old, &error);
+    if (status == STATUS_OK) {
+        status = step_life(&old, 1 + below(simulation, 60), &error);
+    }
+    if (status == STATUS_OK) {
+        status = state_store_memory_open(&new.memory, &error);
+        assert(status == STATUS_OK);
+        uint64_t orphans = broker_orphans(simulation->broker);
+        old.log.is_old = true;
+        status = begin_life(&new, &error);
+        simulation->watch.hits[FAULT_FENCED] += broker_orphans(simulation->broker) > orphans;
+        if (status == STATUS_OK) {
+            struct error old_error;
+            lead_old_life(&old, &old_error);
+            status = step_life(&new, below(simulation, 60), &error);
+        }
+        simulation->memory->ops->close(simulation->memory);
+        simulation->memory = new.memory;
+    }
+    if (status != STATUS_OK) {
+        watch_violate(&simulation->watch, "failed without a fault: %s", error.message);
+    }
+    task_destroy(old.task);
+    task_destroy(new.task);
+}
+
 static void run_disturbed(struct simulation *simulation)
 {
     struct watch *watch = &simulation->watch;
     bool is_finished = false;
     for (uint32_t i = 0; i < LIVES_MAX && !is_finished && !watch->violation[0]; i++) {
+        if (simulation->broker && chance(simulation, 4)) {
+            run_takeover(simulation);
+            continue;
+        }
         struct life_plan plan = plan_life(simulation);
         plan_faults(simulation, &plan);
         is_finished = run_life(simulation, &plan);
