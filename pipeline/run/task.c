@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "pipeline/base/clock.h"
+#include "pipeline/base/crash_point.h"
 #include "pipeline/output/topic_records.h"
 
 /* A transaction is committed when it holds this many bytes of outputs, whatever the clock says. */
@@ -81,6 +82,7 @@ static enum status recover_record(void *context, const struct changelog_entry *e
 {
     struct task *task = context;
     enum status status = record_cache_apply(task->cache, entry, log_position, error);
+    crash_point(CRASH_RECOVER_RECORD_APPLIED);
     if (status == STATUS_OK) {
         status = record_cache_relieve(task->cache, error);
     }
@@ -162,6 +164,7 @@ static enum status recover(struct task *task, struct error *error)
     if (status == STATUS_OK) {
         status = read_progress(task, error);
     }
+    crash_point(CRASH_RECOVER_DONE);
     return status;
 }
 
@@ -454,6 +457,7 @@ static enum status finish_commit(struct task *task, uint64_t log_position, struc
 {
     record_cache_commit(task->cache, log_position);
     timer_index_commit(task->timers);
+    crash_point(CRASH_COMMIT_PROMOTED);
     output_batch_reset(task->parts.outputs);
     memset(task->counted_outputs, 0, sizeof(task->counted_outputs));
     task->batches = 0;
@@ -615,6 +619,7 @@ enum status task_flush(struct task *task, struct error *error)
     }
     if (status == STATUS_OK) {
         status = task->parts.store->ops->flush(task->parts.store, error);
+        crash_point(CRASH_STORE_FLUSHED);
     }
     return status == STATUS_OK ? relieve(task, error) : status;
 }
