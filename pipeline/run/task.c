@@ -42,6 +42,7 @@ struct task {
     uint32_t batches_max;                   /* More did not fit into the cache. */
     uint64_t outgrown;                      /* Transactions. */
     bool needs_room;                        /* The cache is full of dirty records. */
+    bool asks_again;                        /* The input had ended before the last recovery. */
     bool is_refused;                        /* The log could not take the commit at the moment. */
     uint64_t stage_ns[TASK_STAGES_MAX + 2]; /* intake, stages, commit */
 };
@@ -165,8 +166,8 @@ static enum status recover(struct task *task, struct error *error)
     if (status == STATUS_OK) {
         status = read_progress(task, error);
     }
-    /* The input may have grown since it ended; where it has not, the next read says so at once. */
-    task->progress.is_drained = 0;
+    /* The input may have grown since it ended: it is asked once before the timers go on. */
+    task->asks_again = task->progress.is_drained;
     crash_point(CRASH_RECOVER_DONE);
     return status;
 }
@@ -308,7 +309,7 @@ static enum status process_batch(struct task *task, struct error *error)
 {
     uint64_t mark_ns = clock_thread_cpu_ns();
     enum intake_result result;
-    bool is_draining = task->progress.is_drained;
+    bool is_draining = task->progress.is_drained && !task->asks_again;
     enum status status = intake_fill(task->intake, &task->progress, is_draining, &task->batch,
                                      task->parts.outputs, &result, error);
     if (status != STATUS_OK) {
@@ -316,6 +317,11 @@ static enum status process_batch(struct task *task, struct error *error)
     }
     account(task, 0, &mark_ns);
     task->said = result;
+    if (task->asks_again && result != INTAKE_NOTHING) {
+        task->asks_again = false;
+        task->progress.is_drained = result == INTAKE_END;
+        task->said = INTAKE_BATCH; /* If it has not grown, timers may be left. */
+    }
     if (result != INTAKE_BATCH) {
         return STATUS_OK;
     }

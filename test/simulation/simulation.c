@@ -170,6 +170,7 @@ static struct task_options task_options_of(const struct life *life)
         .cache = {.bytes_max = CACHE_BYTES,
                   .slice_records = plan->slice_records,
                   .records_max = plan->cache_records},
+        .transaction_records_max = plan->slice_records * 4,
         .timer_entries_max = plan->timer_entries,
         .feature_count = stage_plan_features(stages)->count,
         .feature_set_hash = stage_plan_features(stages)->hash,
@@ -794,7 +795,8 @@ static void collect(struct simulation *simulation)
     }
 }
 
-void simulation_run(const struct simulation_options *options, struct simulation_result *ret_result)
+void task_simulation_run(const struct simulation_options *options,
+                         struct simulation_result *ret_result)
 {
     struct simulation *simulation = calloc(1, sizeof(*simulation));
     assert(simulation);

@@ -29,6 +29,7 @@ struct simulation_result {
     uint64_t outputs;
 };
 
-void simulation_run(const struct simulation_options *options, struct simulation_result *ret_result);
+void task_simulation_run(const struct simulation_options *options,
+                         struct simulation_result *ret_result);
 
 #endif

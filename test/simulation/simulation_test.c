@@ -67,7 +67,7 @@ static void run_seeds(bool has_broker)
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct simulation_options options = {.seed = seed, .has_broker = has_broker};
         struct simulation_result result;
-        simulation_run(&options, &result);
+        task_simulation_run(&options, &result);
         add_result(&result);
         if (result.violation[0]) {
             fail_msg("seed %llu%s: %s", (unsigned long long)seed, has_broker ? " broker" : "",
@@ -109,7 +109,7 @@ static uint64_t seeds_to_find(enum simulated_defect defect, bool has_broker)
         struct simulation_options options = {
             .seed = seed, .has_broker = has_broker, .defect = defect};
         struct simulation_result result;
-        simulation_run(&options, &result);
+        task_simulation_run(&options, &result);
         if (result.violation[0]) {
             printf("%s, %s: seed %llu: %s\n", simulated_defect_names[defect],
                    has_broker ? "broker" : "files", (unsigned long long)seed, result.violation);
@@ -152,7 +152,7 @@ static int run_one(uint64_t seed, bool has_broker)
     struct simulation_options options = {
         .seed = seed, .has_broker = has_broker, .is_verbose = true};
     struct simulation_result result;
-    simulation_run(&options, &result);
+    task_simulation_run(&options, &result);
     add_result(&result);
     print_totals();
     printf("seed %llu: %s\n", (unsigned long long)seed,
