@@ -37,13 +37,13 @@ struct task {
     uint64_t trimmed_position;
     uint32_t committed_records; /* By the last commit. */
     uint64_t commits;
-    uint64_t counted_outputs[TOPIC_COUNT];  /* Of this transaction's, those in progress. */
-    uint32_t batches;                       /* Of this transaction. */
-    uint32_t batches_max;                   /* More did not fit into the cache. */
-    uint64_t outgrown;                      /* Transactions. */
-    bool needs_room;                        /* The cache is full of dirty records. */
-    bool asks_again;                        /* The input had ended before the last recovery. */
-    bool is_refused;                        /* The log could not take the commit at the moment. */
+    uint64_t counted_outputs[TOPIC_COUNT]; /* Of this transaction's, those in progress. */
+    uint32_t batches;                      /* Of this transaction. */
+    uint32_t batches_max;                  /* More did not fit into the cache. */
+    uint64_t outgrown;                     /* Transactions. */
+    bool asks_again; /* The input had ended when it was last committed; it may have grown. */
+    bool needs_room; /* The cache is full of dirty records. */
+    bool is_refused; /* The log could not take the commit at the moment. */
     uint64_t stage_ns[TASK_STAGES_MAX + 2]; /* intake, stages, commit */
 };
 
@@ -138,6 +138,7 @@ static enum status read_progress(struct task *task, struct error *error)
         memcpy(&task->progress, record_part_at(own, task->parts.progress_offset),
                sizeof(task->progress));
         record_cache_abort(task->cache);
+        task->asks_again = task->progress.is_drained != 0;
     }
     return status;
 }
@@ -166,8 +167,6 @@ static enum status recover(struct task *task, struct error *error)
     if (status == STATUS_OK) {
         status = read_progress(task, error);
     }
-    /* The input may have grown since it ended: it is asked once before the timers go on. */
-    task->asks_again = task->progress.is_drained;
     crash_point(CRASH_RECOVER_DONE);
     return status;
 }
@@ -309,7 +308,8 @@ static enum status process_batch(struct task *task, struct error *error)
 {
     uint64_t mark_ns = clock_thread_cpu_ns();
     enum intake_result result;
-    bool is_draining = task->progress.is_drained && !task->asks_again;
+    bool asks = task->asks_again && !task->progress.is_ticking;
+    bool is_draining = task->progress.is_drained && !asks;
     enum status status = intake_fill(task->intake, &task->progress, is_draining, &task->batch,
                                      task->parts.outputs, &result, error);
     if (status != STATUS_OK) {
@@ -317,10 +317,10 @@ static enum status process_batch(struct task *task, struct error *error)
     }
     account(task, 0, &mark_ns);
     task->said = result;
-    if (task->asks_again && result != INTAKE_NOTHING) {
+    if (asks && result != INTAKE_NOTHING) {
         task->asks_again = false;
         task->progress.is_drained = result == INTAKE_END;
-        task->said = INTAKE_BATCH; /* If it has not grown, timers may be left. */
+        task->said = INTAKE_BATCH; /* Where it has not grown, the timers are still to come. */
     }
     if (result != INTAKE_BATCH) {
         return STATUS_OK;

@@ -120,6 +120,7 @@ static enum status run_shop(struct shop *shop, struct error *error)
                    .batch_events_max = 20},
         .cache = {.bytes_max = 8u << 20, .slice_records = 8, .records_max = 32},
         .timer_entries_max = 64,
+        .transaction_records_max = 32,
         .feature_count = stage_plan_features(plans_get(0))->count,
         .plan_hash = 7,
         .numeric_profile = "test",

@@ -47,6 +47,7 @@ static int open_shop(void **state)
                    .batch_events_max = 100},
         .cache = {.bytes_max = 8u << 20, .slice_records = 64},
         .timer_entries_max = 64,
+        .transaction_records_max = 256,
         .feature_count = stage_plan_features(plans_get(2))->count,
         .plan_hash = 1,
         .numeric_profile = "test",

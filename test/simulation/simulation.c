@@ -172,6 +172,7 @@ static struct task_options task_options_of(const struct life *life)
                   .records_max = plan->cache_records},
         .transaction_records_max = plan->slice_records * 4,
         .timer_entries_max = plan->timer_entries,
+        .transaction_records_max = 4 * plan->slice_records,
         .feature_count = stage_plan_features(stages)->count,
         .feature_set_hash = stage_plan_features(stages)->hash,
         .plan_hash = 7,
