@@ -482,7 +482,7 @@ static void writes_the_frame_that_it_reads(void **state)
         confluent_append(&buffer, ids[i], "datum", 5);
         assert_false(buffer.has_failed);
         uint32_t id = 0;
-        struct text datum;
+        struct text datum = {NULL, 0};
         struct text all = {(const char *)buffer.bytes, (uint32_t)buffer.length};
         assert_true(confluent_split(all, &id, &datum));
         assert_int_equal(id, ids[i]);
