@@ -158,6 +158,7 @@ static uint32_t write_datum(const char *json, const struct field *fields, char *
         avro_value_t value;
         if (avro_value_get_by_name(&record, fields->name, &value, NULL) != 0) {
             fail_msg("no field %s", fields->name);
+            return 0;
         }
         if (fields->branch >= 0) {
             assert_int_equal(avro_value_set_branch(&value, fields->branch, &value), 0);
