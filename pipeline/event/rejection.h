@@ -26,9 +26,11 @@
 enum rejection_reason { REJECTIONS(REJECTION_ENUM) REJECTION_COUNT };
 #undef REJECTION_ENUM
 
+#define REJECTION_DETAIL_BYTES 160
+
 struct rejection {
     enum rejection_reason reason;
-    char detail[160]; /* Field, value (cut) and what was expected. */
+    char detail[REJECTION_DETAIL_BYTES]; /* Field, value (cut) and what was expected. */
 };
 
 extern const char *const rejection_names[REJECTION_COUNT];
