@@ -1,5 +1,6 @@
 #include "models/import_lightgbm.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -133,6 +134,9 @@ static struct text split_line(struct text line, struct text *ret_key)
 static bool next_word(struct text *list, struct text *ret_word)
 {
     uint32_t from = 0;
+    if (list->length == 0) {
+        return false; /* Perhaps there is no list at all. */
+    }
     while (from < list->length && list->data[from] == ' ') {
         from++;
     }
@@ -226,7 +230,7 @@ static enum status read_objective(const struct importer *importer, char *ret_nam
                                   struct tree_settings *settings)
 {
     struct text words = importer->objective;
-    struct text name;
+    struct text name = {0};
     struct text word;
     (void)next_word(&words, &name);
     const struct objective *objective = NULL;
@@ -238,7 +242,7 @@ static enum status read_objective(const struct importer *importer, char *ret_nam
     if (!objective || name.length >= size) {
         return refuse(importer, "objective", "an objective of LightGBM");
     }
-    memcpy(ret_name, objective->name, name.length + 1);
+    memcpy(ret_name, objective->name, (size_t)name.length + 1);
     settings->objective = ret_name;
     settings->link = objective->link;
     settings->link_scale = 1;
@@ -283,16 +287,16 @@ static enum status start(struct importer *importer)
 {
     char objective[32];
     char **names = NULL;
+    assert(importer->trees_per_iteration > 0);
+    uint32_t iterations = importer->announced_trees / importer->trees_per_iteration;
     struct tree_settings settings = {
         .maker = "lightgbm",
         .feature_count = importer->feature_count,
         .output_count = importer->trees_per_iteration,
-        .divisor = importer->averages
-                       ? (double)(importer->announced_trees / importer->trees_per_iteration)
-                       : 1,
+        .divisor = importer->averages ? (double)iterations : 1,
     };
     enum status status = read_objective(importer, objective, sizeof(objective), &settings);
-    double *base = calloc(importer->trees_per_iteration, sizeof(*base));
+    double *base = calloc(importer->trees_per_iteration + 1u, sizeof(*base));
     if (status == STATUS_OK && !base) {
         status = out_of_memory(importer);
     }

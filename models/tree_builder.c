@@ -104,9 +104,10 @@ enum status tree_builder_create(const char *name, const struct tree_settings *se
     builder->name = name;
     struct tree_ensemble *ensemble = builder->ensemble = calloc(1, sizeof(*ensemble));
     size_t number_columns = 4 * (size_t)settings->feature_count;
-    builder->number_columns = malloc(number_columns * sizeof(uint32_t));
+    builder->number_columns = malloc((number_columns + 1) * sizeof(uint32_t));
     if (!ensemble || !builder->number_columns ||
         !grow(&builder->columns, 1, sizeof(struct tree_column)) || /* Column 0. */
+        !grow(&builder->sets, 1, sizeof(uint32_t)) || /* Also empty sets have a place. */
         !copy_names(ensemble, settings)) {
         status = out_of_memory(builder, error);
         tree_builder_destroy(builder);
@@ -531,7 +532,7 @@ static void plan_blocks(struct tree_ensemble *ensemble, const uint32_t *depths, 
         if (block->is_complete) {
             block->first_split = (uint32_t)splits;
             block->first_leaf = (uint32_t)leaves;
-            splits += TREE_BLOCK_TREES * ((1u << block->depth) - 1);
+            splits += (size_t)TREE_BLOCK_TREES * ((1u << block->depth) - 1);
             leaves += (size_t)TREE_BLOCK_TREES << block->depth;
         }
     }
