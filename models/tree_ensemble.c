@@ -67,6 +67,9 @@ enum status tree_scratch_create(const struct tree_ensemble *ensemble,
         scratch->sums = take_lines((size_t)facts->output_count * TREE_TILE_ROWS * sizeof(double));
         scratch->contributions = calloc(facts->feature_count, sizeof(double));
         scratch->steps = tree_path_steps_create(facts->depth);
+        for (uint32_t k = 1; k < TREE_DEPTH_MAX + 3; k++) {
+            scratch->inverses[k] = 1.0 / k;
+        }
     }
     if (!scratch || !scratch->tile || !scratch->sums || !scratch->contributions ||
         !scratch->steps) {

@@ -19,7 +19,7 @@
 
 #include "pipeline/base/status.h"
 
-#define TREE_FILE_BYTES_MAX (1u << 29)
+#define TREE_FILE_BYTES_MAX (1u << 28)
 #define TREE_FEATURES_MAX 65536u
 #define TREE_OUTPUTS_MAX 1024u
 #define TREE_COUNT_MAX (1u << 20)

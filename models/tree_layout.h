@@ -88,10 +88,11 @@ struct tree_ensemble {
 struct tree_path_step; /* See tree_explain.c. */
 
 struct tree_scratch {
-    float *tile;                  /* [column_count][16] */
-    double *sums;                 /* [output_count][16] */
-    double *contributions;        /* [feature_count] */
-    struct tree_path_step *steps; /* Of all paths on the way down. */
+    float *tile;                         /* [column_count][16] */
+    double *sums;                        /* [output_count][16] */
+    double *contributions;               /* [feature_count] */
+    struct tree_path_step *steps;        /* Of all paths on the way down. */
+    double inverses[TREE_DEPTH_MAX + 3]; /* [k] is 1 / k. */
 };
 
 /* Fills the lanes below `rows` of the tile, and the others with zero. */
