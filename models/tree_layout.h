@@ -95,7 +95,10 @@ struct tree_scratch {
     double inverses[TREE_DEPTH_MAX + 3]; /* [k] is 1 / k. */
 };
 
-/* Fills the lanes below `rows` of the tile, and the others with zero. */
+/* Cuts the ensemble's trees, of `depths`, into blocks. False when memory is exhausted. */
+MUST_CHECK bool tree_blocks_create(struct tree_ensemble *ensemble, const uint32_t *depths);
+
+/* Fills the lanes below `rows` of the tile. */
 void tree_columns_fill(const struct tree_ensemble *ensemble, const float *features, uint32_t rows,
                        uint32_t stride, float *tile);
 

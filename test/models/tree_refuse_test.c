@@ -71,6 +71,7 @@ static const struct change xgboost_changes[] = {
     {"[1,-1,3,-1,-1]", "[1,-1,NaN,-1,-1]", "left_children"},
     {"[1,-1,3,-1,-1]", "[1,-1,3,-1]", "right_children: as many numbers"},
     {"[1,-1,3,-1,-1]", "[]", "left_children"},
+    {"[2,-1,4,-1,-1]", "[2,-1,1,-1,-1]", "two parents"},
     {"[2,-1,4,-1,-1]", "[2,-1,-1,-1,-1]", "right_children"},
     {"[2,-1,4,-1,-1]", "[2,3,4,-1,-1]", "right_children: -1 at every leaf"},
     {"[0,0,1,0,0],\"split_type", "[2,0,1,0,0],\"split_type", "a feature that the model has not"},
