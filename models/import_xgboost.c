@@ -219,12 +219,14 @@ static enum status start(struct xgboost_importer *importer, const struct documen
     importer->output_count += importer->output_count == 0;
     const struct objective *objective = NULL;
     enum status status = read_objective(importer, learner, &objective);
+    if (status != STATUS_OK || !objective) {
+        return status;
+    }
     double *base = calloc(importer->output_count, sizeof(*base));
     char **names = NULL;
-    if (status == STATUS_OK && !base) {
+    if (!base) {
         status = error_set(importer->error, STATUS_FATAL, "%s: out of memory", importer->name);
-    }
-    if (status == STATUS_OK) {
+    } else {
         status = read_base(importer, parameters, objective->base, base);
     }
     if (status == STATUS_OK) {

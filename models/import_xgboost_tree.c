@@ -1,5 +1,6 @@
 #include "models/import_xgboost_tree.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -170,10 +171,11 @@ static enum status read_category_fields(const struct xgboost_importer *importer,
         {"categories", &categories->categories},
     };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        *names[i].value = document_member(fields->tree, names[i].name);
-        if (!*names[i].value || (*names[i].value)->kind != DOCUMENT_NUMBERS) {
+        const struct document_value *value = document_member(fields->tree, names[i].name);
+        if (!value || value->kind != DOCUMENT_NUMBERS) {
             return refuse_tree(importer, fields->index, names[i].name, "an array of numbers");
         }
+        *names[i].value = value;
     }
     if (categories->first->count != categories->nodes->count ||
         categories->sizes->count != categories->nodes->count) {
@@ -183,15 +185,16 @@ static enum status read_category_fields(const struct xgboost_importer *importer,
     return STATUS_OK;
 }
 
-/* The categories of entry `entry`: how many words its set takes, and its node. */
+/* Adds to `words` how many the set of entry `entry` takes. */
 static enum status measure_set(const struct xgboost_importer *importer,
                                const struct tree_fields *fields,
                                const struct category_fields *categories, uint32_t entry,
-                               struct tree_input **ret_node)
+                               uint64_t *words)
 {
     uint32_t at;
     uint32_t first;
     uint32_t size;
+    assert(categories->categories);
     uint32_t total = categories->categories->count;
     if (!xgboost_count(categories->nodes->numbers[entry], fields->node_count - 1, &at) ||
         importer->nodes[at].kind != TREE_INPUT_CATEGORY || importer->nodes[at].set_words != 0) {
@@ -212,7 +215,7 @@ static enum status measure_set(const struct xgboost_importer *importer,
         largest = category > largest ? category : largest;
     }
     importer->nodes[at].set_words = largest / 32 + 1;
-    *ret_node = &importer->nodes[at];
+    *words += importer->nodes[at].set_words;
     return STATUS_OK;
 }
 
@@ -229,13 +232,15 @@ static void fill_set(const struct category_fields *categories, uint32_t entry, u
 static enum status read_categories(struct xgboost_importer *importer,
                                    const struct tree_fields *fields)
 {
-    struct category_fields categories;
+    struct category_fields categories = {0};
     enum status status = read_category_fields(importer, fields, &categories);
     uint64_t words = 0;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    assert(categories.nodes && categories.first && categories.sizes && categories.categories);
     for (uint32_t e = 0; status == STATUS_OK && e < categories.nodes->count; e++) {
-        struct tree_input *node = NULL;
-        status = measure_set(importer, fields, &categories, e, &node);
-        words += status == STATUS_OK ? node->set_words : 0;
+        status = measure_set(importer, fields, &categories, e, &words);
     }
     if (status != STATUS_OK) {
         return status;

@@ -69,8 +69,8 @@ bool tree_blocks_create(struct tree_ensemble *ensemble, const uint32_t *depths)
     }
     for (uint32_t i = 0; i < ensemble->block_count; i++) {
         const struct tree_block *block = &ensemble->blocks[i];
-        size_t inner = (1u << block->depth) - 1;
         for (uint32_t t = 0; block->is_complete && t < block->tree_count; t++) {
+            size_t inner = (1u << block->depth) - 1;
             complete(ensemble, ensemble->roots[block->first_tree + t], 0, block->depth,
                      &ensemble->splits[block->first_split + t * inner],
                      &ensemble->leaves[block->first_leaf + (t << block->depth)]);
