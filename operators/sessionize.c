@@ -422,6 +422,8 @@ static void process_timer(const struct row_context *context)
                  session_cause_ordinal(slot));
     fill_columns(context, slot, is_revision ? SESSION_IS_LATE : SESSION_ENDED,
                  is_revision ? OUTCOME_OPEN : session_outcome_of(slot));
+    batch->session_last_ms[context->row] = session_last_ms(slot);
+    batch->session_cause_ordinal[context->row] = session_cause_ordinal(slot);
     context->record->timer_ms[TIMER_SESSIONIZE] = TIMER_NONE;
     update_timer(context);
 }

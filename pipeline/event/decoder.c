@@ -39,15 +39,10 @@ static enum status create(const struct mapping *mapping, const struct source_opt
                      (int)options->format);
 }
 
-enum status decoder_create(const struct mapping *mapping, const struct source_options *options,
-                           const struct source *source, struct decoder **ret_decoder,
-                           struct error *error)
+/* What all formats have; takes `decoder`. */
+static enum status complete(const struct mapping *mapping, struct decoder *decoder,
+                            struct decoder **ret_decoder, struct error *error)
 {
-    struct decoder *decoder = NULL;
-    enum status status = create(mapping, options, source, &decoder, error);
-    if (status != STATUS_OK) {
-        return status;
-    }
     decoder->mapping = mapping;
     decoder->is_canonical = mapping_is_canonical(mapping);
     decoder->wanted = mapping_source_fields(mapping);
@@ -60,6 +55,46 @@ enum status decoder_create(const struct mapping *mapping, const struct source_op
     }
     *ret_decoder = decoder;
     return STATUS_OK;
+}
+
+enum status decoder_create(const struct mapping *mapping, const struct source_options *options,
+                           const struct source *source, struct decoder **ret_decoder,
+                           struct error *error)
+{
+    struct decoder *decoder = NULL;
+    enum status status = create(mapping, options, source, &decoder, error);
+    return status == STATUS_OK ? complete(mapping, decoder, ret_decoder, error) : status;
+}
+
+enum status decoder_create_for_messages(const struct mapping *mapping, const char *name,
+                                        enum input_format format, const char *schema,
+                                        struct decoder **ret_decoder, struct error *error)
+{
+    struct decoder *decoder = NULL;
+    enum status status = STATUS_OK;
+    if (format == INPUT_AVRO) {
+        status = avro_message_decoder_create(mapping, name, schema, &decoder, error);
+    } else if (format == INPUT_JSONL) {
+        status = json_decoder_create(mapping, &decoder, error);
+    } else {
+        status = error_set(error, STATUS_INVALID, "%s: messages are JSON or Avro", name);
+    }
+    return status == STATUS_OK ? complete(mapping, decoder, ret_decoder, error) : status;
+}
+
+void decoder_set_outer(struct decoder *decoder, const struct outer_field *fields, uint32_t count)
+{
+    decoder->outer = fields;
+    decoder->outer_count = count;
+}
+
+enum mapping_result decoder_map(struct decoder *decoder, struct event_batch *batch, uint32_t row,
+                                struct rejection *ret_rejection)
+{
+    for (uint32_t i = 0; i < decoder->outer_count; i++) {
+        decoder->values[decoder->outer[i].index] = decoder->outer[i].value;
+    }
+    return mapping_apply(decoder->mapping, decoder->values, batch, row, ret_rejection);
 }
 
 void decoder_destroy(struct decoder *decoder)

@@ -41,7 +41,7 @@ static double per_second(uint64_t events, double seconds)
 
 static void print_stages(const struct runner_result *result, FILE *out)
 {
-    double events = result->events_this_run > 0 ? (double)result->events_this_run : 1;
+    double events = (double)result->events_this_run;
     (void)fprintf(out, "CPU of the workers, ns an event: intake %.0f",
                   (double)result->stage_ns[0] / events);
     uint32_t count = 0;
@@ -80,13 +80,16 @@ void summary_print(const struct runner_result *result, const struct config *conf
                           (unsigned long long)counters->dead_letters[reason]);
         }
     }
+    (void)fprintf(out, "records written\n");
     for (int topic = 0; topic < TOPIC_COUNT; topic++) {
-        if (topic != TOPIC_DEAD_LETTERS && topic != TOPIC_SESSIONS && topic != TOPIC_LATE_EVENTS) {
-            (void)fprintf(out, "  %-22s %12llu\n", output_topics[topic].name,
-                          (unsigned long long)counters->outputs[topic]);
-        }
+        (void)fprintf(out, "  %-22s %12llu\n", output_topics[topic].name,
+                      (unsigned long long)counters->outputs[topic]);
     }
     (void)fprintf(out, "event time reached %s\n", reached);
+    if (result->events_this_run == 0) {
+        (void)fprintf(out, "the input had nothing new: all of it was read before\n");
+        return;
+    }
     (void)fprintf(out,
                   "%llu events in %.2f s (%.0f a second), %.2f s of CPU (%.0f a CPU second), peak "
                   "memory %llu MiB, %llu commits\n",

@@ -29,13 +29,17 @@ void task_parts_release(struct task_parts *parts);
 struct task_options {
     struct intake_options intake;
     struct record_cache_options cache;
+    uint32_t transaction_records_max; /* Records taken after which the task commits by itself. */
     uint32_t timer_entries_max;
     uint32_t feature_count;
     uint64_t feature_set_hash;
     uint64_t plan_hash;          /* Of the configuration; a change is journaled as an epoch. */
     const char *numeric_profile; /* Journaled with it. Copied. */
     double scored_events_share;  /* Of events, written to scored_events. */
-    bool is_finite;              /* The input ends; then timers fire and the task is finished. */
+    /* Told the watermark of each commit, so that the store may forget what it has passed; or NULL.
+     */
+    void (*reached)(struct state_store *store, int64_t watermark_ms);
+    bool is_finite; /* The input ends; then timers fire and the task is finished. */
 };
 
 struct task;
@@ -77,7 +81,10 @@ bool task_is_committed(const struct task *task);
 /* Moves the watermark of an idle partition to `watermark_ms`; journaled. */
 void task_tick(struct task *task, int64_t watermark_ms);
 
-/* Writes all dirty records to the store and makes them durable; for a clean stop. */
+/*
+ * Writes all dirty records to the store and makes them durable; for a clean stop. What a busy store
+ * does not take stays in the log.
+ */
 MUST_CHECK enum status task_flush(struct task *task, struct error *error);
 
 /*
@@ -93,6 +100,8 @@ int64_t task_watermark_ms(const struct task *task);
 double task_input_progress(const struct task *task);
 struct record_cache_stats task_cache_stats(const struct task *task);
 uint64_t task_commits(const struct task *task);
+/* Transactions that were begun again, in smaller pieces, for want of memory. */
+uint64_t task_outgrown(const struct task *task);
 
 /* Nanoseconds of CPU spent in each stage, for the benchmark; [0] intake, then the stages. */
 const uint64_t *task_stage_ns(const struct task *task);
