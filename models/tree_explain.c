@@ -177,7 +177,8 @@ enum status tree_ensemble_explain(const struct tree_ensemble *ensemble,
         return error_set(error, STATUS_INVALID,
                          "reasons: the model does not say how many rows reached each leaf");
     }
-    tree_columns_fill(ensemble, features, 1, facts->feature_count, scratch->tile);
+    struct tree_rows row = {.features = features};
+    tree_columns_fill(ensemble, &row, 0, 1, scratch->tile);
     struct walk walk = {ensemble, scratch->tile, scratch->inverses, scratch->contributions};
     memset(walk.contributions, 0, facts->feature_count * sizeof(double));
     double expected = 0;

@@ -103,6 +103,34 @@ static void every_kernel_and_batch_gives_the_bits_of_a_walk(void **state)
     }
 }
 
+static void picked_rows_and_columns_score_as_if_they_stood_alone(void **state)
+{
+    (void)state;
+    static const uint32_t columns[RANDOM_FEATURES] = {8, 0, 5, 3, 1, 7, 2};
+    struct fixture fixture = {0};
+    make(&fixture, 5);
+    float wide[ROWS * STRIDE];
+    uint32_t rows[ROWS];
+    float margins[ROWS * OUTPUTS_MAX];
+    for (uint32_t i = 0; i < ROWS; i++) {
+        rows[i] = (i * 17 + 3) % ROWS; /* Each once. */
+        for (uint32_t f = 0; f < STRIDE; f++) {
+            wide[i * STRIDE + f] = 1e9f;
+        }
+    }
+    for (uint32_t i = 0; i < ROWS; i++) {
+        for (uint32_t f = 0; f < RANDOM_FEATURES; f++) {
+            wide[rows[i] * STRIDE + columns[f]] = fixture.rows[i * STRIDE + f];
+        }
+    }
+    tree_ensemble_score_picked(fixture.ensemble, fixture.scratch, wide, STRIDE, columns, rows, ROWS,
+                               margins);
+    for (uint32_t i = 0; i < ROWS * fixture.outputs; i++) {
+        assert_int_equal(fixed_bits_of_float(margins[i]), fixed_bits_of_float(fixture.wanted[i]));
+    }
+    unmake(&fixture);
+}
+
 static void full_trees_of_every_depth_are_walked_alike(void **state)
 {
     (void)state;
@@ -149,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kernel_and_batch_gives_the_bits_of_a_walk),
+        cmocka_unit_test(picked_rows_and_columns_score_as_if_they_stood_alone),
         cmocka_unit_test(full_trees_of_every_depth_are_walked_alike),
         cmocka_unit_test(the_best_kernel_is_one_that_the_machine_has),
     };
