@@ -65,6 +65,7 @@ static enum status lanes_load(const struct model_pack *pack, const uint32_t *col
     if (!model) {
         return error_set(error, STATUS_FATAL, "model %s: out of memory", pack->name);
     }
+    assert(pack->feature_count > 0);
     uint32_t last = 0;
     for (uint32_t i = 0; i < pack->feature_count; i++) {
         assert(columns[i] < width);

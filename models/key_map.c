@@ -27,10 +27,10 @@ static bool grow(struct key_map *map)
 {
     struct key_map larger = {.capacity = map->capacity ? map->capacity * 2 : 1024,
                              .count = map->count};
-    larger.keys = calloc(larger.capacity, sizeof(*larger.keys));
-    larger.numbers = calloc(larger.capacity, sizeof(*larger.numbers));
-    if (!larger.keys || !larger.numbers || larger.capacity == 0) {
-        key_map_release(&larger);
+    larger.keys = larger.capacity ? calloc(larger.capacity, sizeof(*larger.keys)) : NULL;
+    larger.numbers = larger.keys ? calloc(larger.capacity, sizeof(*larger.numbers)) : NULL;
+    if (!larger.numbers) {
+        free(larger.keys);
         return false;
     }
     for (uint32_t i = 0; i < map->capacity; i++) {
@@ -40,7 +40,8 @@ static bool grow(struct key_map *map)
             larger.numbers[place] = map->numbers[i];
         }
     }
-    key_map_release(map);
+    free(map->keys);
+    free(map->numbers);
     *map = larger;
     return true;
 }

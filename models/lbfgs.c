@@ -48,18 +48,16 @@ static void fill_pseudo_gradient(struct search *search)
     for (uint32_t i = 0; i < search->count; i++) {
         double l1 = l1_of(search->problem, i);
         double g = search->gradient[i];
-        if (search->x[i] > 0) {
-            g += l1;
-        } else if (search->x[i] < 0) {
-            g -= l1;
-        } else if (g + l1 < 0) {
-            g += l1;
-        } else if (g - l1 > 0) {
-            g -= l1;
-        } else {
-            g = l1 > 0 ? 0 : g;
+        double x = search->x[i];
+        double side = 0;
+        if (x > 0 || (x == 0 && g + l1 < 0)) {
+            side = l1;
+        } else if (x < 0 || (x == 0 && g - l1 > 0)) {
+            side = -l1;
+        } else if (l1 > 0) {
+            side = -g;
         }
-        search->pseudo[i] = g;
+        search->pseudo[i] = g + side;
     }
 }
 

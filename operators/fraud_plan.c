@@ -12,6 +12,10 @@
 
 #define TERMS_MAX 128u
 
+/* Of one term's logit: beyond it a chance no longer moves, and sums of floats lose digits. */
+#define MOST_MAX 60.0f
+#define MOST_DEFAULT 20.0
+
 #define OPTION(member) offsetof(struct score_fraud_options, member)
 static const struct setting settings[] = {
     {.name = "base_rate",
@@ -25,7 +29,7 @@ static const struct setting settings[] = {
      .type = SETTING_CUSTOM,
      .offset = OPTION(rules),
      .doc = "List of {name, feature, above or below, adds, slope, most}: what a feature beyond a "
-            "bound adds on the logit scale"},
+            "bound adds on the logit scale, at most 20 unless given"},
     {.name = "deviations",
      .type = SETTING_CUSTOM,
      .offset = OPTION(deviations),
@@ -123,7 +127,11 @@ static enum status read_rule(const struct yaml_node *node, const struct feature_
         status = read_number(node, "slope", 0, &term->slope, error);
     }
     if (status == STATUS_OK) {
-        status = read_number(node, "most", 1e6, &term->most, error);
+        status = read_number(node, "most", MOST_DEFAULT, &term->most, error);
+    }
+    if (status == STATUS_OK && !(term->most >= 0 && term->most <= MOST_MAX)) {
+        status = yaml_complain(yaml_find(node, "most"), error, "a number from 0 to %g expected",
+                               (double)MOST_MAX);
     }
     if (status == STATUS_OK) {
         const char *text =
@@ -213,8 +221,9 @@ static enum status read_deviation(const struct yaml_node *node, const struct fea
     if (status != STATUS_OK) {
         return status;
     }
-    if (!(weight >= 0)) {
-        return yaml_complain(yaml_find(node, "weight"), error, "a number from 0 expected");
+    if (!(weight >= 0 && weight <= MOST_MAX / 3)) {
+        return yaml_complain(yaml_find(node, "weight"), error, "a number from 0 to %g expected",
+                             (double)MOST_MAX / 3);
     }
     size_t length = strlen(feature) + 16;
     term->name = malloc(length);

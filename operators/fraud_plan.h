@@ -7,7 +7,7 @@
 
 /*
  * One term: nothing up to `from`, then `adds` at once and `slope` for each unit beyond, at most
- * `most` in all. With is_below it looks the other way. A missing value adds nothing.
+ * `most` in all, at least -most. With is_below it looks the other way. A missing value adds nothing.
  */
 struct fraud_term {
     char *name; /* Owned. */
@@ -34,7 +34,8 @@ static inline float fraud_term_logit(const struct fraud_term *term, float value)
         return 0.0f;
     }
     float logit = term->adds + term->slope * beyond;
-    return logit < term->most ? logit : term->most;
+    logit = logit < term->most ? logit : term->most;
+    return logit > -term->most ? logit : -term->most;
 }
 
 #endif

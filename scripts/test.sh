@@ -35,6 +35,7 @@ suite_check() {
 suite_examples() {
     test/integration/generator_distance_test.sh build/release/nudge
     test/integration/examples_test.sh build/release/nudge
+    test/integration/markov_test.py build/release/nudge
 }
 suite_bad_input() {
     test/integration/bad_input_test.py build/release/nudge

@@ -11,6 +11,7 @@
 #include "pipeline/commands/command.h"
 #include "pipeline/run/detection.h"
 #include "pipeline/run/eval_report.h"
+#include "pipeline/run/feature_report.h"
 #include "pipeline/run/train_config.h"
 
 #define FILES_MAX 1024
@@ -20,6 +21,7 @@ static const char help[] =
     "nudge eval FILE.yaml --pack DIR [--input FILE...] [--truth FILE] [--after TIME]\n"
     "           [--before TIME] [--json FILE] [--html FILE]\n"
     "nudge eval PIPELINE.yaml --detection --truth FILE [--input FILE...] [--json FILE]\n"
+    "nudge eval FILE.yaml --families | --correlations [--allow PAIRS.yaml] [--input FILE...]\n"
     "\n"
     "Runs the pipeline over history, makes rows and labels as the training file says, and\n"
     "measures the pack on them, at 1, 3, 5 and 10 events of a session and at its first filled\n"
@@ -28,6 +30,10 @@ static const char help[] =
     "With --detection it serves a pipeline's configuration as it is, and says how much of each\n"
     "kind of fraud of the truth the score finds where 0.1% and 1% of the human visits score as\n"
     "high.\n"
+    "\n"
+    "With --families it fits anew and prints what each family of features adds to PR-AUC and\n"
+    "ROC-AUC; with --correlations which pairs of features have a rank correlation above 0.995,\n"
+    "and fails where PAIRS.yaml does not list one with a reason.\n"
     "\n"
     "  --pack DIR       the pack; by default the training file's output\n"
     "  --input FILE...  history, in place of the file's input\n"
@@ -40,10 +46,10 @@ static const char help[] =
 
 struct eval_arguments {
     const char *files[FILES_MAX];
-    const char *pack, *truth, *after, *before, *json, *html;
+    const char *pack, *truth, *after, *before, *json, *html, *allow;
     const char *config;
     size_t file_count;
-    bool is_detection;
+    bool is_detection, has_families, has_correlations;
 };
 
 static enum status parse(int argc, char **argv, struct eval_arguments *arguments,
@@ -57,13 +63,18 @@ static enum status parse(int argc, char **argv, struct eval_arguments *arguments
         {.name = "before", .values = &arguments->before, .value_max = 1},
         {.name = "json", .values = &arguments->json, .value_max = 1},
         {.name = "html", .values = &arguments->html, .value_max = 1},
+        {.name = "allow", .values = &arguments->allow, .value_max = 1},
         {.name = "detection", .is_flag = true},
+        {.name = "families", .is_flag = true},
+        {.name = "correlations", .is_flag = true},
     };
     size_t count;
     enum status status = command_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
                                        &arguments->config, 1, &count, error);
     arguments->file_count = options[0].value_count;
-    arguments->is_detection = options[7].value_count > 0;
+    arguments->is_detection = options[8].value_count > 0;
+    arguments->has_families = options[9].value_count > 0;
+    arguments->has_correlations = options[10].value_count > 0;
     if (status == STATUS_OK && count == 0) {
         return error_set(error, STATUS_INVALID,
                          "eval: a training file expected; see nudge eval --help");
@@ -215,8 +226,35 @@ static enum status write_reports(struct evaluation *evaluation, struct error *er
     return status;
 }
 
+/* Fits and comparisons anew: fewer rows will do. */
+#define FAMILY_ROWS 40000
+#define CORRELATION_ROWS 20000
+
+static enum status report_features(struct evaluation *evaluation, struct error *error)
+{
+    const struct eval_arguments *arguments = evaluation->arguments;
+    uint32_t most = arguments->has_families ? FAMILY_ROWS : CORRELATION_ROWS;
+    struct row_options *rows = &evaluation->config->rows;
+    rows->rows_max = rows->rows_max < most ? rows->rows_max : most;
+    if (arguments->has_correlations) { /* Of all rows, whatever becomes of them. */
+        rows->target = TARGET_NONE;
+        rows->truth = NULL;
+        rows->prefix_count = 0;
+    }
+    enum status status = make_rows(evaluation, error);
+    if (status == STATUS_OK && arguments->has_families) {
+        return family_report(evaluation->config, &evaluation->table, stdout, error);
+    }
+    return status == STATUS_OK ? correlation_report(evaluation->config, &evaluation->table,
+                                                    arguments->allow, stdout, error)
+                               : status;
+}
+
 static enum status evaluate(struct evaluation *evaluation, struct error *error)
 {
+    if (evaluation->arguments->has_families || evaluation->arguments->has_correlations) {
+        return report_features(evaluation, error);
+    }
     const char *folder =
         evaluation->arguments->pack ? evaluation->arguments->pack : evaluation->config->output;
     if (!folder) {

@@ -276,7 +276,7 @@ static void print_fraud_parts(const struct yaml_node *decision, FILE *out)
         double size = fabs(explain_number(parts, parts->children[i].key));
         largest = size > largest ? size : largest;
     }
-    if (!(largest > 0)) {
+    if (!parts || !(largest > 0)) {
         return;
     }
     (void)fputs("<section class=\"whole\">\n", out);

@@ -7,17 +7,21 @@
 
 #include "models/pack_writer.h"
 #include "models/time_split.h"
+#include "operators/feature_funnel.h"
 #include "pipeline/base/clock.h"
 #include "pipeline/base/iso_time.h"
 #include "pipeline/commands/command.h"
+#include "pipeline/run/step_counts.h"
 #include "pipeline/run/train_config.h"
 
 #define FILES_MAX 1024
 #define WARNINGS_SHOWN 40
+#define MARKOV_PRIOR_EVENTS 10.0
 
 static const char help[] =
     "nudge train FILE.yaml [--input FILE...] [--truth FILE] [--output DIR] [--from TIME]\n"
     "            [--until TIME]\n"
+    "nudge train FILE.yaml --markov FILE [--input FILE...] [--until TIME]\n"
     "nudge train --settings\n"
     "\n"
     "Runs the pipeline over history, so that each row is as it was at that moment, fits a\n"
@@ -30,11 +34,13 @@ static const char help[] =
     "  --output DIR     the pack, in place of the file's output\n"
     "  --from TIME      sessions that begin before it are left out\n"
     "  --until TIME     no event from this time on is looked at\n"
+    "  --markov FILE    counts the steps of sessions instead, and writes their Markov table\n"
+    "                   for the setting markov of extract_features\n"
     "  --settings       print what FILE.yaml may say\n";
 
 struct train_arguments {
     const char *files[FILES_MAX];
-    const char *truth, *output, *from, *until, *settings;
+    const char *truth, *output, *from, *until, *markov, *settings;
     const char *config;
     size_t file_count;
 };
@@ -49,6 +55,7 @@ static enum status parse(int argc, char **argv, struct train_arguments *argument
         {.name = "from", .values = &arguments->from, .value_max = 1},
         {.name = "until", .values = &arguments->until, .value_max = 1},
         {.name = "settings", .is_flag = true},
+        {.name = "markov", .values = &arguments->markov, .value_max = 1},
     };
     size_t count;
     enum status status = command_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
@@ -234,6 +241,46 @@ static enum status train_all(struct training_run *run, struct error *error)
     return status;
 }
 
+/* The prior is a common shop's, so that states that hardly ever came up make sense, too. */
+static enum status write_markov(const struct train_config *config, const char *path,
+                                struct error *error)
+{
+    struct markov_counts counts;
+    struct step_totals totals;
+    enum status status =
+        step_counts_make(&config->config, (const char *const *)config->files, config->file_count,
+                         config->rows.until_ms, config->settings.gap_ms, &counts, &totals, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const char *states[EVENT_TYPE_COUNT];
+    char from[ISO_TIME_BYTES_MAX + 1];
+    char to[ISO_TIME_BYTES_MAX + 1];
+    char hash[32];
+    struct markov prior;
+    struct markov table;
+    for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
+        states[type] = event_types[type].name;
+    }
+    funnel_default_markov(&prior);
+    markov_fit(&counts, &prior, MARKOV_PRIOR_EVENTS, &table);
+    from[iso_time_format(totals.first_ms, from)] = '\0';
+    to[iso_time_format(totals.last_ms, to)] = '\0';
+    (void)snprintf(hash, sizeof(hash), "%016" PRIx64,
+                   hash64((struct text){(const char *)&counts, sizeof(counts)}));
+    const struct markov_text text = {.name = config->settings.name,
+                                     .version = config->settings.version,
+                                     .trained_from = from,
+                                     .trained_to = to,
+                                     .data_hash = hash};
+    status = markov_pack_write(path, &table, states, &text, error);
+    if (status == STATUS_OK) {
+        (void)printf("%" PRIu64 " events, %" PRIu64 " sessions\nMarkov table: %s\n", totals.events,
+                     totals.sessions, path);
+    }
+    return status;
+}
+
 static enum status train(int argc, char **argv, struct error *error)
 {
     struct train_arguments arguments = {0};
@@ -256,6 +303,11 @@ static enum status train(int argc, char **argv, struct error *error)
     struct train_config config;
     status = train_config_load(arguments.config, &overrides, &config, error);
     if (status != STATUS_OK) {
+        return status;
+    }
+    if (arguments.markov) {
+        status = write_markov(&config, arguments.markov, error);
+        train_config_release(&config);
         return status;
     }
     struct training_run run = {.config = &config, .is_terminal = isatty(STDERR_FILENO)};

@@ -215,8 +215,8 @@ SECTION(privacy_section, "privacy", "How identities are hidden", privacy_setting
 SECTION(run_section, "run", "How the work is done", run_settings, struct run_options);
 
 static const struct setting_section *const own_sections[] = {
-    &input_section,  &state_section,   &output_section,
-    &commit_section, &privacy_section, &run_section,
+    &input_section,   &state_section, &output_section,  &commit_section,
+    &privacy_section, &run_section,   &metrics_section,
 };
 
 #define SECTIONS_MAX 32
@@ -256,8 +256,8 @@ static enum status check_sections(const struct yaml_node *root, struct error *er
 static enum status read_sections(struct config *config, const struct yaml_node *root,
                                  struct error *error)
 {
-    void *const members[] = {&config->input,  &config->state,   &config->output,
-                             &config->commit, &config->privacy, &config->run};
+    void *const members[] = {&config->input,   &config->state, &config->output, &config->commit,
+                             &config->privacy, &config->run,   &config->metrics};
     for (size_t i = 0; i < COUNT_OF(own_sections); i++) {
         enum status status = settings_read(own_sections[i], yaml_find(root, own_sections[i]->name),
                                            members[i], error);
@@ -392,6 +392,22 @@ static enum status read_key(struct config *config, const struct yaml_node *root,
     return yaml_complain(node, error, "%s", cause.message);
 }
 
+/* Else a record would start anew while one of its timers is still to come. */
+static enum status check_retention(const struct config *config, const struct yaml_node *root,
+                                   struct error *error)
+{
+    int64_t longest_ms = stage_plan_longest_delay_ms(config->plan);
+    int64_t retention_ms = config->state.retention_ms;
+    if (retention_ms == 0 || retention_ms > longest_ms) {
+        return STATUS_OK;
+    }
+    const struct yaml_node *node = yaml_find(yaml_find(root, "state"), "retention");
+    return yaml_complain(node ? node : root, error,
+                         "%lld ms: more than %lld ms expected, the longest delay "
+                         "of a session or a rule",
+                         (long long)retention_ms, (long long)longest_ms);
+}
+
 static enum status load_all(struct config *config, uint32_t partitions, struct error *error)
 {
     const struct yaml_node *root = yaml_root(config->document);
@@ -423,6 +439,9 @@ static enum status load_all(struct config *config, uint32_t partitions, struct e
     if (status == STATUS_OK) {
         status = stage_plan_load(root, partitions ? partitions : 1, &config->plan, error);
     }
+    if (status == STATUS_OK) {
+        status = check_retention(config, root, error);
+    }
     return status;
 }
 
@@ -446,8 +465,8 @@ enum status config_load(const char *path, uint32_t partitions, struct config *re
 
 void config_release(struct config *config)
 {
-    void *const members[] = {&config->input,  &config->state,   &config->output,
-                             &config->commit, &config->privacy, &config->run};
+    void *const members[] = {&config->input,   &config->state, &config->output, &config->commit,
+                             &config->privacy, &config->run,   &config->metrics};
     for (size_t i = 0; i < COUNT_OF(own_sections); i++) {
         settings_release(own_sections[i], members[i]);
     }

@@ -6,6 +6,7 @@
 
 #include "pipeline/base/hash.h"
 #include "pipeline/config/settings.h"
+#include "pipeline/run/run_metrics.h"
 #include "pipeline/run/stages.h"
 
 struct input_options {
@@ -63,6 +64,7 @@ struct config {
     struct commit_options commit;
     struct privacy_options privacy;
     struct run_options run;
+    struct metrics_options metrics;
     struct pseudonym_key key;
     bool has_own_key; /* False: the key is public, pseudonyms can be guessed. */
     uint32_t entity_mask;

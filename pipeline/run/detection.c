@@ -166,7 +166,8 @@ static void measure_kind(const struct detector *self, struct detection_kind *kin
         }
         qsort(scratch, found, sizeof(*scratch), compare_counts);
         kind->recall[i] = kind->visits ? (double)found / kind->visits : NAN;
-        kind->median_events[i] = found ? (double)scratch[found / 2] : (double)NAN;
+        uint32_t middle = found / 2;
+        kind->median_events[i] = found ? (double)scratch[middle] : (double)NAN;
     }
 }
 

@@ -100,7 +100,7 @@ static enum status take_label(struct collector *self, const struct event_batch *
                               struct error *error)
 {
     uint64_t event = event_hash(batch, row, FIELD_LABEL_FOR);
-    if (event == 0 || !event_has(batch, row, FIELD_LABEL_VALUE) ||
+    if (!self->options->label_values || event == 0 || !event_has(batch, row, FIELD_LABEL_VALUE) ||
         !is_listed(self->options->label_values, batch->text[FIELD_LABEL_VALUE][row])) {
         return STATUS_OK;
     }

@@ -23,7 +23,14 @@
 #include "pipeline/run/config.h"
 #include "pipeline/run/truth_file.h"
 
-enum row_target { TARGET_PURCHASE, TARGET_ABANDON, TARGET_LABEL, TARGET_TRUTH, TARGET_COUNT };
+enum row_target {
+    TARGET_PURCHASE,
+    TARGET_ABANDON,
+    TARGET_LABEL,
+    TARGET_TRUTH,
+    TARGET_COUNT,
+    TARGET_NONE = TARGET_COUNT, /* Rows without labels, to look at features alone. */
+};
 extern const char *const row_target_names[TARGET_COUNT + 1]; /* NULL-terminated. */
 
 #define PREFIXES_MAX 64

@@ -33,13 +33,15 @@ struct partition {
     bool is_finished;
     struct stage_counter stage_counters[RUNNER_STAGE_COUNTERS_MAX]; /* Once it is finished. */
     uint32_t stage_counter_count;
-    struct progress_cell cell; /* What the progress display reads. */
+    struct progress_cell cell;         /* What the progress display reads. */
+    struct partition_metrics *metrics; /* NULL: there are none. */
 };
 
 struct runner {
     const struct runner_options *options;
     struct partition *partitions;
     struct rocksdb_budget *budget;
+    struct run_metrics *metrics; /* NULL: there are none. */
     atomic_bool has_failed;
     pthread_mutex_t failure_lock; /* Guards the two below. */
     enum status failure_status;
@@ -61,6 +63,7 @@ static void fail(struct runner *runner, enum status status, const struct error *
         runner->failure = *error;
     }
     (void)pthread_mutex_unlock(&runner->failure_lock);
+    run_metrics_set_failed(runner->metrics);
     atomic_store(&runner->has_failed, true);
 }
 
@@ -136,7 +139,11 @@ static enum status step_partition(const struct config *config, struct partition 
                                   bool *ret_waits, struct error *error)
 {
     enum task_state state;
+    partition_metrics_begin_step(partition->metrics, partition->task);
     enum status status = task_step(partition->task, &state, error);
+    if (status == STATUS_OK) {
+        status = partition_metrics_end_step(partition->metrics, partition->task, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -157,7 +164,11 @@ static enum status stop_partition(struct partition *partition, struct error *err
     task_request_commit(partition->task);
     while (!task_is_committed(partition->task)) {
         enum task_state state;
+        partition_metrics_begin_step(partition->metrics, partition->task);
         enum status status = task_commit_step(partition->task, &state, error);
+        if (status == STATUS_OK) {
+            status = partition_metrics_end_step(partition->metrics, partition->task, error);
+        }
         if (status != STATUS_OK) {
             return status;
         }
@@ -254,12 +265,47 @@ static enum status open_partitions(struct runner *runner, struct error *error)
         (void)snprintf(partition->name, sizeof(partition->name), "%u", i);
         status = partition_open(&made, &partition->layout, &partition->task, error);
         if (status == STATUS_OK) {
+            status = partition_metrics_create(runner->metrics, partition->name, &partition->metrics,
+                                              error);
+        }
+        if (status == STATUS_OK) {
             partition->events_at_start = task_progress(partition->task).counters.events_read;
             partition->uncommitted_from = partition->events_at_start;
             partition->committed_ns = clock_monotonic_ns();
         }
     }
     return status;
+}
+
+static enum status start_metrics(struct runner *runner, struct error *error)
+{
+    const struct config *config = runner->options->config;
+    struct run_metrics_options options = {
+        .listen = config->metrics.listen,
+        .memory_bytes = (uint64_t)config->state.memory_bytes,
+    };
+    if (!options.listen) {
+        return STATUS_OK;
+    }
+    enum status status = run_metrics_start(&options, &runner->metrics, error);
+    if (status == STATUS_OK) {
+        log_line(LOG_INFO, "metrics", "listen=%s port=%u", options.listen,
+                 (unsigned)run_metrics_port(runner->metrics));
+    }
+    return status;
+}
+
+static void close_partitions(struct runner *runner)
+{
+    run_metrics_set_ready(runner->metrics, false);
+    for (uint32_t i = 0; i < runner->options->file_count; i++) {
+        partition_metrics_destroy(runner->partitions[i].metrics);
+        task_destroy(runner->partitions[i].task);
+    }
+    run_metrics_set_budget(runner->metrics, NULL);
+    rocksdb_budget_destroy(runner->budget);
+    run_metrics_stop(runner->metrics);
+    free(runner->partitions);
 }
 
 static void add_counters(struct task_counters *sum, const struct task_counters *more)
@@ -368,8 +414,13 @@ enum status runner_run(const struct runner_options *options, struct runner_resul
     if (!runner.partitions) {
         return error_set(error, STATUS_FATAL, "partitions: out of memory");
     }
-    enum status status = open_partitions(&runner, error);
+    enum status status = start_metrics(&runner, error);
     if (status == STATUS_OK) {
+        status = open_partitions(&runner, error);
+    }
+    if (status == STATUS_OK) {
+        run_metrics_set_budget(runner.metrics, runner.budget);
+        run_metrics_set_ready(runner.metrics, true);
         run_workers(&runner);
         status = runner.failure_status;
         if (status != STATUS_OK) {
@@ -378,11 +429,7 @@ enum status runner_run(const struct runner_options *options, struct runner_resul
     }
     struct runner_result result = {.watermark_ms = INT64_MIN};
     collect(&runner, &result);
-    for (uint32_t i = 0; i < options->file_count; i++) {
-        task_destroy(runner.partitions[i].task);
-    }
-    rocksdb_budget_destroy(runner.budget);
-    free(runner.partitions);
+    close_partitions(&runner);
     (void)pthread_mutex_destroy(&runner.failure_lock);
 
     struct rusage usage;

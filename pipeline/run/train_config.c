@@ -109,9 +109,9 @@ bool train_time_parse(const char *text, int64_t *ret_ms)
 
 static const struct yaml_node *node_of(const struct train_config *config, const char *key)
 {
-    const struct yaml_node *root = yaml_root(config->document);
-    const struct yaml_node *node = yaml_find(root, key);
-    return node ? node : root;
+    const struct yaml_node *section = yaml_find(yaml_root(config->document), train_section.name);
+    const struct yaml_node *node = yaml_find(section, key);
+    return node ? node : section;
 }
 
 static enum status read_time(const struct train_config *config, const char *key, const char *text,
@@ -305,7 +305,7 @@ static enum status read_files(struct train_config *config, const struct train_ov
     const struct text_list *list = &config->settings.input;
     size_t count = overrides->file_count ? overrides->file_count : list->count;
     if (count == 0) {
-        return yaml_complain(yaml_root(config->document), error,
+        return yaml_complain(node_of(config, "input"), error,
                              "input: files expected, here or as --input");
     }
     config->files = calloc(count, sizeof(*config->files));
@@ -359,8 +359,16 @@ static enum status read_rows(struct train_config *config, const struct train_ove
 static enum status load_all(struct train_config *config, const struct train_overrides *overrides,
                             struct error *error)
 {
-    enum status status =
-        settings_read(&train_section, yaml_root(config->document), &config->settings, error);
+    static const char *const keys[] = {"train", NULL};
+    const struct yaml_node *root = yaml_root(config->document);
+    const struct yaml_node *section = yaml_find(root, train_section.name);
+    if (root->kind != YAML_MAPPING || (root->child_count == 0)) {
+        return yaml_complain(root, error, "train: a section of this name expected");
+    }
+    enum status status = yaml_known_keys(root, keys, error);
+    if (status == STATUS_OK) {
+        status = settings_read(&train_section, section, &config->settings, error);
+    }
     if (status == STATUS_OK) {
         status = read_files(config, overrides, error);
     }

@@ -1,7 +1,7 @@
 /*
  * The file that `nudge train` and `nudge eval` read: which pipeline makes the rows, what is to be
- * predicted, which rows and features, and how it is fitted. Flat; `nudge train --settings` prints
- * the table.
+ * predicted, which rows and features, and how it is fitted. One section, train; `nudge train
+ * --settings` prints its table.
  */
 #ifndef PIPELINE_RUN_TRAIN_CONFIG_H
 #define PIPELINE_RUN_TRAIN_CONFIG_H
