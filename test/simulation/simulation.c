@@ -170,7 +170,6 @@ static struct task_options task_options_of(const struct life *life)
         .cache = {.bytes_max = CACHE_BYTES,
                   .slice_records = plan->slice_records,
                   .records_max = plan->cache_records},
-        .transaction_records_max = plan->slice_records * 4,
         .timer_entries_max = plan->timer_entries,
         .transaction_records_max = 4 * plan->slice_records,
         .feature_count = stage_plan_features(stages)->count,
