@@ -131,9 +131,9 @@ static enum status read_header(const char *path, struct tensor_file *file, struc
     }
     const struct yaml_node *root = yaml_root(document);
     if (root->kind != YAML_MAPPING || root->child_count > TENSORS_MAX) {
-        status = error_set(error, STATUS_INVALID,
-                           "%s: header: an object of at most %u tensors expected", path,
-                           TENSORS_MAX);
+        status =
+            error_set(error, STATUS_INVALID, "%s: header: an object of at most %u tensors expected",
+                      path, TENSORS_MAX);
     }
     file->tensors = calloc(root->child_count + 1, sizeof(*file->tensors));
     if (status == STATUS_OK && !file->tensors) {

@@ -7,7 +7,8 @@
 
 /*
  * One term: nothing up to `from`, then `adds` at once and `slope` for each unit beyond, at most
- * `most` in all, at least -most. With is_below it looks the other way. A missing value adds nothing.
+ * `most` in all, at least -most. With is_below it looks the other way. A missing value adds
+ * nothing.
  */
 struct fraud_term {
     char *name; /* Owned. */

@@ -27,7 +27,7 @@ suite_threads() {
 suite_fuzz() {
     cmake --preset fuzz >/dev/null
     cmake --build build/fuzz
-    test/fuzz/run.sh build/fuzz 20
+    test/fuzz/run.sh build/fuzz 10
 }
 suite_check() {
     scripts/check.sh
@@ -36,6 +36,8 @@ suite_examples() {
     test/integration/generator_distance_test.sh build/release/nudge
     test/integration/examples_test.sh build/release/nudge
     test/integration/markov_test.py build/release/nudge
+    test/integration/train_eval_test.py build/release/nudge
+    scripts/features.sh
 }
 suite_bad_input() {
     test/integration/bad_input_test.py build/release/nudge
