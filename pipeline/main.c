@@ -11,6 +11,7 @@ static const struct command *const commands[] = {
     &command_check,
     &command_generate,
     &command_describe,
+    &command_topics,
 
 };
 

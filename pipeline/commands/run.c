@@ -8,6 +8,7 @@
 
 #include "pipeline/base/log.h"
 #include "pipeline/commands/command.h"
+#include "pipeline/kafka/kafka_runner.h"
 #include "pipeline/run/runner.h"
 #include "pipeline/run/summary.h"
 
@@ -92,8 +93,27 @@ static void catch_signals(void)
     (void)sigaction(SIGTERM, &action, NULL);
 }
 
-static enum status run_config(const struct config *config, const struct run_arguments *arguments,
-                              struct error *error)
+static enum status run_topics(const struct config *config, const struct run_arguments *arguments,
+                              struct runner_result *ret_result, struct error *error)
+{
+    if (arguments->file_count > 0 || arguments->output) {
+        return error_set(error, STATUS_INVALID,
+                         "--input and --output are for files, and %s has source: kafka",
+                         config->path);
+    }
+    struct kafka_run_options options = {
+        .config = config,
+        .state_directory = arguments->state          ? arguments->state
+                           : config->state.directory ? config->state.directory
+                                                     : "nudge-state",
+        .shows_progress = true,
+    };
+    enum status status = read_workers(arguments->workers, config, &options.workers, error);
+    return status == STATUS_OK ? kafka_run(&options, ret_result, error) : status;
+}
+
+static enum status run_files(const struct config *config, const struct run_arguments *arguments,
+                             struct runner_result *ret_result, struct error *error)
 {
     const char *output = arguments->output ? arguments->output : config->output.directory;
     const char *state = arguments->state ? arguments->state : config->state.directory;
@@ -119,22 +139,43 @@ static enum status run_config(const struct config *config, const struct run_argu
                          config->path);
     }
     enum status status = read_workers(arguments->workers, config, &options.workers, error);
-    if (status != STATUS_OK) {
-        return status;
-    }
+    return status == STATUS_OK ? runner_run(&options, ret_result, error) : status;
+}
+
+static enum status run_config(const struct config *config, const struct run_arguments *arguments,
+                              struct error *error)
+{
     if (!config->has_own_key) {
         log_line(LOG_WARNING, "public_key",
                  "message=\"pseudonyms are made with the built-in key; set privacy.key_file\"");
     }
     catch_signals();
     struct runner_result result;
-    status = runner_run(&options, &result, error);
+    enum status status = config->input.source == SOURCE_KAFKA
+                             ? run_topics(config, arguments, &result, error)
+                             : run_files(config, arguments, &result, error);
     if (status != STATUS_OK) {
         return status;
     }
     summary_print(&result, config, stdout);
     return arguments->summary ? summary_write(&result, config, arguments->summary, error)
                               : STATUS_OK;
+}
+
+/* Budgets are shared out among partitions, whose number the brokers know. */
+static enum status load(const struct run_arguments *arguments, struct config *ret_config,
+                        struct error *error)
+{
+    enum status status =
+        config_load(arguments->config, (uint32_t)arguments->file_count, ret_config, error);
+    if (status != STATUS_OK || ret_config->input.source != SOURCE_KAFKA) {
+        return status;
+    }
+    uint32_t partitions = 0;
+    status = kafka_run_partitions(ret_config, &partitions, error);
+    config_release(ret_config);
+    return status == STATUS_OK ? config_load(arguments->config, partitions, ret_config, error)
+                               : status;
 }
 
 static enum status run(int argc, char **argv, struct error *error)
@@ -145,7 +186,7 @@ static enum status run(int argc, char **argv, struct error *error)
         return status;
     }
     struct config config;
-    status = config_load(arguments.config, (uint32_t)arguments.file_count, &config, error);
+    status = load(&arguments, &config, error);
     if (status != STATUS_OK) {
         return status;
     }

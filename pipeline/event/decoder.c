@@ -33,21 +33,17 @@ static enum status create(const struct mapping *mapping, const struct source_opt
     case INPUT_COMBINED_LOG:
         return log_decoder_create(mapping, options, ret_decoder, error);
     case INPUT_AVRO:
-        return avro_decoder_create(mapping, options, source, ret_decoder, error);
+        return avro_decoder_create(mapping, options, source_avro_schema(source), ret_decoder,
+                                   error);
     }
     return error_set(error, STATUS_INVALID, "%s: unknown input format %d", options->path,
                      (int)options->format);
 }
 
-enum status decoder_create(const struct mapping *mapping, const struct source_options *options,
-                           const struct source *source, struct decoder **ret_decoder,
-                           struct error *error)
+/* Takes the decoder, and fills in what all formats share. */
+static enum status complete(struct decoder *decoder, const struct mapping *mapping,
+                            struct decoder **ret_decoder, struct error *error)
 {
-    struct decoder *decoder = NULL;
-    enum status status = create(mapping, options, source, &decoder, error);
-    if (status != STATUS_OK) {
-        return status;
-    }
     decoder->mapping = mapping;
     decoder->is_canonical = mapping_is_canonical(mapping);
     decoder->wanted = mapping_source_fields(mapping);
@@ -60,6 +56,33 @@ enum status decoder_create(const struct mapping *mapping, const struct source_op
     }
     *ret_decoder = decoder;
     return STATUS_OK;
+}
+
+enum status decoder_create(const struct mapping *mapping, const struct source_options *options,
+                           const struct source *source, struct decoder **ret_decoder,
+                           struct error *error)
+{
+    struct decoder *decoder = NULL;
+    enum status status = create(mapping, options, source, &decoder, error);
+    return status == STATUS_OK ? complete(decoder, mapping, ret_decoder, error) : status;
+}
+
+enum status decoder_create_for_schema(const struct mapping *mapping,
+                                      const struct source_options *options, const char *schema,
+                                      struct decoder **ret_decoder, struct error *error)
+{
+    struct decoder *decoder = NULL;
+    enum status status;
+    if (options->format == INPUT_JSONL) {
+        status = json_decoder_create(mapping, &decoder, error);
+    } else if (options->format == INPUT_AVRO && schema) {
+        status = avro_decoder_create(mapping, options, schema, &decoder, error);
+    } else {
+        status = error_set(error, STATUS_INVALID,
+                           "%s: messages are JSON, or Avro of a schema that is given",
+                           options->path);
+    }
+    return status == STATUS_OK ? complete(decoder, mapping, ret_decoder, error) : status;
 }
 
 void decoder_destroy(struct decoder *decoder)

@@ -15,6 +15,15 @@ MUST_CHECK enum status decoder_create(const struct mapping *mapping,
                                       const struct source_options *options,
                                       const struct source *source, struct decoder **ret_decoder,
                                       struct error *error);
+
+/*
+ * The same for records that come one by one, as messages: INPUT_JSONL, or INPUT_AVRO, datum after
+ * datum without a container, written with `schema` (JSON text). options->path is for messages.
+ */
+MUST_CHECK enum status decoder_create_for_schema(const struct mapping *mapping,
+                                                 const struct source_options *options,
+                                                 const char *schema, struct decoder **ret_decoder,
+                                                 struct error *error);
 void decoder_destroy(struct decoder *decoder); /* NULL is a no-op. */
 
 /*

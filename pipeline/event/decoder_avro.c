@@ -392,7 +392,7 @@ static enum status make_plan(struct avro_decoder *self, const struct mapping *ma
 }
 
 enum status avro_decoder_create(const struct mapping *mapping, const struct source_options *options,
-                                const struct source *source, struct decoder **ret_decoder,
+                                const char *schema, struct decoder **ret_decoder,
                                 struct error *error)
 {
     struct avro_decoder *self = calloc(1, sizeof(*self));
@@ -400,10 +400,9 @@ enum status avro_decoder_create(const struct mapping *mapping, const struct sour
         return error_set(error, STATUS_FATAL, "%s: out of memory", options->path);
     }
     self->decoder.ops = &avro_decoder_ops;
-    const char *json = source_avro_schema(source);
     enum status status = STATUS_OK;
-    if (json) {
-        status = avro_schema_compile(options->path, json, strlen(json), &self->schema, error);
+    if (schema) {
+        status = avro_schema_compile(options->path, schema, strlen(schema), &self->schema, error);
         if (status == STATUS_OK) {
             status = make_plan(self, mapping, options->path, error);
         }

@@ -29,9 +29,9 @@ MUST_CHECK enum status csv_decoder_create(const struct mapping *mapping,
 MUST_CHECK enum status log_decoder_create(const struct mapping *mapping,
                                           const struct source_options *options,
                                           struct decoder **ret_decoder, struct error *error);
+/* `schema` is the writer's as JSON; NULL: an empty file. */
 MUST_CHECK enum status avro_decoder_create(const struct mapping *mapping,
-                                           const struct source_options *options,
-                                           const struct source *source,
+                                           const struct source_options *options, const char *schema,
                                            struct decoder **ret_decoder, struct error *error);
 
 /* Sets reason and detail; returns MAPPING_REJECTED. */

@@ -6,9 +6,13 @@
 
 #include "pipeline/base/hash.h"
 #include "pipeline/config/settings.h"
+#include "pipeline/kafka/kafka_settings.h"
 #include "pipeline/run/stages.h"
 
+enum input_source { SOURCE_FILES, SOURCE_KAFKA };
+
 struct input_options {
+    int source; /* enum input_source */
     struct text_list files;
     int format;    /* enum input_format */
     char *mapping; /* NULL: canonical events. */
@@ -30,6 +34,7 @@ struct state_options {
 };
 
 struct output_options {
+    int sink; /* enum input_source, the same as the input's. */
     char *directory;
     int format; /* enum output_format */
     double scored_events_share;
@@ -63,6 +68,7 @@ struct config {
     struct commit_options commit;
     struct privacy_options privacy;
     struct run_options run;
+    struct kafka_options kafka;
     struct pseudonym_key key;
     bool has_own_key; /* False: the key is public, pseudonyms can be guessed. */
     uint32_t entity_mask;
