@@ -9,6 +9,9 @@
 
 #define SECRET_BYTES_MAX 65536u
 #define VALUE_BYTES 512
+#define SOCKET_TIMEOUT_MS 10000
+#define QUEUE_KBYTES_MIN 4096u
+#define QUEUE_KBYTES_MAX 65536u
 
 struct property {
     const char *name;
@@ -22,7 +25,7 @@ static const struct property common_properties[] = {
     {"reconnect.backoff.ms", "50"},
     {"reconnect.backoff.max.ms", "2000"},
     {"topic.metadata.refresh.fast.interval.ms", "100"},
-    {"socket.timeout.ms", "10000"},
+    {"socket.timeout.ms", "10000"}, /* SOCKET_TIMEOUT_MS */
     {"log.connection.close", "false"},
     {NULL, NULL},
 };
@@ -47,9 +50,8 @@ static const struct property fetcher_properties[] = {
     {"fetch.wait.max.ms", "20"},
     {"fetch.error.backoff.ms", "50"},
     {"fetch.message.max.bytes", "2097152"},
-    /* Kilobytes bound the queue: a full one by messages is looked at again only after a second. */
-    {"queued.min.messages", "1000000"},
-    {"queued.max.messages.kbytes", "8192"},
+    /* Kilobytes bound the queue, see kafka_fetcher_create(). */
+    {"queued.min.messages", "10000000"},
     {NULL, NULL},
 };
 
@@ -272,12 +274,34 @@ enum status kafka_member_create(const struct kafka_setup *setup, uint32_t index,
     return status;
 }
 
-enum status kafka_fetcher_create(const struct kafka_setup *setup, rd_kafka_t **ret_fetcher,
-                                 struct error *error)
+/*
+ * A full queue is looked at again only after a second: it has to hold what a task takes in that
+ * time, or the task stalls. Newer versions of the library can look sooner.
+ */
+static enum status set_queue(rd_kafka_conf_t *conf, size_t queue_bytes, struct error *error)
+{
+    size_t kbytes = queue_bytes / 1024;
+    kbytes = kbytes < QUEUE_KBYTES_MIN ? QUEUE_KBYTES_MIN : kbytes;
+    kbytes = kbytes > QUEUE_KBYTES_MAX ? QUEUE_KBYTES_MAX : kbytes;
+    char message[VALUE_BYTES];
+    (void)rd_kafka_conf_set(conf, "fetch.queue.backoff.ms", "5", message, sizeof(message));
+    return set_number(conf, "queued.max.messages.kbytes", (int64_t)kbytes, error);
+}
+
+enum status kafka_fetcher_create(const struct kafka_setup *setup, size_t queue_bytes,
+                                 rd_kafka_t **ret_fetcher, struct error *error)
 {
     rd_kafka_conf_t *conf;
     enum status status = make_conf(setup, fetcher_properties, &conf, error);
-    return status == STATUS_OK ? make_client(RD_KAFKA_CONSUMER, conf, ret_fetcher, error) : status;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = set_queue(conf, queue_bytes, error);
+    if (status != STATUS_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    return make_client(RD_KAFKA_CONSUMER, conf, ret_fetcher, error);
 }
 
 enum status kafka_admin_create(const struct kafka_setup *setup, rd_kafka_t **ret_client,
@@ -297,9 +321,11 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
         if (events->failed_count++ == 0) {
             events->failed = message->err;
         }
-    } else if (message->_private == KAFKA_CHANGELOG_MARK &&
-               message->offset >= events->changelog_end) {
-        events->changelog_end = message->offset + 1;
+    } else if (message->_private == KAFKA_CHANGELOG_MARK) {
+        events->unplaced_count += message->offset < 0;
+        if (events->changelog_first < 0 || message->offset < events->changelog_first) {
+            events->changelog_first = message->offset;
+        }
     }
 }
 
@@ -327,6 +353,11 @@ enum status kafka_producer_create(const struct kafka_setup *setup, int32_t parti
         if (status == STATUS_OK) {
             status = set_number(conf, "transaction.timeout.ms",
                                 setup->options->transaction_timeout_ms, error);
+        }
+        /* A request must be given up before its transaction is. */
+        if (status == STATUS_OK && setup->options->transaction_timeout_ms < SOCKET_TIMEOUT_MS) {
+            status = set_number(conf, "socket.timeout.ms", setup->options->transaction_timeout_ms,
+                                error);
         }
     }
     if (status != STATUS_OK) {

@@ -27,12 +27,14 @@ kafka_member_create(const struct kafka_setup *setup, uint32_t index,
                     void (*on_rebalance)(rd_kafka_t *, rd_kafka_resp_err_t,
                                          rd_kafka_topic_partition_list_t *, void *),
                     void *opaque, rd_kafka_t **ret_member, struct error *error);
-MUST_CHECK enum status kafka_fetcher_create(const struct kafka_setup *setup,
+/* `queue_bytes` bounds the records of one partition that are fetched ahead. */
+MUST_CHECK enum status kafka_fetcher_create(const struct kafka_setup *setup, size_t queue_bytes,
                                             rd_kafka_t **ret_fetcher, struct error *error);
 
 /* What a producer tells from its callbacks. */
 struct kafka_producer_events {
-    int64_t changelog_end;      /* Behind the last delivered record of the changelog. */
+    int64_t changelog_first;    /* Lowest offset of the changelog's delivered records; or -1. */
+    uint64_t unplaced_count;    /* Of those, delivered at an offset that is not known. */
     uint64_t failed_count;      /* Records that were not delivered. */
     rd_kafka_resp_err_t failed; /* Why the first of them was not. */
     _Atomic uint64_t closed_connections;

@@ -189,39 +189,18 @@ static enum kafka_outcome commit_once(struct kafka_log *self, struct error *erro
     return outcome;
 }
 
-/* Where the changelog ended when only this log writes it; for reports without an offset. */
-static enum status changelog_end(struct kafka_log *self, uint64_t *ret_end, struct error *error)
+/*
+ * The position of a commit is one more than the offset of its first record, so that one less is a
+ * place to go on from when only a part of the commit is in the store. Where that offset is not
+ * known, one more than the last position is before it too.
+ */
+static void finish_done(struct kafka_log *self)
 {
-    int64_t low = 0;
-    int64_t high = 0;
-    rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(self->options.fetcher, self->options.topics->changelog,
-                                         self->options.partition, &low, &high, REQUEST_TIMEOUT_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return error_set(error, kafka_status_of(code), "kafka: offsets of %s %d: %s",
-                         self->options.topics->changelog, (int)self->options.partition,
-                         rd_kafka_err2str(code));
-    }
-    self->range = (struct kafka_log_range){(uint64_t)low, (uint64_t)high};
-    *ret_end = (uint64_t)high;
-    return STATUS_OK;
-}
-
-static enum log_step finish_done(struct kafka_log *self, struct error *error)
-{
-    uint64_t end = (uint64_t)self->producer.events.changelog_end;
-    while (end <= self->last_position) {
-        if (changelog_end(self, &end, error) == STATUS_OK && end > self->last_position) {
-            break;
-        }
-        if (!may_go_on(self)) {
-            return STEP_FAILED;
-        }
-        pause_after_failure(self);
-    }
-    self->last_position = end;
+    const struct kafka_producer_events *events = &self->producer.events;
+    bool is_known = events->changelog_first >= 0 && events->unplaced_count == 0;
+    uint64_t position = is_known ? (uint64_t)events->changelog_first + 1 : 0;
+    self->last_position = position > self->last_position ? position : self->last_position + 1;
     self->pause_ms = PAUSE_MS_MIN;
-    return STEP_DONE;
 }
 
 static enum log_step carry_out(struct kafka_log *self, struct error *error)
@@ -229,7 +208,8 @@ static enum log_step carry_out(struct kafka_log *self, struct error *error)
     self->number++;
     enum log_step step = step_of(self, commit_once(self, error), error);
     if (step == STEP_DONE) {
-        return finish_done(self, error);
+        finish_done(self);
+        return STEP_DONE;
     }
     self->number--;
     if (step == STEP_ABORTED) {
@@ -263,6 +243,22 @@ static void *commit_thread(void *context)
 
 /* ---- the worker's side ---- */
 
+static enum status read_range(struct kafka_log *self, struct error *error)
+{
+    int64_t low = 0;
+    int64_t high = 0;
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(self->options.fetcher, self->options.topics->changelog,
+                                         self->options.partition, &low, &high, REQUEST_TIMEOUT_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return error_set(error, kafka_status_of(code), "kafka: offsets of %s %d: %s",
+                         self->options.topics->changelog, (int)self->options.partition,
+                         rd_kafka_err2str(code));
+    }
+    self->range = (struct kafka_log_range){(uint64_t)low, (uint64_t)high};
+    return STATUS_OK;
+}
+
 static enum status refuse_record(void *context, const struct changelog_entry *entry,
                                  uint64_t log_position, struct error *error)
 {
@@ -276,14 +272,51 @@ static enum status refuse_record(void *context, const struct changelog_entry *en
                      self->options.topics->changelog, (unsigned long long)log_position);
 }
 
+static enum status read_back(struct kafka_log *self, uint64_t from,
+                             const struct recovery_visitor *visitor, uint64_t *ret_records,
+                             struct error *error)
+{
+    struct kafka_restore_options options = {
+        .fetcher = self->options.fetcher,
+        .changelog = self->options.topics->changelog,
+        .partition = self->options.partition,
+        .from = from > self->range.first ? from : self->range.first,
+        .to = self->range.last,
+        .is_cancelled = self->options.is_cancelled,
+    };
+    return kafka_restore(&options, visitor, ret_records, error);
+}
+
+/* Each commit changes the task's own record at least: a changelog without one is not the one. */
+static enum status go_on(struct kafka_log *self, uint64_t from, uint64_t number,
+                         const struct recovery_visitor *visitor, struct error *error)
+{
+    uint64_t records = 0;
+    if (from > self->range.last || (from > 0 && from < self->range.first)) {
+        return error_set(error, STATUS_FATAL,
+                         "kafka: the state is as of %llu, the changelog has %llu to %llu",
+                         (unsigned long long)from, (unsigned long long)self->range.first,
+                         (unsigned long long)self->range.last);
+    }
+    enum status status = read_back(self, from, visitor, &records, error);
+    if (status == STATUS_OK && from == 0 && records == 0 && number > 0) {
+        status = error_set(error, STATUS_INVALID,
+                           "kafka: group %s has made %llu commits of partition %d, but %s is "
+                           "empty: it was deleted or is another application's; reset the group's "
+                           "offsets to begin anew",
+                           self->options.setup->group, (unsigned long long)number,
+                           (int)self->options.partition, self->options.topics->changelog);
+    }
+    return status;
+}
+
 /* Nothing was ever committed; then the changelog must not have anything either. */
 static enum status begin_anew(struct kafka_log *self, uint64_t *ret_ordinal, struct error *error)
 {
     const struct recovery_visitor refuse = {.context = self, .record = refuse_record};
     int64_t offset = 0;
-    enum status status = kafka_restore(self->options.fetcher, self->options.topics->changelog,
-                                       self->options.partition, self->range.first, self->range.last,
-                                       self->options.is_cancelled, &refuse, error);
+    uint64_t records = 0;
+    enum status status = read_back(self, 0, &refuse, &records, error);
     if (status == STATUS_OK) {
         status = kafka_start_offset(self->options.fetcher, self->options.setup->options,
                                     self->options.partition, &offset, error);
@@ -303,22 +336,13 @@ static enum status kafka_recover(struct commit_log *log, uint64_t from,
     if (status != STATUS_OK) {
         return status;
     }
-    if (from < self->range.first || from > self->range.last) {
-        return error_set(error, STATUS_FATAL,
-                         "kafka: the state is as of %llu, the changelog has %llu to %llu",
-                         (unsigned long long)from, (unsigned long long)self->range.first,
-                         (unsigned long long)self->range.last);
-    }
     struct commit_point point = {
         .is_new = committed.is_new,
         .position.ordinal = (uint64_t)committed.offset,
         .log_position = self->range.last,
     };
-    status = committed.is_new
-                 ? begin_anew(self, &point.position.ordinal, error)
-                 : kafka_restore(self->options.fetcher, self->options.topics->changelog,
-                                 self->options.partition, from, self->range.last,
-                                 self->options.is_cancelled, visitor, error);
+    status = committed.is_new ? begin_anew(self, &point.position.ordinal, error)
+                              : go_on(self, from, committed.number, visitor, error);
     if (status == STATUS_OK) {
         self->number = committed.number;
         self->last_position = self->range.last;
@@ -418,10 +442,9 @@ enum status kafka_log_open(const struct kafka_log_options *options, struct commi
     self->producer.partition = options->partition;
     (void)pthread_mutex_init(&self->lock, NULL);
     (void)pthread_cond_init(&self->wake, NULL);
-    uint64_t end;
     enum status status = kafka_producer_open(&self->producer, error);
     if (status == STATUS_OK) {
-        status = changelog_end(self, &end, error);
+        status = read_range(self, error);
     }
     if (status == STATUS_OK) {
         self->is_started = pthread_create(&self->thread, NULL, commit_thread, self) == 0;

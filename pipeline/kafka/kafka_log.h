@@ -2,8 +2,9 @@
  * The commit of Kafka: one transaction holds outputs, changed records, journal and the position in
  * the input. A thread of its own carries it out, so that the worker goes on with other tasks.
  *
- * Log positions are offsets of the changelog's partition, plus one: everything up to a position is
- * in the records before that offset. Records are keyed by kind and id.
+ * The log position of a commit is the offset of its first record in the changelog's partition, plus
+ * one. So recovery from a position, or from one less, begins at that offset and reads all that the
+ * store may lack. Records are keyed by kind and id.
  *
  * Each commit has a number, which stands beside the input position in the group's committed
  * offset. What became of a commit that was left in doubt (its coordinator did not answer, or a

@@ -33,7 +33,8 @@ static enum status open_topics(struct kafka_producer *producer, struct error *er
 
 enum status kafka_producer_open(struct kafka_producer *producer, struct error *error)
 {
-    producer->events.changelog_end = 0;
+    producer->events.changelog_first = -1;
+    producer->events.unplaced_count = 0;
     producer->events.failed_count = 0;
     enum status status = kafka_producer_create(producer->setup, producer->partition,
                                                &producer->events, &producer->client, error);
@@ -277,7 +278,8 @@ enum kafka_outcome kafka_producer_commit(struct kafka_producer *producer,
                                          const struct commit_content *content,
                                          const struct kafka_offsets *offsets, struct error *error)
 {
-    producer->events.changelog_end = 0;
+    producer->events.changelog_first = -1;
+    producer->events.unplaced_count = 0;
     producer->events.failed_count = 0;
     producer->closed_before = atomic_load(&producer->events.closed_connections);
     return producer->setup->options->is_exactly_once

@@ -90,10 +90,7 @@ enum status kafka_start_offset(rd_kafka_t *fetcher, const struct kafka_options *
 
 /* How far a restore has come; told when it takes long. */
 struct restore {
-    const char *changelog;
-    const atomic_bool *is_cancelled;
-    int32_t partition;
-    uint64_t from, to;
+    const struct kafka_restore_options *options;
     uint64_t records, bytes;
     uint64_t begin_ns, reported_ns, heard_ns;
 };
@@ -106,10 +103,11 @@ static void report(struct restore *restore, uint64_t offset, bool is_done)
     }
     restore->reported_ns = now_ns;
     double seconds = (double)(now_ns - restore->begin_ns) / 1e9;
-    double share = (double)(offset - restore->from) / (double)(restore->to - restore->from);
+    double share = (double)(offset - restore->options->from) /
+                   (double)(restore->options->to - restore->options->from);
     log_line(LOG_INFO, is_done ? "restored" : "restoring",
              "partition=%d records=%llu megabytes=%.1f seconds=%.2f seconds_left=%.1f",
-             (int)restore->partition, (unsigned long long)restore->records,
+             (int)restore->options->partition, (unsigned long long)restore->records,
              (double)restore->bytes / 1e6, seconds,
              share > 0 && !is_done ? seconds / share - seconds : 0.0);
 }
@@ -121,7 +119,8 @@ static enum status visit_record(struct restore *restore, const rd_kafka_message_
     if (!kafka_record_key_read(message->key, message->key_len, &entry.key)) {
         return error_set(error, STATUS_INVALID,
                          "kafka: topic %s, partition %d, offset %lld: no record of a changelog",
-                         restore->changelog, (int)restore->partition, (long long)message->offset);
+                         restore->options->changelog, (int)restore->options->partition,
+                         (long long)message->offset);
     }
     restore->records++;
     restore->bytes += message->len + message->key_len;
@@ -140,11 +139,11 @@ static enum status read_changelog(struct restore *restore, struct kafka_fetch *f
         if (status != STATUS_OK) {
             return status;
         }
-        if (atomic_load(restore->is_cancelled)) {
+        if (atomic_load(restore->options->is_cancelled)) {
             return error_set(error, STATUS_RETRY, "kafka: restoring was cancelled");
         }
         uint64_t now_ns = clock_monotonic_ns();
-        if (message && (uint64_t)message->offset < restore->to) {
+        if (message && (uint64_t)message->offset < restore->options->to) {
             restore->heard_ns = now_ns;
             status = visit_record(restore, message, visitor, error);
             if (status != STATUS_OK) {
@@ -153,43 +152,38 @@ static enum status read_changelog(struct restore *restore, struct kafka_fetch *f
             if (restore->records % 4096 == 0) {
                 report(restore, (uint64_t)message->offset, false);
             }
-        } else if (message || (fetch->end >= 0 && (uint64_t)fetch->end >= restore->to)) {
+        } else if (message || (fetch->end >= 0 && (uint64_t)fetch->end >= restore->options->to)) {
             return STATUS_OK;
         } else if (now_ns - restore->heard_ns > SILENCE_NS_MAX) {
             return error_set(error, STATUS_RETRY, "kafka: topic %s, partition %d does not come",
-                             restore->changelog, (int)restore->partition);
+                             restore->options->changelog, (int)restore->options->partition);
         }
     }
 }
 
-enum status kafka_restore(rd_kafka_t *fetcher, const char *changelog, int32_t partition,
-                          uint64_t from, uint64_t to, const atomic_bool *is_cancelled,
-                          const struct recovery_visitor *visitor, struct error *error)
+enum status kafka_restore(const struct kafka_restore_options *options,
+                          const struct recovery_visitor *visitor, uint64_t *ret_records,
+                          struct error *error)
 {
-    if (from >= to) {
+    *ret_records = 0;
+    if (options->from >= options->to) {
         return STATUS_OK;
     }
     struct kafka_fetch *fetch = calloc(1, sizeof(*fetch));
     if (!fetch) {
         return error_set(error, STATUS_FATAL, "kafka: out of memory");
     }
-    struct restore restore = {
-        .changelog = changelog,
-        .partition = partition,
-        .from = from,
-        .to = to,
-        .is_cancelled = is_cancelled,
-        .begin_ns = clock_monotonic_ns(),
-    };
+    struct restore restore = {.options = options, .begin_ns = clock_monotonic_ns()};
     restore.reported_ns = restore.begin_ns;
     restore.heard_ns = restore.begin_ns;
-    enum status status =
-        kafka_fetch_start(fetch, fetcher, changelog, partition, (int64_t)from, error);
+    enum status status = kafka_fetch_start(fetch, options->fetcher, options->changelog,
+                                           options->partition, (int64_t)options->from, error);
     if (status == STATUS_OK) {
         status = read_changelog(&restore, fetch, visitor, error);
     }
     if (status == STATUS_OK) {
-        report(&restore, to, true);
+        report(&restore, options->to, true);
+        *ret_records = restore.records;
     }
     kafka_fetch_stop(fetch);
     free(fetch);

@@ -22,13 +22,18 @@ MUST_CHECK enum status kafka_start_offset(rd_kafka_t *fetcher, const struct kafk
                                           int32_t partition, int64_t *ret_offset,
                                           struct error *error);
 
-/*
- * Visits what the changelog's partition has from offset `from` up to `to`, where no transaction is
- * open. Logs how far it
- * has come.
- */
-MUST_CHECK enum status kafka_restore(rd_kafka_t *fetcher, const char *changelog, int32_t partition,
-                                     uint64_t from, uint64_t to, const atomic_bool *is_cancelled,
-                                     const struct recovery_visitor *visitor, struct error *error);
+struct kafka_restore_options {
+    rd_kafka_t *fetcher;
+    const char *changelog;
+    int32_t partition;
+    uint64_t from;                   /* Offset. */
+    uint64_t to;                     /* Behind the last; no transaction is open before it. */
+    const atomic_bool *is_cancelled; /* Once it is true, reading ends with STATUS_RETRY. */
+};
+
+/* Visits what the changelog's partition has. Logs how far it has come. Borrows everything. */
+MUST_CHECK enum status kafka_restore(const struct kafka_restore_options *options,
+                                     const struct recovery_visitor *visitor, uint64_t *ret_records,
+                                     struct error *error);
 
 #endif

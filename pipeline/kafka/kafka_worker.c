@@ -337,7 +337,8 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
         slot->ends.ends.is_finite = shared->setup->options->ends;
         kafka_ends_init(&slot->ends);
     }
-    enum status status = kafka_fetcher_create(shared->setup, &worker->fetcher, error);
+    enum status status =
+        kafka_fetcher_create(shared->setup, shared->queue_bytes, &worker->fetcher, error);
     if (status == STATUS_OK) {
         status =
             kafka_member_create(shared->setup, index, on_rebalance, worker, &worker->member, error);

@@ -20,7 +20,8 @@ struct kafka_shared {
     const char *state_directory;
     const char *input_schema;
     struct rocksdb_budget *budget;
-    size_t cache_bytes;
+    size_t cache_bytes; /* Of one task. */
+    size_t queue_bytes; /* Likewise. */
     uint32_t partition_count;
 };
 
