@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
     &command_generate,
     &command_describe,
     &command_topics,
+    &command_lag,
 
 };
 

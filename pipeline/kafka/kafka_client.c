@@ -304,6 +304,22 @@ enum status kafka_fetcher_create(const struct kafka_setup *setup, size_t queue_b
     return make_client(RD_KAFKA_CONSUMER, conf, ret_fetcher, error);
 }
 
+enum status kafka_observer_create(const struct kafka_setup *setup, rd_kafka_t **ret_client,
+                                  struct error *error)
+{
+    rd_kafka_conf_t *conf;
+    enum status status = make_conf(setup, member_properties, &conf, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = set(conf, "group.id", setup->group, error);
+    if (status != STATUS_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    return make_client(RD_KAFKA_CONSUMER, conf, ret_client, error);
+}
+
 enum status kafka_admin_create(const struct kafka_setup *setup, rd_kafka_t **ret_client,
                                struct error *error)
 {

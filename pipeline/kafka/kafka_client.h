@@ -42,7 +42,11 @@ struct kafka_producer_events {
 /* The address that a changelog record's _private has, so that its offset is taken. */
 #define KAFKA_CHANGELOG_MARK ((void *)1)
 
-/* A connection-less client for administration. */
+/* Knows of the group and does not join it. */
+MUST_CHECK enum status kafka_observer_create(const struct kafka_setup *setup,
+                                             rd_kafka_t **ret_client, struct error *error);
+
+/* For administration. */
 MUST_CHECK enum status kafka_admin_create(const struct kafka_setup *setup, rd_kafka_t **ret_client,
                                           struct error *error);
 
