@@ -1,4 +1,4 @@
-/* An order-1 Markov table of a shopper's steps; part of a pack, constant once filled. */
+/* An order-1 Markov table of a shopper's steps; constant once filled. Its file: markov_pack.h. */
 #ifndef MODELS_MARKOV_H
 #define MODELS_MARKOV_H
 

@@ -1,6 +1,7 @@
 /*
  * Scores rows of floats with loaded models; knows nothing of events. One backend a device.
- * Implementations: backend_openblas.c, the reference.
+ * Implementations: backend_openblas.c, the reference, on OpenBLAS; backend_lanes.c, our own kernel
+ * for linear models, with the same bits on every machine and several times as fast for them.
  */
 #ifndef MODELS_MODEL_BACKEND_H
 #define MODELS_MODEL_BACKEND_H
@@ -15,25 +16,29 @@ struct model_pack;
 struct model_backend_ops {
     const char *name; /* As written in configuration: "openblas"; later "cuda". */
 
-    /* Copies what it needs of `pack`, which may be unloaded afterwards. */
-    enum status (*load)(const struct model_pack *pack, struct model **ret_model,
-                        struct error *error);
+    /*
+     * Feature i of the pack will stand in column columns[i] of the rows, which have `width` columns
+     * (columns[i] < width). Copies what it needs, the pack may be unloaded afterwards.
+     */
+    enum status (*load)(const struct model_pack *pack, const uint32_t *columns, uint32_t width,
+                        struct model **ret_model, struct error *error);
 
     /*
-     * logits[i] = the model's output for row i before the link, in [rows] floats; `features` is
-     * row-major [rows][stride], in the order of the pack's features, missing values as NaN. The
-     * result of a row does not depend on the other rows nor on their number. Blocks. Not
-     * thread-safe: one model a thread.
+     * logits[i] = the model's output before the link for row rows[i] (NULL: row i) of `features`,
+     * which is row-major with `stride` >= width floats a row, missing values as NaN. All floats up
+     * to the stride may be read. The result of a row does not depend on the other rows nor on their
+     * number. Blocks. Not thread-safe: one model a thread.
      */
-    enum status (*score)(struct model *model, const float *features, uint32_t rows, uint32_t stride,
-                         float *logits, struct error *error);
+    enum status (*score)(struct model *model, const float *features, uint32_t stride,
+                         const uint32_t *rows, uint32_t count, float *logits, struct error *error);
 
     /*
      * Recurrent models: steps `states`[i] (bytes of model part, state_bytes each) by row i, then
      * scores. NULL for models without a state.
      */
-    enum status (*step)(struct model *model, const float *features, uint32_t rows, uint32_t stride,
-                        void *const *states, float *logits, struct error *error);
+    enum status (*step)(struct model *model, const float *features, uint32_t stride,
+                        const uint32_t *rows, uint32_t count, void *const *states, float *logits,
+                        struct error *error);
 
     void (*unload)(struct model *model); /* NULL is a no-op. */
 
@@ -42,5 +47,10 @@ struct model_backend_ops {
 };
 
 extern const struct model_backend_ops backend_openblas;
+extern const struct model_backend_ops backend_lanes;
+
+/* All backends, by name; NULL ends each list. */
+extern const struct model_backend_ops *const model_backends[];
+extern const char *const model_backend_names[];
 
 #endif

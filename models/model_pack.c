@@ -5,14 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/base/fixed_math.h"
 #include "pipeline/base/hash.h"
 #include "pipeline/config/settings.h"
 
 #define PATH_BYTES 4096
 
 const char *const pack_kind_names[PACK_KIND_COUNT] = {"logistic"};
-const char *const feature_transform_names[TRANSFORM_COUNT] = {"none", "log1p"};
+const char *const feature_transform_names[TRANSFORM_COUNT] = {"none", "log1p", "octaves"};
 
 struct manifest_options {
     int64_t format;
@@ -127,7 +126,8 @@ static enum status read_transform(const struct yaml_node *node, enum feature_tra
             return STATUS_OK;
         }
     }
-    return yaml_complain(transform, error, "none or log1p expected");
+    return yaml_complain(transform, error, "\"%s\": none, log1p or octaves expected",
+                         transform->kind == YAML_SCALAR ? transform->scalar : "");
 }
 
 static enum status read_feature(const struct yaml_node *node, struct pack_feature *feature,
@@ -154,8 +154,11 @@ static enum status read_feature(const struct yaml_node *node, struct pack_featur
     if (status == STATUS_OK) {
         status = read_float(node, "limit", 1e6f, &feature->limit, error);
     }
-    if (status == STATUS_OK && !(feature->scale > 0)) {
+    if (status == STATUS_OK && !(feature->scale > 1e-30f)) {
         status = yaml_complain(yaml_find(node, "scale"), error, "a number above 0 expected");
+    }
+    if (status == STATUS_OK && !(feature->limit > 0)) {
+        status = yaml_complain(yaml_find(node, "limit"), error, "a number above 0 expected");
     }
     if (status == STATUS_OK) {
         feature->name = strdup(name->scalar);
@@ -209,7 +212,7 @@ static enum status read_manifest(const struct yaml_node *root,
     pack->version = strdup(options->version);
     pack->target = options->target ? strdup(options->target) : NULL;
     pack->threshold = (float)options->threshold;
-    if (!pack->name || !pack->version) {
+    if (!pack->name || !pack->version || (options->target && !pack->target)) {
         return error_set(error, STATUS_FATAL, "out of memory");
     }
     enum status status = read_features(options->features, pack, error);
@@ -222,30 +225,55 @@ static enum status read_manifest(const struct yaml_node *root,
     return status;
 }
 
-static enum status check_tensor(const struct model_pack *pack, const char *path, const char *name,
-                                uint64_t count, struct error *error)
+/* An optional tensor that is not there leaves NULL. */
+static enum status take_tensor(const struct model_pack *pack, const char *path, const char *name,
+                               uint64_t count, bool is_required, const float **ret_data,
+                               struct error *error)
 {
     const struct tensor *tensor = tensor_file_find(pack->tensors, name);
     if (!tensor) {
-        return error_set(error, STATUS_INVALID, "%s: tensor %s is missing", path, name);
+        return is_required
+                   ? error_set(error, STATUS_INVALID, "%s: tensor %s is missing", path, name)
+                   : STATUS_OK;
     }
     if (tensor->count != count) {
         return error_set(error, STATUS_INVALID, "%s: tensor %s: %llu values, %llu expected", path,
                          name, (unsigned long long)tensor->count, (unsigned long long)count);
     }
+    *ret_data = tensor->data;
     return STATUS_OK;
 }
 
 static enum status load_weights(const char *path, struct model_pack *pack, struct error *error)
 {
+    const float *bias = NULL;
+    const struct {
+        const char *name;
+        uint64_t count;
+        bool is_required;
+        const float **data;
+    } wanted[] = {
+        {"weight", pack->feature_count, true, &pack->weights},
+        {"bias", 1, true, &bias},
+        {"missing", pack->feature_count, false, &pack->missing},
+        {"p50", pack->feature_count, false, &pack->p50},
+        {"p99", pack->feature_count, false, &pack->p99},
+        {"p999", pack->feature_count, false, &pack->p999},
+    };
     enum status status = tensor_file_load(path, &pack->tensors, error);
-    if (status == STATUS_OK) {
-        status = check_tensor(pack, path, "weight", pack->feature_count, error);
+    for (size_t i = 0; status == STATUS_OK && i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        status = take_tensor(pack, path, wanted[i].name, wanted[i].count, wanted[i].is_required,
+                             wanted[i].data, error);
     }
-    if (status == STATUS_OK) {
-        status = check_tensor(pack, path, "bias", 1, error);
+    if (status != STATUS_OK) {
+        return status;
     }
-    return status;
+    pack->bias = *bias;
+    if ((pack->p50 == NULL) != (pack->p99 == NULL) || (pack->p50 == NULL) != (pack->p999 == NULL)) {
+        return error_set(error, STATUS_INVALID,
+                         "%s: tensors p50, p99 and p999: all or none expected", path);
+    }
+    return STATUS_OK;
 }
 
 static uint64_t hash_manifest(const struct model_pack *pack)
@@ -336,18 +364,12 @@ void model_pack_unload(struct model_pack *pack)
     free(pack);
 }
 
-float model_pack_prepare(const struct model_pack *pack, uint32_t index, float x)
+float model_pack_term(const struct model_pack *pack, uint32_t index, float x)
 {
-    const struct pack_feature *feature = &pack->features[index];
     if (isnan(x)) {
-        return 0.0f;
+        return pack->missing ? pack->missing[index] : 0.0f;
     }
-    if (feature->transform == TRANSFORM_LOG1P) {
-        x = x < 0 ? -fixed_log1pf(-x) : fixed_log1pf(x);
-    }
-    float z = (x - feature->mean) / feature->scale;
-    z = z < feature->limit ? z : feature->limit;
-    return z > -feature->limit ? z : -feature->limit;
+    return pack->weights[index] * pack_feature_scale(&pack->features[index], x);
 }
 
 enum status model_pack_match(const struct model_pack *pack, const char *const *names,

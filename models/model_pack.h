@@ -12,11 +12,20 @@
  *   calibration: {slope: 1, offset: 0}
  *   threshold: 0.5
  *   metrics: {...}               # as training measured them; not read
+ *   training: {...}              # its settings; not read
  *
- * A feature's value x becomes clamp((t(x) - mean) / scale, -limit, limit); a missing one becomes 0.
- * The transform t is `none` or `log1p` (sign(x) log(1 + |x|)).
+ * A feature's value x becomes clamp((t(x) - mean) / scale, -limit, limit). The transform t is
+ *   none
+ *   log1p    sign(x) log(1 + |x|)
+ *   octaves  sign(x) log2(1 + |x|) with straight lines between the powers of two, which takes
+ *            three instructions and is the same on every machine
  *
- * logistic: tensors weight [features] and bias [1]; logit = slope * (weight . x + bias) + offset.
+ * logistic: tensors weight [features], bias [1] and, optionally, missing [features]; the logit is
+ * slope * (sum + bias) + offset, where the sum has weight times value for each feature, or
+ * `missing` (0 without the tensor) where the feature has no value.
+ *
+ * Tensors p50, p99 and p999 [features], optional: quantiles of the raw features in the population
+ * that the pack was trained on, NaN-free; score_fraud measures deviations by them.
  */
 #ifndef MODELS_MODEL_PACK_H
 #define MODELS_MODEL_PACK_H
@@ -25,6 +34,7 @@
 #include <stdint.h>
 
 #include "models/tensor_file.h"
+#include "pipeline/base/fixed_math.h"
 #include "pipeline/base/status.h"
 
 #define PACK_FEATURES_MAX 1024u
@@ -32,7 +42,7 @@
 enum pack_kind { PACK_LOGISTIC, PACK_KIND_COUNT };
 extern const char *const pack_kind_names[PACK_KIND_COUNT];
 
-enum feature_transform { TRANSFORM_NONE, TRANSFORM_LOG1P, TRANSFORM_COUNT };
+enum feature_transform { TRANSFORM_NONE, TRANSFORM_LOG1P, TRANSFORM_OCTAVES, TRANSFORM_COUNT };
 extern const char *const feature_transform_names[TRANSFORM_COUNT];
 
 struct pack_feature {
@@ -49,8 +59,12 @@ struct model_pack {
     uint32_t feature_count;
     float slope, offset; /* Calibration on the logit scale. */
     float threshold;
-    struct tensor_file *tensors; /* Owned. */
-    uint64_t hash;               /* Of manifest and weights. */
+    struct tensor_file *tensors;   /* Owned. */
+    const float *weights;          /* [feature_count], as are the next ones. */
+    const float *missing;          /* NULL: a missing value adds nothing. */
+    const float *p50, *p99, *p999; /* All or none of them NULL. */
+    float bias;
+    uint64_t hash; /* Of manifest and weights. */
 };
 
 /*
@@ -61,8 +75,35 @@ MUST_CHECK enum status model_pack_load(const char *directory, struct model_pack 
                                        struct error *error);
 void model_pack_unload(struct model_pack *pack); /* NULL is a no-op. */
 
-/* The value that the model sees for the raw value `x` of feature `index`. */
-float model_pack_prepare(const struct model_pack *pack, uint32_t index, float x);
+static inline float octaves_of(float x)
+{
+    float magnitude = 1.0f + (x < 0 ? -x : x);
+    float octaves = (float)(int32_t)(fixed_bits_of_float(magnitude) - 0x3F800000u) * 0x1p-23f;
+    return x < 0 ? -octaves : octaves;
+}
+
+static inline float feature_transform_apply(enum feature_transform transform, float x)
+{
+    if (transform == TRANSFORM_OCTAVES) {
+        return octaves_of(x);
+    }
+    if (transform == TRANSFORM_LOG1P) {
+        return x < 0 ? -fixed_log1pf(-x) : fixed_log1pf(x);
+    }
+    return x;
+}
+
+/* What the model sees for the raw value `x`, which is not NaN. */
+static inline float pack_feature_scale(const struct pack_feature *feature, float x)
+{
+    float z =
+        (feature_transform_apply(feature->transform, x) - feature->mean) * (1.0f / feature->scale);
+    z = z < feature->limit ? z : feature->limit;
+    return z > -feature->limit ? z : -feature->limit;
+}
+
+/* What feature `index` adds to a logistic model's sum, for the raw value `x`, which may be NaN. */
+float model_pack_term(const struct model_pack *pack, uint32_t index, float x);
 
 /*
  * Finds each feature of the pack among `names`; ret_columns[i] is its place. STATUS_INVALID names

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pipeline/base/hash.h"
 #include "pipeline/config/yaml.h"
 
 #define FILE_BYTES_MAX (1ull << 31)
 #define HEADER_BYTES_MAX (1u << 24)
+#define TENSORS_MAX 4096u
 
 struct tensor_file {
     unsigned char *bytes; /* Owned: the whole file. */
@@ -128,8 +130,10 @@ static enum status read_header(const char *path, struct tensor_file *file, struc
         return status;
     }
     const struct yaml_node *root = yaml_root(document);
-    if (root->kind != YAML_MAPPING) {
-        status = error_set(error, STATUS_INVALID, "%s: header: an object expected", path);
+    if (root->kind != YAML_MAPPING || root->child_count > TENSORS_MAX) {
+        status = error_set(error, STATUS_INVALID,
+                           "%s: header: an object of at most %u tensors expected", path,
+                           TENSORS_MAX);
     }
     file->tensors = calloc(root->child_count + 1, sizeof(*file->tensors));
     if (status == STATUS_OK && !file->tensors) {
@@ -146,6 +150,23 @@ static enum status read_header(const char *path, struct tensor_file *file, struc
     return status;
 }
 
+/* Two tensors on the same bytes are no mistake that a writer makes. */
+static enum status check_overlaps(const char *path, const struct tensor_file *file,
+                                  struct error *error)
+{
+    for (uint32_t i = 0; i < file->count; i++) {
+        const struct tensor *a = &file->tensors[i];
+        for (uint32_t j = 0; j < i; j++) {
+            const struct tensor *b = &file->tensors[j];
+            if (a->data < b->data + b->count && b->data < a->data + a->count) {
+                return error_set(error, STATUS_INVALID, "%s: tensors %s and %s overlap", path,
+                                 a->name, b->name);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
 enum status tensor_file_load(const char *path, struct tensor_file **ret_file, struct error *error)
 {
     struct tensor_file *file = calloc(1, sizeof(*file));
@@ -155,6 +176,9 @@ enum status tensor_file_load(const char *path, struct tensor_file **ret_file, st
     enum status status = read_file(path, file, error);
     if (status == STATUS_OK) {
         status = read_header(path, file, error);
+    }
+    if (status == STATUS_OK) {
+        status = check_overlaps(path, file, error);
     }
     if (status != STATUS_OK) {
         tensor_file_unload(file);
@@ -170,7 +194,7 @@ void tensor_file_unload(struct tensor_file *file)
         return;
     }
     for (uint32_t i = 0; i < file->count; i++) {
-        free(file->tensors[i].name);
+        free((char *)(uintptr_t)file->tensors[i].name);
     }
     free(file->tensors);
     free(file->bytes);
@@ -231,6 +255,7 @@ enum status tensor_file_write(const char *path, const struct tensor *tensors, ui
         is_written =
             fwrite(tensors[i].data, sizeof(float), tensors[i].count, stream) == tensors[i].count;
     }
+    is_written = is_written && fflush(stream) == 0 && fsync(fileno(stream)) == 0;
     is_written = fclose(stream) == 0 && is_written;
     return is_written ? STATUS_OK : error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
 }

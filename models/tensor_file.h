@@ -13,7 +13,7 @@
 #define TENSOR_DIMENSIONS_MAX 4
 
 struct tensor {
-    char *name; /* Owned. */
+    const char *name; /* Owned by the file; borrowed where one is written. */
     uint32_t dimension_count;
     uint64_t shape[TENSOR_DIMENSIONS_MAX];
     uint64_t count;    /* Of elements. */

@@ -102,16 +102,29 @@ static struct user_limits *user_limits_at(const struct emit_interventions *self,
     return record_part_at(batch->record[ENTITY_USER][row], self->user_offset);
 }
 
+/* The event that a rule's match goes back to; `due` as for decide_all(). */
+static struct rule_cause cause_of(const struct event_batch *batch, uint32_t row,
+                                  const struct rule *rule, const struct user_limits *due)
+{
+    if (due) {
+        return deadline_cause(due, rule);
+    }
+    if (batch->kind[row] == ROW_EVENT) {
+        return (struct rule_cause){batch->time_ms[row], batch->ordinal[row]};
+    }
+    return (struct rule_cause){batch->session_last_ms[row], batch->session_cause_ordinal[row]};
+}
+
 /* What becomes of a rule that matched; `is_taken`: a promotion was made on this row. */
 static void decide(struct emit_interventions *self, struct event_batch *batch, uint32_t row,
-                   const struct rule *rule, bool *is_taken)
+                   const struct rule *rule, struct rule_cause cause, bool *is_taken)
 {
     const struct rule_set *set = self->source.set;
     struct user_limits *user = user_limits_at(self, batch, row);
     struct task_limits *task = record_part_at(batch->record[ENTITY_TASK][0], self->task_offset);
     int64_t now_ms = batch->time_ms[row];
     uint32_t partitions = self->source.context.partition_count;
-    struct decision decision = {.rule = rule, .row = row};
+    struct decision decision = {.rule = rule, .row = row, .cause = cause};
     decision.is_held_out = rule_holds_out(rule, batch->user_key[row]);
     decision.suppression = limits_ask(user, set, rule, now_ms);
     if (decision.suppression == SUPPRESSED_NOT && !rule->is_alert && *is_taken) {
@@ -138,15 +151,17 @@ static void decide(struct emit_interventions *self, struct event_batch *batch, u
     self->counters.promotions += is_done && !rule->is_alert;
 }
 
-/* Rules whose bits are set, in the order of their rank. */
+/* Rules whose bits are set, in the order of their rank. `due`: on a timer of ours, what was kept
+ * when it fell due; else NULL. */
 static void decide_all(struct emit_interventions *self, struct event_batch *batch, uint32_t row,
-                       const uint64_t matched[RULE_WORDS])
+                       const uint64_t matched[RULE_WORDS], const struct user_limits *due)
 {
     bool is_taken = false;
     for (uint32_t word = 0; word < RULE_WORDS; word++) {
         for (uint64_t bits = matched[word]; bits; bits &= bits - 1) {
-            uint32_t rule = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            decide(self, batch, row, &self->source.set->rules[rule], &is_taken);
+            uint32_t index = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            const struct rule *rule = &self->source.set->rules[index];
+            decide(self, batch, row, rule, cause_of(batch, row, rule, due), &is_taken);
         }
     }
 }
@@ -169,8 +184,8 @@ static void observe_event(struct emit_interventions *self, struct event_batch *b
     enum event_type type = (enum event_type)batch->type[row];
     int64_t before_ms = deadlines_next(user, set);
     int64_t quantity = event_has(batch, row, FIELD_QUANTITY) ? batch->quantity[row] : 1;
-    self->counters.deadlines_without_place +=
-        deadlines_observe(user, set, type, quantity, batch->time_ms[row]);
+    self->counters.deadlines_without_place += deadlines_observe(
+        user, set, type, quantity, (struct rule_cause){batch->time_ms[row], batch->ordinal[row]});
     move_timer(self, batch, row, before_ms);
 }
 
@@ -200,8 +215,9 @@ static void fire_timer(struct emit_interventions *self, struct event_batch *batc
             matched[k / 64] |= UINT64_C(1) << (k % 64);
         }
     }
+    const struct user_limits due = *user;
     deadlines_fired(user, set, now_ms);
-    decide_all(self, batch, row, matched);
+    decide_all(self, batch, row, matched, &due);
     record->timer_ms[TIMER_INTERVENTIONS] = TIMER_NONE;
     move_timer(self, batch, row, TIMER_NONE);
 }
@@ -275,7 +291,7 @@ static enum status emit_interventions_process(struct stage *stage, struct event_
         if (any[row / EXPRESSION_LANES] >> (row % EXPRESSION_LANES) & 1) {
             uint64_t rules[RULE_WORDS];
             gather_rules(set, matched, row, rules);
-            decide_all(self, batch, row, rules);
+            decide_all(self, batch, row, rules, NULL);
         }
     }
     return STATUS_OK;
@@ -300,9 +316,10 @@ static enum status add_parts(struct emit_interventions *self, struct record_layo
 {
     const struct record_part user = {.name = "interventions",
                                      .id = PART_INTERVENTIONS_USER,
-                                     .version = 1,
+                                     .version = USER_LIMITS_VERSION,
                                      .kind = ENTITY_USER,
-                                     .bytes = sizeof(struct user_limits)};
+                                     .bytes = sizeof(struct user_limits),
+                                     .upgrade = user_limits_upgrade};
     const struct record_part task = {.name = "budgets",
                                      .id = PART_INTERVENTIONS_TASK,
                                      .version = 1,

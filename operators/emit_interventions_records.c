@@ -57,11 +57,12 @@ static void write_cause(const struct decision_source *source, const struct event
     bool has_id = is_event && event_has(batch, row, FIELD_EVENT_ID);
     write_nullable_text(writer, has_id ? batch->text[FIELD_EVENT_ID][row] : (struct text){NULL, 0});
     output_text(writer, text_of(source->context.partition));
-    if (is_event) {
-        output_long(writer, (int64_t)batch->ordinal[row]);
+    if (decision->cause.ordinal != ORDINAL_UNKNOWN) {
+        output_long(writer, (int64_t)decision->cause.ordinal);
     } else {
         output_null(writer);
     }
+    output_time(writer, decision->cause.time_ms);
     output_key(writer, batch->user_key[row]);
     output_time(writer, batch->time_ms[row]);
     output_text(writer, text_of(decision->rule->name));
@@ -113,20 +114,45 @@ static int compare_terms(const void *left, const void *right)
     return strcmp(a->name, b->name);
 }
 
-static void explain(const struct event_batch *batch, const struct decision *decision,
+/* What a score starts from, whatever the row: a model's intercept, or the rate of fraud. */
+static bool is_start(const char *name)
+{
+    return strcmp(name, "intercept") == 0 || strcmp(name, "base rate") == 0;
+}
+
+static bool is_explained(const struct event_batch *batch, uint32_t row, enum score_kind kind)
+{
+    return batch->explainer[kind].explain && !isnan(batch->score_logit[kind][row]);
+}
+
+/* The rule's own score, else the next best one that was computed; the rule's own where none was. */
+static enum score_kind explained_score(const struct event_batch *batch,
+                                       const struct decision *decision)
+{
+    enum score_kind own = decision->rule->score;
+    const enum score_kind *ranks = rule_score_ranks[decision->rule->is_alert];
+    for (int i = 0; !is_explained(batch, decision->row, own) && i < SCORE_KIND_COUNT; i++) {
+        if (is_explained(batch, decision->row, ranks[i])) {
+            return ranks[i];
+        }
+    }
+    return own;
+}
+
+static void explain(const struct event_batch *batch, uint32_t row, enum score_kind kind,
                     struct explanation *explanation)
 {
-    const struct score_explainer *explainer = &batch->explainer[decision->rule->score];
+    const struct score_explainer *explainer = &batch->explainer[kind];
     explanation->count = 0;
     explanation->intercept = NAN;
-    if (!explainer->explain || isnan(batch->score_logit[decision->rule->score][decision->row])) {
+    if (!is_explained(batch, row, kind)) {
         return;
     }
     explanation->count =
-        explainer->explain(explainer->context, batch, decision->row, explanation->terms, TERMS_MAX);
+        explainer->explain(explainer->context, batch, row, explanation->terms, TERMS_MAX);
     qsort(explanation->terms, explanation->count, sizeof(*explanation->terms), compare_terms);
     for (uint32_t i = 0; i < explanation->count; i++) {
-        if (strcmp(explanation->terms[i].name, "intercept") == 0) {
+        if (is_start(explanation->terms[i].name)) {
             explanation->intercept = explanation->terms[i].logit;
             explanation->count--;
             memmove(&explanation->terms[i], &explanation->terms[i + 1],
@@ -154,9 +180,9 @@ static void write_terms(const struct explanation *explanation, uint32_t count,
 static void write_reasons(const struct event_batch *batch, const struct decision *decision,
                           struct output_writer *writer)
 {
-    enum score_kind kind = decision->rule->score;
+    enum score_kind kind = explained_score(batch, decision);
     struct explanation explanation;
-    explain(batch, decision, &explanation);
+    explain(batch, decision->row, kind, &explanation);
     float logit = batch->score_logit[kind][decision->row];
     uint32_t shown = explanation.count < REASON_TERMS ? explanation.count : REASON_TERMS;
     /* The rest is what is missing to the logit, so that the sum is right by construction. */
@@ -165,12 +191,12 @@ static void write_reasons(const struct event_batch *batch, const struct decision
     for (uint32_t i = 0; i < shown; i++) {
         rest -= (double)explanation.terms[i].logit;
     }
-    bool is_explained = explanation.count > 0;
+    bool has_terms = explanation.count > 0 || !isnan(explanation.intercept);
     output_text(writer, text_of(score_names[kind]));
     write_nullable_float(writer, logit);
     write_nullable_float(writer, explanation.intercept);
     write_terms(&explanation, shown, writer);
-    write_nullable_float(writer, is_explained ? (float)rest : NAN);
+    write_nullable_float(writer, has_terms ? (float)rest : NAN);
     const char *version = batch->explainer[kind].version;
     write_nullable_text(writer, version ? text_of(version) : (struct text){NULL, 0});
 }
@@ -272,6 +298,35 @@ static void write_promotion(const struct decision_source *source, struct event_b
     output_end(writer);
 }
 
+static void write_nullable_long(struct output_writer *writer, int64_t value)
+{
+    if (value > 0) {
+        output_long(writer, value);
+    } else {
+        output_null(writer);
+    }
+}
+
+/* Zero stands for a limit that the rule does not have. */
+static void write_limits(const struct rule *rule, struct output_writer *writer)
+{
+    const struct text none = {NULL, 0};
+    bool is_amount = rule->budget_kind == BUDGET_AMOUNT;
+    output_record_begin(writer);
+    write_nullable_long(writer, rule->delay_ms);
+    write_nullable_long(writer, rule->cooldown_ms);
+    write_nullable_long(writer, rule->cap_count);
+    write_nullable_long(writer, rule->cap_window_ms);
+    write_nullable_long(writer, rule->budget_kind == BUDGET_COUNT ? rule->budget : 0);
+    write_nullable_double(writer, is_amount ? (double)rule->budget / 1e6 : 0);
+    write_nullable_text(writer, is_amount ? text_of(rule->currency) : none);
+    write_nullable_text(writer, rule->budget_kind == BUDGET_NONE
+                                    ? none
+                                    : text_of(rule->is_budget_daily ? "day" : "total"));
+    write_nullable_double(writer, rule->holdout_share);
+    output_record_end(writer);
+}
+
 static void write_decision(const struct decision_source *source, struct event_batch *batch,
                            const struct decision *decision)
 {
@@ -290,6 +345,7 @@ static void write_decision(const struct decision_source *source, struct event_ba
                                     : text_of(suppression_names[decision->suppression]));
     output_text(writer, text_of(decision->is_held_out ? "held_out" : "treated"));
     output_double(writer, decision->is_held_out ? rule->holdout_share : 1 - rule->holdout_share);
+    write_limits(rule, writer);
     write_session(batch, row, writer);
     write_scores(batch, row, writer);
     write_versions(source, writer);

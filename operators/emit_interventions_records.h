@@ -18,6 +18,7 @@ struct decision {
     uint32_t row;
     enum suppression suppression;
     bool is_held_out;
+    struct rule_cause cause; /* The event, or the one that a timer goes back to. */
 };
 
 /* Writes the decision, and the alert or promotion where it was carried out. */

@@ -296,9 +296,9 @@ enum status parser_in(struct parser *parser, uint32_t left, bool negated, uint32
         return status;
     }
     struct list_members members = {
-        .numbers = malloc(EXPRESSION_LIST_MAX * sizeof(float)),
-        .literals = malloc(EXPRESSION_LIST_MAX * sizeof(uint32_t)),
-        .columns = malloc(EXPRESSION_LIST_MAX * sizeof(uint32_t)),
+        .numbers = calloc(EXPRESSION_LIST_MAX, sizeof(float)),
+        .literals = calloc(EXPRESSION_LIST_MAX, sizeof(uint32_t)),
+        .columns = calloc(EXPRESSION_LIST_MAX, sizeof(uint32_t)),
         .texts = parser_type(parser, left) == EXPRESSION_TEXT,
     };
     if (!members.numbers || !members.literals || !members.columns) {

@@ -36,6 +36,11 @@ static const struct setting settings[] = {
      .doc =
          "What to keep features by beside the user: device, card, terminal, address. Needs input "
          "that is one partition."},
+    {.name = "markov",
+     .type = SETTING_PATH,
+     .offset = OPTION(markov),
+     .doc = "Markov table of the shop's own history, for the family funnel: a file, or the folder "
+            "of a pack with markov.yaml. Without it a common shop's stands in."},
 };
 
 const struct setting_section extract_features_section = {
@@ -270,6 +275,19 @@ static enum status add_entity_part(struct extract_features *self, const char *na
                      "extract_features.entities: \"%.40s\": device, card, terminal or address "
                      "expected",
                      name);
+}
+
+enum status extract_features_load(const struct extract_features_options *options,
+                                  struct markov_pack **ret_markov, struct error *error)
+{
+    const char *states[EVENT_TYPE_COUNT];
+    for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
+        states[type] = event_types[type].name;
+    }
+    *ret_markov = NULL;
+    return options->markov
+               ? markov_pack_load(options->markov, states, EVENT_TYPE_COUNT, ret_markov, error)
+               : STATUS_OK;
 }
 
 static enum status add_parts(struct extract_features *self,

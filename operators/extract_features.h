@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "models/markov.h"
+#include "models/markov_pack.h"
 #include "pipeline/config/settings.h"
 #include "pipeline/event/feature_set.h"
 #include "pipeline/stage.h"
@@ -26,14 +26,19 @@ struct extract_features_options {
     struct text_list bad_labels;
     /* Entities to keep state by, beside the user. */
     struct text_list entities;
+    char *markov; /* Path of a Markov table; NULL: a common shop's. */
 };
 
 extern const struct setting_section extract_features_section;
 extern const struct stage_info extract_features_info;
 
+/* The Markov table of the options, or NULL where they name none; errors as markov_pack_load(). */
+MUST_CHECK enum status extract_features_load(const struct extract_features_options *options,
+                                             struct markov_pack **ret_markov, struct error *error);
+
 /*
- * Adds its parts to the layout: the user's, and that of each entity in the options. `markov` is of
- * the pack, NULL: a common shop's; neither it nor `options` is needed after the call.
+ * Adds its parts to the layout: the user's, and that of each entity in the options. `markov` is the
+ * table that was loaded, NULL: a common shop's; neither it nor `options` is needed after the call.
  * STATUS_INVALID for options out of range, an entity it does not know or a table that is not one of
  * chances. Release with stage_destroy().
  */

@@ -1,5 +1,6 @@
 #include "operators/fraud_plan.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,10 @@
 #include "pipeline/limits.h"
 
 #define TERMS_MAX 128u
+
+/* Of one term's logit: beyond it a chance no longer moves, and sums of floats lose digits. */
+#define MOST_MAX 60.0f
+#define MOST_DEFAULT 20.0
 
 #define OPTION(member) offsetof(struct score_fraud_options, member)
 static const struct setting settings[] = {
@@ -24,14 +29,16 @@ static const struct setting settings[] = {
      .type = SETTING_CUSTOM,
      .offset = OPTION(rules),
      .doc = "List of {name, feature, above or below, adds, slope, most}: what a feature beyond a "
-            "bound adds on the logit scale"},
+            "bound adds on the logit scale, at most 20 unless given"},
     {.name = "deviations",
      .type = SETTING_CUSTOM,
      .offset = OPTION(deviations),
-     .doc = "List of {feature, p99, p999, weight}: a value at the population's 99.9th percentile "
-            "adds the weight, one at the 99th nothing, one beyond at most three times as much"},
+     .doc = "List of {feature, weight, p99, p999}: a value at the population's 99.9th percentile "
+            "adds the weight (default 1), one at the 99th nothing, one beyond at most three times "
+            "as much; the percentiles stand in the pack unless they are given"},
     {.name = "pack",
      .type = SETTING_PATH,
+     .is_folder = true,
      .offset = OPTION(pack),
      .doc = "Folder of a model whose logit is added"},
     {.name = "pack_weight",
@@ -41,6 +48,12 @@ static const struct setting settings[] = {
      .min = 0,
      .max = 10,
      .doc = "Factor on the model's logit"},
+    {.name = "backend",
+     .type = SETTING_CHOICE,
+     .offset = OPTION(backend),
+     .fallback = "lanes",
+     .choices = model_backend_names,
+     .doc = "What scores the model: lanes, our own kernel, or openblas"},
 };
 
 const struct setting_section score_fraud_section = {
@@ -57,6 +70,9 @@ static enum status read_number(const struct yaml_node *map, const char *key, dou
     const struct yaml_node *node = yaml_find(map, key);
     double value = fallback;
     enum status status = node ? yaml_number(node, &value, error) : STATUS_OK;
+    if (status == STATUS_OK && !isfinite((float)value)) {
+        status = yaml_complain(node, error, "a finite number expected");
+    }
     *ret_value = (float)value;
     return status;
 }
@@ -84,8 +100,10 @@ static enum status read_feature(const struct yaml_node *map, const struct featur
 }
 
 static enum status read_rule(const struct yaml_node *node, const struct feature_set *set,
-                             struct fraud_term *term, struct error *error)
+                             const struct model_pack *pack, struct fraud_term *term,
+                             struct error *error)
 {
+    (void)pack;
     static const char *const keys[] = {"name", "feature", "above", "below",
                                        "adds", "slope",   "most",  NULL};
     enum status status = yaml_known_keys(node, keys, error);
@@ -109,7 +127,11 @@ static enum status read_rule(const struct yaml_node *node, const struct feature_
         status = read_number(node, "slope", 0, &term->slope, error);
     }
     if (status == STATUS_OK) {
-        status = read_number(node, "most", 1e6, &term->most, error);
+        status = read_number(node, "most", MOST_DEFAULT, &term->most, error);
+    }
+    if (status == STATUS_OK && !(term->most >= 0 && term->most <= MOST_MAX)) {
+        status = yaml_complain(yaml_find(node, "most"), error, "a number from 0 to %g expected",
+                               (double)MOST_MAX);
     }
     if (status == STATUS_OK) {
         const char *text =
@@ -120,33 +142,89 @@ static enum status read_rule(const struct yaml_node *node, const struct feature_
     return status;
 }
 
+/* The percentiles of a feature as the pack has them. */
+static enum status read_pack_quantiles(const struct yaml_node *node, const char *feature,
+                                       const struct model_pack *pack, float *ret_p99,
+                                       float *ret_p999, struct error *error)
+{
+    if (!pack || !pack->p99) {
+        return yaml_complain(node, error, "p99 and p999 expected, or a pack that has percentiles");
+    }
+    const char *names[PACK_FEATURES_MAX];
+    for (uint32_t i = 0; i < pack->feature_count; i++) {
+        names[i] = pack->features[i].name;
+        if (strcmp(names[i], feature) == 0) {
+            *ret_p99 = pack->p99[i];
+            *ret_p999 = pack->p999[i];
+            return STATUS_OK;
+        }
+    }
+    const char *near = nearest_name(feature, names, pack->feature_count);
+    return yaml_complain(node, error, "\"%s\": pack %s has no percentiles of it%s%s%s", feature,
+                         pack->name, near ? "; did you mean " : "", near ? near : "",
+                         near ? "?" : "");
+}
+
+static enum status read_quantiles(const struct yaml_node *node, const char *feature,
+                                  const struct model_pack *pack, float *ret_p99, float *ret_p999,
+                                  struct error *error)
+{
+    const struct yaml_node *p99 = yaml_find(node, "p99");
+    const struct yaml_node *p999 = yaml_find(node, "p999");
+    if (!p99 && !p999) {
+        return read_pack_quantiles(node, feature, pack, ret_p99, ret_p999, error);
+    }
+    if (!p99 || !p999) {
+        return yaml_complain(node, error, "both p99 and p999 expected, or none");
+    }
+    enum status status = read_number(node, "p99", 0, ret_p99, error);
+    if (status == STATUS_OK) {
+        status = read_number(node, "p999", 0, ret_p999, error);
+    }
+    if (status == STATUS_OK && !(*ret_p999 > *ret_p99)) {
+        status = yaml_complain(p999, error, "a number above p99 expected");
+    }
+    return status;
+}
+
+/* Where both percentiles are the same, as with rare counts, one unit or a tenth of it is the step.
+ */
+static float deviation_step(float p99, float p999)
+{
+    if (p999 > p99) {
+        return p999 - p99;
+    }
+    float tenth = 0.1f * (p99 < 0 ? -p99 : p99);
+    return tenth > 1 ? tenth : 1;
+}
+
 static enum status read_deviation(const struct yaml_node *node, const struct feature_set *set,
-                                  struct fraud_term *term, struct error *error)
+                                  const struct model_pack *pack, struct fraud_term *term,
+                                  struct error *error)
 {
     static const char *const keys[] = {"feature", "p99", "p999", "weight", NULL};
-    float p99;
+    float p99 = 0;
     float p999 = 0;
-    float weight;
+    float weight = 0;
     enum status status = yaml_known_keys(node, keys, error);
     if (status == STATUS_OK) {
         status = read_feature(node, set, &term->column, error);
     }
-    if (status == STATUS_OK) {
-        status = read_number(node, "p99", 0, &p99, error);
+    if (status != STATUS_OK) {
+        return status;
     }
-    if (status == STATUS_OK) {
-        status = read_number(node, "p999", 0, &p999, error);
-    }
+    const char *feature = set->features[term->column].name;
+    status = read_quantiles(node, feature, pack, &p99, &p999, error);
     if (status == STATUS_OK) {
         status = read_number(node, "weight", 1, &weight, error);
     }
     if (status != STATUS_OK) {
         return status;
     }
-    if (!(p999 > p99)) {
-        return yaml_complain(node, error, "p999 above p99 expected");
+    if (!(weight >= 0 && weight <= MOST_MAX / 3)) {
+        return yaml_complain(yaml_find(node, "weight"), error, "a number from 0 to %g expected",
+                             (double)MOST_MAX / 3);
     }
-    const char *feature = set->features[term->column].name;
     size_t length = strlen(feature) + 16;
     term->name = malloc(length);
     if (!term->name) {
@@ -154,13 +232,14 @@ static enum status read_deviation(const struct yaml_node *node, const struct fea
     }
     (void)snprintf(term->name, length, "unusual %s", feature);
     term->from = p99;
-    term->slope = weight / (p999 - p99);
+    term->slope = weight / deviation_step(p99, p999);
     term->most = 3.0f * weight;
     return STATUS_OK;
 }
 
 typedef enum status term_reader(const struct yaml_node *node, const struct feature_set *set,
-                                struct fraud_term *term, struct error *error);
+                                const struct model_pack *pack, struct fraud_term *term,
+                                struct error *error);
 
 static enum status read_terms(const struct yaml_node *list, const struct feature_set *set,
                               term_reader *read, struct fraud_plan *plan, struct error *error)
@@ -176,7 +255,7 @@ static enum status read_terms(const struct yaml_node *list, const struct feature
         if (node->kind != YAML_MAPPING) {
             return yaml_complain(node, error, "{feature: ...} expected");
         }
-        enum status status = read(node, set, &plan->terms[plan->term_count], error);
+        enum status status = read(node, set, plan->pack, &plan->terms[plan->term_count], error);
         if (status != STATUS_OK) {
             return status;
         }
@@ -224,17 +303,19 @@ enum status fraud_plan_load(const struct score_fraud_options *options,
     }
     plan->base_logit = (float)fixed_logit(options->base_rate);
     plan->pack_weight = (float)options->pack_weight;
+    plan->backend = model_backends[options->backend];
     plan->terms = calloc(TERMS_MAX, sizeof(*plan->terms));
     enum status status = plan->terms ? STATUS_OK : error_set(error, STATUS_FATAL, "out of memory");
+    if (status == STATUS_OK && options->pack) {
+        status = model_pack_load(options->pack, &plan->pack, error);
+        status = status == STATUS_OK ? status : error_prefix(error, status, "score_fraud");
+    }
     if (status == STATUS_OK) {
         status = read_terms(options->rules, set, read_rule, plan, error);
     }
     plan->rule_count = plan->term_count;
     if (status == STATUS_OK) {
         status = read_terms(options->deviations, set, read_deviation, plan, error);
-    }
-    if (status == STATUS_OK && options->pack) {
-        status = model_pack_load(options->pack, &plan->pack, error);
     }
     if (status == STATUS_OK) {
         status = label_plan(plan, error);

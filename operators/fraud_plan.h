@@ -2,11 +2,12 @@
 #ifndef OPERATORS_FRAUD_PLAN_H
 #define OPERATORS_FRAUD_PLAN_H
 
+#include "models/model_backend.h"
 #include "operators/score_fraud.h"
 
 /*
  * One term: nothing up to `from`, then `adds` at once and `slope` for each unit beyond, at most
- * `most` in all. With is_below it looks the other way. A missing value adds nothing.
+ * `most` in all, at least -most. With is_below it looks the other way. A missing value adds nothing.
  */
 struct fraud_term {
     char *name; /* Owned. */
@@ -20,8 +21,9 @@ struct fraud_plan {
     uint32_t rule_count, term_count;
     float base_logit;
     float pack_weight;
-    struct model_pack *pack; /* Owned, or NULL. */
-    char *label;             /* Owned: what decisions quote. */
+    struct model_pack *pack;                 /* Owned, or NULL. */
+    const struct model_backend_ops *backend; /* Static. */
+    char *label;                             /* Owned: what decisions quote. */
     uint64_t hash;
 };
 
@@ -32,7 +34,8 @@ static inline float fraud_term_logit(const struct fraud_term *term, float value)
         return 0.0f;
     }
     float logit = term->adds + term->slope * beyond;
-    return logit < term->most ? logit : term->most;
+    logit = logit < term->most ? logit : term->most;
+    return logit > -term->most ? logit : -term->most;
 }
 
 #endif

@@ -8,7 +8,6 @@ struct pack_scorer {
     const struct feature_info *features; /* Borrowed: the names live as long as the program. */
     struct model *model;                 /* Owned. */
     uint32_t *columns;                   /* [feature_count] of the batch's matrix. Owned. */
-    float *rows;                         /* [BATCH_ROWS_MAX][feature_count]. Owned. */
 };
 
 static enum status match_columns(struct pack_scorer *scorer, const struct feature_set *set,
@@ -33,12 +32,11 @@ enum status pack_scorer_create(const struct model_backend_ops *backend,
     scorer->pack = pack;
     scorer->features = set->features;
     scorer->columns = calloc(pack->feature_count, sizeof(*scorer->columns));
-    scorer->rows = calloc((size_t)pack->feature_count * BATCH_ROWS_MAX, sizeof(float));
-    enum status status = scorer->columns && scorer->rows
+    enum status status = scorer->columns
                              ? match_columns(scorer, set, error)
                              : error_set(error, STATUS_FATAL, "pack %s: out of memory", pack->name);
     if (status == STATUS_OK) {
-        status = backend->load(pack, &scorer->model, error);
+        status = backend->load(pack, scorer->columns, set->count, &scorer->model, error);
     }
     if (status != STATUS_OK) {
         pack_scorer_destroy(scorer);
@@ -53,7 +51,6 @@ void pack_scorer_destroy(struct pack_scorer *scorer)
     if (scorer) {
         scorer->backend->unload(scorer->model);
         free(scorer->columns);
-        free(scorer->rows);
         free(scorer);
     }
 }
@@ -62,36 +59,28 @@ enum status pack_scorer_score(struct pack_scorer *scorer, const struct event_bat
                               const uint32_t *rows, uint32_t count, float *logits,
                               struct error *error)
 {
-    uint32_t width = scorer->pack->feature_count;
-    for (uint32_t i = 0; i < count; i++) {
-        const float *from = batch->features + (size_t)rows[i] * batch->feature_stride;
-        float *to = scorer->rows + (size_t)i * width;
-        for (uint32_t column = 0; column < width; column++) {
-            to[column] = from[scorer->columns[column]];
-        }
+    if (count == 0) {
+        return STATUS_OK;
     }
-    return count > 0
-               ? scorer->backend->score(scorer->model, scorer->rows, count, width, logits, error)
-               : STATUS_OK;
+    return scorer->backend->score(scorer->model, batch->features, batch->feature_stride, rows,
+                                  count, logits, error);
 }
 
 uint32_t pack_scorer_explain(const struct pack_scorer *scorer, const struct event_batch *batch,
                              uint32_t row, float factor, struct contribution *terms, uint32_t max)
 {
     const struct model_pack *pack = scorer->pack;
-    const float *weights = tensor_file_find(pack->tensors, "weight")->data;
-    float bias = tensor_file_find(pack->tensors, "bias")->data[0];
     const float *values = batch->features + (size_t)row * batch->feature_stride;
     uint32_t count = 0;
     if (max > 0) {
         terms[count++] =
             (struct contribution){.name = "intercept",
                                   .value = 1.0f,
-                                  .logit = factor * (pack->slope * bias + pack->offset)};
+                                  .logit = factor * (pack->slope * pack->bias + pack->offset)};
     }
     for (uint32_t i = 0; i < pack->feature_count && count < max; i++) {
         float value = values[scorer->columns[i]];
-        float logit = factor * pack->slope * weights[i] * model_pack_prepare(pack, i, value);
+        float logit = factor * pack->slope * model_pack_term(pack, i, value);
         if (logit != 0) {
             terms[count++] = (struct contribution){
                 .name = scorer->features[scorer->columns[i]].name, .value = value, .logit = logit};

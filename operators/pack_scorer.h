@@ -1,6 +1,6 @@
 /*
- * A loaded pack beside the feature columns that it reads: gathers rows, scores them in one call,
- * and explains single ones. Used by the scoring stages.
+ * A loaded pack beside the feature columns that it reads: scores rows of a batch in one call and
+ * explains single ones. Used by the scoring stages.
  */
 #ifndef OPERATORS_PACK_SCORER_H
 #define OPERATORS_PACK_SCORER_H

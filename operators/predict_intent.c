@@ -11,12 +11,20 @@
 static const struct setting settings[] = {
     {.name = "purchase_pack",
      .type = SETTING_PATH,
+     .is_folder = true,
      .offset = OPTION(purchase_pack),
      .doc = "Folder of the model for the chance that the session ends in a purchase"},
     {.name = "abandon_pack",
      .type = SETTING_PATH,
+     .is_folder = true,
      .offset = OPTION(abandon_pack),
      .doc = "Folder of the model for the chance that a filled cart is abandoned"},
+    {.name = "backend",
+     .type = SETTING_CHOICE,
+     .offset = OPTION(backend),
+     .fallback = "lanes",
+     .choices = model_backend_names,
+     .doc = "What scores: lanes, our own kernel with the same bits on every machine, or openblas"},
 };
 
 const struct setting_section predict_intent_section = {
@@ -47,7 +55,7 @@ struct predict_intent {
 enum status predict_intent_load(const struct predict_intent_options *options,
                                 struct predict_intent_packs *ret_packs, struct error *error)
 {
-    struct predict_intent_packs packs = {0};
+    struct predict_intent_packs packs = {.backend = model_backends[options->backend]};
     enum status status = STATUS_OK;
     if (options->purchase_pack) {
         status = model_pack_load(options->purchase_pack, &packs.purchase, error);
@@ -166,14 +174,14 @@ enum status predict_intent_create(const struct predict_intent_packs *packs,
         return error_set(error, STATUS_FATAL, "predict_intent: out of memory");
     }
     self->stage.ops = &predict_intent_ops;
-    self->cart_column = feature_index(set, "cart_items");
+    self->cart_column = feature_index(set, "cart_pieces");
+    const struct model_backend_ops *backend = packs->backend;
     enum status status = STATUS_OK;
     if (packs->purchase) {
-        status =
-            pack_scorer_create(&backend_openblas, packs->purchase, set, &self->purchase, error);
+        status = pack_scorer_create(backend, packs->purchase, set, &self->purchase, error);
     }
     if (status == STATUS_OK && packs->abandon) {
-        status = pack_scorer_create(&backend_openblas, packs->abandon, set, &self->abandon, error);
+        status = pack_scorer_create(backend, packs->abandon, set, &self->abandon, error);
     }
     if (status != STATUS_OK) {
         predict_intent_destroy(&self->stage);

@@ -6,6 +6,7 @@
 #ifndef OPERATORS_PREDICT_INTENT_H
 #define OPERATORS_PREDICT_INTENT_H
 
+#include "models/model_backend.h"
 #include "models/model_pack.h"
 #include "pipeline/config/settings.h"
 #include "pipeline/event/feature_set.h"
@@ -14,6 +15,7 @@
 struct predict_intent_options {
     char *purchase_pack; /* Folder, or NULL: not scored. */
     char *abandon_pack;
+    int backend; /* Index of model_backends. */
 };
 
 extern const struct setting_section predict_intent_section;
@@ -23,6 +25,7 @@ extern const struct stage_info predict_intent_info;
 struct predict_intent_packs {
     struct model_pack *purchase; /* Owned. */
     struct model_pack *abandon;
+    const struct model_backend_ops *backend; /* Static. */
 };
 
 MUST_CHECK enum status predict_intent_load(const struct predict_intent_options *options,

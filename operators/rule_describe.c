@@ -136,7 +136,9 @@ void rule_set_describe(const struct rule_set *set, uint32_t partition_count,
         }
         describe_action(&printer, rule);
         describe_limits(&printer, rule, partition_count);
-        print(&printer, "  explained by the terms of the %s score", score_names[rule->score]);
+        print(&printer,
+              "  explained by the terms of the %s score, or of the next best that was computed",
+              score_names[rule->score]);
         places += (rule->limit_tag != 0 ? 1u : 0u) + (rule->deadline_tag != 0 ? 1u : 0u);
     }
     print(&printer, "%u rules, hash %016" PRIx64 ", %u steps a row", set->count, set->hash,

@@ -235,8 +235,19 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* One more than an ordinal, in 48 bits; 0: it is not known, or larger than any partition is. */
+static uint64_t ordinal_bits(uint64_t ordinal)
+{
+    return ordinal < UINT64_C(0xFFFFFFFFFFFF) ? ordinal + 1 : 0;
+}
+
+static uint64_t ordinal_of(uint64_t bits)
+{
+    return bits ? bits - 1 : ORDINAL_UNKNOWN;
+}
+
 static void observe_cart(struct user_limits *user, enum event_type type, int64_t quantity,
-                         int64_t time_ms)
+                         struct rule_cause event)
 {
     int64_t pieces = quantity < 1 ? 1 : quantity > CART_PIECES_MAX ? CART_PIECES_MAX : quantity;
     int64_t held = user->cart_pieces;
@@ -255,31 +266,34 @@ static void observe_cart(struct user_limits *user, enum event_type type, int64_t
     }
     held = held < 0 ? 0 : held > CART_PIECES_MAX ? CART_PIECES_MAX : held;
     user->cart_pieces = (uint32_t)held;
-    user->cart_touched_ms = later(user->cart_touched_ms, time_ms);
+    if (event.time_ms >= user->cart_touched_ms) {
+        user->cart_touched_ms = event.time_ms;
+        user->cart_cause = ordinal_bits(event.ordinal);
+    }
 }
 
 uint32_t deadlines_observe(struct user_limits *user, const struct rule_set *set,
-                           enum event_type type, int64_t quantity, int64_t time_ms)
+                           enum event_type type, int64_t quantity, struct rule_cause event)
 {
     uint32_t without_place = 0;
     if (set->has_idle_cart) {
-        observe_cart(user, type, quantity, time_ms);
+        observe_cart(user, type, quantity, event);
     }
     for (uint32_t k = 0; set->after_types >> type & 1 && k < set->count; k++) {
         const struct rule *rule = &set->rules[k];
         if (rule->trigger != RULE_ON_AFTER || !(rule->event_types >> type & 1)) {
             continue;
         }
-        int i = choose_place(user, set, rule->deadline_tag, time_ms);
+        int i = choose_place(user, set, rule->deadline_tag, event.time_ms);
         if (i == LIMIT_PLACES) {
             without_place++;
             continue;
         }
         struct limit_place *place = &user->places[i];
         bool is_pending = place_tag(place) == rule->deadline_tag;
-        if (!is_pending || !rule->is_from_first) {
-            int64_t from_ms = is_pending ? later(place_last_ms(place), time_ms) : time_ms;
-            *place = place_make(rule->deadline_tag, from_ms, 0, 0);
+        if (!is_pending || (!rule->is_from_first && event.time_ms >= place_last_ms(place))) {
+            *place = place_make(rule->deadline_tag, event.time_ms,
+                                (int64_t)ordinal_bits(event.ordinal), 0);
         }
     }
     return without_place;
@@ -313,6 +327,16 @@ bool deadline_is_due(const struct user_limits *user, const struct rule *rule, in
     return rule_deadline(user, rule) <= now_ms;
 }
 
+struct rule_cause deadline_cause(const struct user_limits *user, const struct rule *rule)
+{
+    if (rule->trigger == RULE_ON_IDLE_CART) {
+        return (struct rule_cause){user->cart_touched_ms, ordinal_of(user->cart_cause)};
+    }
+    const struct limit_place *place = find_place(user, rule->deadline_tag);
+    assert(place);
+    return (struct rule_cause){place_last_ms(place), ordinal_of((uint64_t)place_start_ms(place))};
+}
+
 void deadlines_fired(struct user_limits *user, const struct rule_set *set, int64_t now_ms)
 {
     for (uint32_t k = 0; k < set->count; k++) {
@@ -325,4 +349,15 @@ void deadlines_fired(struct user_limits *user, const struct rule_set *set, int64
     if (set->has_idle_cart) {
         user->cart_fired_ms = later(user->cart_fired_ms, now_ms);
     }
+}
+
+/* ---- Older versions ---- */
+
+bool user_limits_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part)
+{
+    if (version != 1 || length != offsetof(struct user_limits, cart_cause)) {
+        return false;
+    }
+    memcpy(part, bytes, length);
+    return true;
 }

@@ -18,7 +18,10 @@
 
 #define LIMIT_PLACES 8
 
-/* Times of 48 bits, a tag of 24 and a count of 8. All zero: free. */
+/*
+ * Times of 48 bits, a tag of 24 and a count of 8. All zero: free. A deadline has the event's time
+ * in `last` and in `start` one more than its ordinal in place of a time, 0: not known.
+ */
 struct limit_place {
     uint64_t last;  /* last_ms << 16 | low 16 bits of the tag */
     uint64_t start; /* start_ms << 16 | high 8 bits of the tag << 8 | count */
@@ -30,8 +33,20 @@ struct user_limits {
     uint32_t cart_pieces;    /* 0: empty. */
     uint32_t reserved;
     struct limit_place places[LIMIT_PLACES];
+    uint64_t cart_cause; /* One more than the ordinal of the event at cart_touched_ms; 0: unknown */
 };
-static_assert(sizeof(struct user_limits) == 152, "written to the state store as it is");
+static_assert(sizeof(struct user_limits) == 160, "written to the state store as it is");
+
+#define USER_LIMITS_VERSION 2
+/* Reads a part of version 1, which had no cart_cause; see struct record_part. */
+bool user_limits_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part);
+
+/* The event that something goes back to. */
+struct rule_cause {
+    int64_t time_ms;
+    uint64_t ordinal; /* ORDINAL_UNKNOWN: not known. */
+};
+#define ORDINAL_UNKNOWN UINT64_MAX
 
 struct budget_place {
     uint64_t rule_hash; /* 0: free. */
@@ -76,11 +91,13 @@ void budget_spend(struct task_limits *task, const struct rule_set *set, const st
  * no place.
  */
 uint32_t deadlines_observe(struct user_limits *user, const struct rule_set *set,
-                           enum event_type type, int64_t quantity, int64_t time_ms);
+                           enum event_type type, int64_t quantity, struct rule_cause event);
 /* The earliest deadline of a user, or TIMER_NONE. */
 int64_t deadlines_next(const struct user_limits *user, const struct rule_set *set);
 /* True where a rule's deadline is not after `now_ms`. */
 bool deadline_is_due(const struct user_limits *user, const struct rule *rule, int64_t now_ms);
+/* The event that set the deadline of a rule for which deadline_is_due() is true. */
+struct rule_cause deadline_cause(const struct user_limits *user, const struct rule *rule);
 /* Forgets all deadlines up to `now_ms`: they have fired. */
 void deadlines_fired(struct user_limits *user, const struct rule_set *set, int64_t now_ms);
 

@@ -329,14 +329,15 @@ static enum status add_trigger(struct rule_reader *reader, struct rule *rule, st
                : status;
 }
 
+const enum score_kind rule_score_ranks[2][SCORE_KIND_COUNT] = {
+    {SCORE_PURCHASE, SCORE_ABANDON, SCORE_FRAUD, SCORE_ANOMALY},
+    {SCORE_FRAUD, SCORE_ANOMALY, SCORE_ABANDON, SCORE_PURCHASE},
+};
+
 /* Which score's terms explain the rule: one that its condition uses, else by the kind of action. */
 static enum score_kind deciding_score(const struct rule *rule)
 {
-    static const enum score_kind alerts[] = {SCORE_FRAUD, SCORE_ANOMALY, SCORE_ABANDON,
-                                             SCORE_PURCHASE};
-    static const enum score_kind promotions[] = {SCORE_PURCHASE, SCORE_ABANDON, SCORE_FRAUD,
-                                                 SCORE_ANOMALY};
-    const enum score_kind *kinds = rule->is_alert ? alerts : promotions;
+    const enum score_kind *kinds = rule_score_ranks[rule->is_alert];
     for (int i = 0; i < SCORE_KIND_COUNT; i++) {
         if (rule->expression.scores_used >> kinds[i] & 1) {
             return kinds[i];

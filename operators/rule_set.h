@@ -84,7 +84,7 @@ struct rule {
     bool is_from_first; /* RULE_ON_AFTER: counted from the first such event, not the latest one. */
     struct expression expression; /* Trigger (of events and session ends) and condition. */
     uint32_t output;              /* Of the program; UINT32_MAX for timers. */
-    enum score_kind score;        /* Whose terms explain the rule. */
+    enum score_kind score;        /* Whose terms explain the rule, where it was computed. */
 
     bool is_alert; /* Else a promotion. */
     enum rule_severity severity;
@@ -143,6 +143,9 @@ int64_t rule_budget_share(const struct rule *rule, uint32_t partition_count);
 
 /* True where the user belongs to the group that the rule leaves alone. */
 bool rule_holds_out(const struct rule *rule, struct key128 user);
+
+/* Which scores explain an alert ([true]) or a promotion, the best first. */
+extern const enum score_kind rule_score_ranks[2][SCORE_KIND_COUNT];
 
 /* Compiles a reason text with expressions in braces: "{name}" or "{name:.2}". */
 MUST_CHECK enum status rule_template_compile(struct expression_program *program, const char *source,

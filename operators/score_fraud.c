@@ -134,7 +134,7 @@ enum status score_fraud_create(const struct fraud_plan *plan, const struct featu
     self->plan = plan;
     if (plan->pack) {
         enum status status =
-            pack_scorer_create(&backend_openblas, plan->pack, set, &self->scorer, error);
+            pack_scorer_create(plan->backend, plan->pack, set, &self->scorer, error);
         if (status != STATUS_OK) {
             score_fraud_destroy(&self->stage);
             return error_prefix(error, status, "score_fraud");

@@ -16,6 +16,7 @@ struct score_fraud_options {
     double base_rate;
     char *pack; /* Folder of the model, or NULL. */
     double pack_weight;
+    int backend;                   /* Index of model_backends. */
     const struct yaml_node *rules; /* Borrowed from the document. */
     const struct yaml_node *deviations;
 };

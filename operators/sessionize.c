@@ -422,6 +422,8 @@ static void process_timer(const struct row_context *context)
                  session_cause_ordinal(slot));
     fill_columns(context, slot, is_revision ? SESSION_IS_LATE : SESSION_ENDED,
                  is_revision ? OUTCOME_OPEN : session_outcome_of(slot));
+    batch->session_last_ms[context->row] = session_last_ms(slot);
+    batch->session_cause_ordinal[context->row] = session_cause_ordinal(slot);
     context->record->timer_ms[TIMER_SESSIONIZE] = TIMER_NONE;
     update_timer(context);
 }
@@ -458,8 +460,32 @@ static void sessionize_destroy(struct stage *stage)
     free(container_of(stage, struct sessionize, stage));
 }
 
+static uint32_t list_counters(const struct stage *stage, struct record *task,
+                              struct stage_counter *ret_counters, uint32_t max)
+{
+    const struct sessionize_counters *counters = sessionize_counters(stage, task);
+    const struct stage_counter all[] = {
+        {"sessions", counters->opened - counters->retracted},
+        {"sessions_ended", counters->ended},
+        {"sessions_revised", counters->revised},
+        {"sessions_retracted", counters->retracted},
+        {"sessions_crowded", counters->crowded},
+        {"sessions_too_late_events", counters->too_late},
+    };
+    uint32_t count = sizeof(all) / sizeof(all[0]);
+    count = count < max ? count : max;
+    for (uint32_t i = 0; i < count; i++) {
+        ret_counters[i] = all[i];
+    }
+    return count;
+}
+
 static const struct stage_ops sessionize_ops = {
-    .info = &sessionize_info, .process = sessionize_process, .destroy = sessionize_destroy};
+    .info = &sessionize_info,
+    .process = sessionize_process,
+    .destroy = sessionize_destroy,
+    .counters = list_counters,
+};
 
 static enum status add_parts(struct sessionize *self, struct record_layout *layout,
                              struct error *error)

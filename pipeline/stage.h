@@ -11,6 +11,7 @@
 #include "pipeline/base/status.h"
 
 struct event_batch;
+struct record;
 struct record_layout;
 struct stage;
 
@@ -20,6 +21,11 @@ struct stage_info {
     const char *doc;    /* One sentence. */
     const char *reads;  /* Columns, comma separated. */
     const char *writes; /* Columns and topics. */
+};
+
+struct stage_counter {
+    const char *name;
+    uint64_t value;
 };
 
 struct stage_ops {
@@ -34,6 +40,13 @@ struct stage_ops {
     enum status (*process)(struct stage *stage, struct event_batch *batch, struct error *error);
 
     void (*destroy)(struct stage *stage);
+
+    /*
+     * What the stage has counted, from its part of the task's record, for summary and metrics;
+     * names are static. Returns the number written, at most `max`. NULL: it counts nothing.
+     */
+    uint32_t (*counters)(const struct stage *stage, struct record *task,
+                         struct stage_counter *ret_counters, uint32_t max);
 };
 
 /* Embedded as a member by each operator's own struct. */

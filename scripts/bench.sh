@@ -18,6 +18,9 @@ generate() { # NAME OPTIONS...
     shift
     [ -d "$work/$name" ] || "$nudge" generate --output "$work/$name" --events $events "$@" >/dev/null
 }
+config_of() { # USERS: five million are held under 512 MiB, fewer have room
+    if [ "$1" -ge 5000000 ]; then echo pipeline/examples/bench_512.yaml; else echo pipeline/examples/bench.yaml; fi
+}
 measure() { # NAME CONFIG OPTIONS...
     local name=$1 config=$2
     shift 2
@@ -39,12 +42,12 @@ measure two-partitions-2 pipeline/examples/bench.yaml --workers 2 --input "$work
 rm -rf "$work/zipf-200k-2"
 for users in 10000 50000 1000000 5000000; do
     generate "zipf-$users" --users $users
-    measure "zipf-$users" pipeline/examples/bench.yaml --input "$work/zipf-$users/events.avro"
+    measure "zipf-$users" "$(config_of "$users")" --input "$work/zipf-$users/events.avro"
     rm -rf "$work/zipf-$users"
 done
 for users in 200000 5000000; do
     generate "uniform-$users" --users $users --zipf 0
-    measure "uniform-$users" pipeline/examples/bench.yaml --input "$work/uniform-$users/events.avro"
+    measure "uniform-$users" "$(config_of "$users")" --input "$work/uniform-$users/events.avro"
     rm -rf "$work/uniform-$users"
 done
 if [ "${1:-}" != quick ]; then

@@ -61,8 +61,8 @@ cmp -s "$reference" pipeline/reference.md ||
 
 if [ "${1:-}" != --quick ]; then
     git ls-files 'pipeline/*.c' 'operators/*.c' 'models/*.c' 'test/*.c' | grep -v '^test/fuzz/' |
-        xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/release >/dev/null 2>build/tidy.log ||
-        { grep -E 'warning:|error:' build/tidy.log | sort -u | head -20 >&2; complain "clang-tidy"; }
+        xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p build/release >build/tidy.log 2>/dev/null ||
+        complain "clang-tidy:"$'\n'"$(grep -E 'warning:|error:' build/tidy.log | sort -u | head -20)"
 fi
 [ "$failed" -eq 0 ] && echo "check: clean"
 exit "$failed"

@@ -4,8 +4,9 @@
 set -euo pipefail
 
 packages=(
-    build-essential clang clang-format clang-tidy cmake ninja-build pkg-config python3
-    libavro-dev libcmocka-dev libcsv-dev libjemalloc-dev libopenblas-pthread-dev librdkafka-dev librocksdb-dev
+    build-essential clang clang-format clang-tidy libclang-rt-dev cmake ninja-build pkg-config python3
+    libavro-dev libcmocka-dev libcsv-dev libcurl4-openssl-dev libjemalloc-dev libmicrohttpd-dev
+    libopenblas-pthread-dev librdkafka-dev librocksdb-dev
     libsimdjson-dev libsodium-dev libutf8proc-dev libxxhash-dev libyaml-dev zlib1g-dev tzdata
 )
 missing=()

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test. Prints the time of each suite.
 #   scripts/test.sh              everything
-#   scripts/test.sh SUITE...     only these: build unit sanitizers threads fuzz check examples kills
+#   scripts/test.sh SUITE...     only these: build unit sanitizers threads fuzz check examples bad_input
+#                                operations privacy kills
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export NUDGE_DATA=${NUDGE_DATA:-$PWD/../shared/data}
@@ -32,7 +33,18 @@ suite_check() {
     scripts/check.sh
 }
 suite_examples() {
+    test/integration/generator_distance_test.sh build/release/nudge
     test/integration/examples_test.sh build/release/nudge
+    test/integration/markov_test.py build/release/nudge
+}
+suite_bad_input() {
+    test/integration/bad_input_test.py build/release/nudge
+}
+suite_operations() {
+    test/integration/operations_test.py build/release/nudge
+}
+suite_privacy() {
+    test/integration/privacy_test.py build/release/nudge
 }
 suite_kills() {
     test/integration/kills_test.sh build/release/nudge
@@ -49,7 +61,7 @@ times=()
 scripts/install-packages.sh
 suites=("$@")
 if [ ${#suites[@]} -eq 0 ]; then
-    suites=(build unit sanitizers threads fuzz check examples kills)
+    suites=(build unit sanitizers threads fuzz check examples bad_input operations privacy kills)
 fi
 for suite in "${suites[@]}"; do
     run_suite "$suite"

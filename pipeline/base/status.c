@@ -1,20 +1,17 @@
 #include "pipeline/base/status.h"
 
-#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-enum status error_set(struct error *error, enum status status, const char *format, ...)
+void error_format(struct error *error, const char *format, ...)
 {
-    assert(status != STATUS_OK);
     if (error) {
         va_list arguments;
         va_start(arguments, format);
         (void)vsnprintf(error->message, sizeof(error->message), format, arguments);
         va_end(arguments);
     }
-    return status;
 }
 
 enum status error_prefix(struct error *error, enum status status, const char *format, ...)

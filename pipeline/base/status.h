@@ -20,9 +20,15 @@ struct error {
     char message[512];
 };
 
-/* Formats the message unless `error` is NULL. Returns `status`, so that a failure is one line. */
-enum status error_set(struct error *error, enum status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Formats the message unless `error` is NULL. */
+void error_format(struct error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * Formats the message unless `error` is NULL; its value is `failure`, so that a failure is one
+ * line. A macro, so that who reads the caller alone, as static analysis does, sees that it fails.
+ */
+#define error_set(error, failure, ...) (error_format((error), __VA_ARGS__), (enum status)(failure))
 
 /* Puts "prefix: " before the message already in `error` (NULL: no-op). Returns `status`. */
 enum status error_prefix(struct error *error, enum status status, const char *format, ...)

@@ -27,11 +27,12 @@ static enum status check(int argc, char **argv, struct error *error)
         return error_set(error, STATUS_INVALID,
                          "check: a configuration file expected; see nudge check --help");
     }
-    unsigned partitions = 0;
-    char rest;
-    if (partitions_text && sscanf(partitions_text, "%u%c", &partitions, &rest) != 1) {
-        return error_set(error, STATUS_INVALID, "--partitions: \"%s\": a number expected",
-                         partitions_text);
+    uint32_t partitions = 0;
+    status = partitions_text ? command_number("partitions", partitions_text, COMMAND_FILES_MAX,
+                                              &partitions, error)
+                             : STATUS_OK;
+    if (status != STATUS_OK) {
+        return status;
     }
     struct config config;
     status = config_load(path, partitions, &config, error);

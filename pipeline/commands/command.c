@@ -1,10 +1,14 @@
 #include "pipeline/commands/command.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pipeline/config/yaml.h"
 
 #define OPTIONS_MAX 64
+#define OPTION_BYTES 128 /* Of what a message shows of it. */
 
 static struct command_option *find_option(struct command_option *options, size_t count,
                                           const char *name, size_t length)
@@ -24,13 +28,19 @@ static enum status unknown_option(const struct command_option *options, size_t c
     for (size_t i = 0; i < count && i < OPTIONS_MAX; i++) {
         names[i] = options[i].name;
     }
-    const char *near = nearest_name(argument + 2, names, count);
-    return error_set(error, STATUS_INVALID, "%s: no such option%s%s%s", argument,
+    char name[OPTION_BYTES];
+    (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(argument, "="), argument);
+    const char *near = nearest_name(name + strspn(name, "-"), names, count);
+    return error_set(error, STATUS_INVALID, "%s: no such option%s%s%s", name,
                      near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
 }
 
 static enum status add_value(struct command_option *option, const char *value, struct error *error)
 {
+    if (option->value_count == 1 && option->value_max == 1) {
+        return error_set(error, STATUS_INVALID, "--%s: \"%s\": it was given before, as \"%s\"",
+                         option->name, value, option->values[0]);
+    }
     if (option->value_count == option->value_max) {
         return error_set(error, STATUS_INVALID, "--%s: at most %zu values expected", option->name,
                          option->value_max);
@@ -64,7 +74,8 @@ enum status command_parse(int argc, char **argv, struct command_option *options,
     *ret_positional_count = 0;
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
-        if (strncmp(argument, "--", 2) != 0) {
+        bool is_value = argument[0] != '-' || argument[1] == '\0'; /* - is standard input. */
+        if (is_value) {
             if (*ret_positional_count == positional_max) {
                 return error_set(error, STATUS_INVALID,
                                  "%s: not expected here; see nudge %s --help", argument, argv[0]);
@@ -73,13 +84,17 @@ enum status command_parse(int argc, char **argv, struct command_option *options,
             continue;
         }
         const char *equals = strchr(argument, '=');
-        size_t length = equals ? (size_t)(equals - argument) - 2 : strlen(argument) - 2;
-        struct command_option *option = find_option(options, option_count, argument + 2, length);
+        size_t length = (equals ? (size_t)(equals - argument) : strlen(argument)) - 2;
+        struct command_option *option =
+            argument[1] == '-' ? find_option(options, option_count, argument + 2, length) : NULL;
         if (!option) {
             return unknown_option(options, option_count, argument, error);
         }
         enum status status = STATUS_OK;
-        if (option->is_flag) {
+        if (option->is_flag && equals) {
+            status = error_set(error, STATUS_INVALID, "--%s: \"%s\": it takes no value",
+                               option->name, equals + 1);
+        } else if (option->is_flag) {
             option->value_count = 1;
         } else if (equals) {
             status = add_value(option, equals + 1, error);
@@ -90,5 +105,19 @@ enum status command_parse(int argc, char **argv, struct command_option *options,
             return status;
         }
     }
+    return STATUS_OK;
+}
+
+enum status command_number(const char *option, const char *text, uint32_t max, uint32_t *ret_number,
+                           struct error *error)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    if (errno != 0 || *end != '\0' || end == text || number < 1 || number > (long)max) {
+        return error_set(error, STATUS_INVALID, "--%s: \"%s\": a number from 1 to %u expected",
+                         option, text, max);
+    }
+    *ret_number = (uint32_t)number;
     return STATUS_OK;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "pipeline/base/status.h"
 
@@ -49,5 +50,11 @@ MUST_CHECK enum status command_parse(int argc, char **argv, struct command_optio
                                      size_t option_count, const char **positional,
                                      size_t positional_max, size_t *ret_positional_count,
                                      struct error *error);
+
+#define COMMAND_FILES_MAX 1024u /* Input files of a run, which are its partitions. */
+
+/* The value of an option that is a whole number from 1 to `max`. */
+MUST_CHECK enum status command_number(const char *option, const char *text, uint32_t max,
+                                      uint32_t *ret_number, struct error *error);
 
 #endif

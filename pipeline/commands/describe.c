@@ -6,6 +6,7 @@
 #include "pipeline/event/rejection.h"
 #include "pipeline/output/output_schema.h"
 #include "pipeline/run/config.h"
+#include "pipeline/run/run_metrics.h"
 #include "pipeline/run/stages.h"
 #include "pipeline/run/task_progress.h"
 
@@ -65,6 +66,11 @@ static void describe_metrics(bool markdown, FILE *out)
     print_row(markdown, out, "elapsed_seconds", "s", "Time that the run took");
     print_row(markdown, out, "cpu_seconds", "s", "CPU time of all threads of the process");
     print_row(markdown, out, "peak_memory_bytes", "bytes", "Largest resident memory");
+    (void)fprintf(out, markdown ? "\n## Metrics served over HTTP\n\n"
+                                  "| metric | type | labels | unit | meaning |\n"
+                                  "|---|---|---|---|---|\n"
+                                : "Metrics served over HTTP\n");
+    metrics_describe(run_metric_infos, run_metric_count, markdown, out);
 }
 
 static void describe_settings(bool markdown, FILE *out)

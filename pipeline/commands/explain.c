@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "operators/extract_features.h"
@@ -15,14 +14,15 @@
 #define ID_DIGITS_MIN 6u
 
 static const char help[] =
-    "nudge explain DECISION_ID --output DIR [--html FILE]\n"
+    "nudge explain DECISION_ID --output DIR [--all] [--html FILE]\n"
     "\n"
     "Prints why a rule matched, what became of it, and what the scores were made of. The id "
     "stands\n"
     "in each record of alerts, promotions and decisions; its first six digits or more will do.\n"
     "\n"
     "  --output DIR   the output folder of the run\n"
-    "  --html FILE    writes the page to a file that a browser shows\n";
+    "  --all          features that are missing, too\n"
+    "  --html FILE    writes the page as HTML, too; it needs nothing beside itself\n";
 
 /* Whether a record, as JSON, is of the id, which may be cut. */
 static bool is_of_id(struct text json, const char *id)
@@ -89,50 +89,35 @@ static enum status search_topic(const char *directory, enum topic topic, const c
     return status;
 }
 
-static enum status print_html(const struct yaml_node *decision, const struct yaml_node *emitted,
-                              const char *path, struct error *error)
+static enum status print_html(const struct explain_facts *facts, const char *path,
+                              struct error *error)
 {
-    char *page = NULL;
-    size_t length = 0;
-    FILE *memory = open_memstream(&page, &length);
-    FILE *file = memory ? fopen(path, "w") : NULL;
+    FILE *file = fopen(path, "w");
     if (!file) {
-        enum status status =
-            error_set(error, STATUS_FATAL, "explain: %s: %s", path, strerror(errno));
-        if (memory) {
-            (void)fclose(memory);
-        }
-        free(page);
-        return status;
+        return error_set(error, STATUS_FATAL, "explain: %s: %s", path, strerror(errno));
     }
-    explain_page_print(decision, emitted, extract_features_set(), memory);
-    (void)fclose(memory);
-    (void)fputs("<!doctype html>\n<meta charset=\"utf-8\">\n<title>Decision</title>\n"
-                "<style>body{margin:2em;background:#fff;color:#111}pre{font:14px/1.4 monospace}"
-                "</style>\n<pre>\n",
-                file);
-    for (size_t i = 0; i < length; i++) {
-        const char *escape = page[i] == '<'   ? "&lt;"
-                             : page[i] == '>' ? "&gt;"
-                             : page[i] == '&' ? "&amp;"
-                                              : NULL;
-        if (escape) {
-            (void)fputs(escape, file);
-        } else {
-            (void)fputc(page[i], file);
-        }
-    }
-    (void)fputs("</pre>\n", file);
+    explain_html_print(facts, file);
     bool failed = ferror(file) != 0;
     failed = fclose(file) != 0 || failed;
-    free(page);
     return failed ? error_set(error, STATUS_FATAL, "explain: %s: cannot be written", path)
                   : STATUS_OK;
 }
 
-enum status explain_decision(const char *id, const char *directory, const char *html_path,
-                             FILE *out, struct error *error)
+/* The alert or promotion of a decision; *ret_emitted stays NULL where nothing was emitted. */
+static enum status search_emitted(const struct yaml_node *decision, const char *directory,
+                                  struct yaml_document **ret_emitted, struct error *error)
 {
+    const char *id = explain_text(decision, "decision_id");
+    const char *action = explain_text(decision, "action");
+    bool is_alert = action && strcmp(action, "alert") == 0;
+    return id ? search_topic(directory, is_alert ? TOPIC_ALERTS : TOPIC_PROMOTIONS, id, ret_emitted,
+                             error)
+              : STATUS_OK;
+}
+
+enum status explain_decision(const struct explain_options *options, FILE *out, struct error *error)
+{
+    const char *id = options->id;
     size_t length = strlen(id);
     if (length < ID_DIGITS_MIN || length > ID_DIGITS || strspn(id, "0123456789abcdef") != length) {
         return error_set(error, STATUS_INVALID,
@@ -142,22 +127,21 @@ enum status explain_decision(const char *id, const char *directory, const char *
     }
     struct yaml_document *decision = NULL;
     struct yaml_document *emitted = NULL;
-    enum status status = search_topic(directory, TOPIC_DECISIONS, id, &decision, error);
+    enum status status = search_topic(options->directory, TOPIC_DECISIONS, id, &decision, error);
     if (status == STATUS_OK && !decision) {
         status = error_set(error, STATUS_INVALID, "explain: no decision %s in %s/decisions", id,
-                           directory);
+                           options->directory);
     }
     if (status == STATUS_OK) {
-        const struct yaml_node *whole = yaml_find(yaml_root(decision), "decision_id");
-        const struct yaml_node *action = yaml_find(yaml_root(decision), "action");
-        bool is_alert = action && strcmp(action->scalar, "alert") == 0;
-        status = search_topic(directory, is_alert ? TOPIC_ALERTS : TOPIC_PROMOTIONS, whole->scalar,
-                              &emitted, error);
+        status = search_emitted(yaml_root(decision), options->directory, &emitted, error);
     }
     if (status == STATUS_OK) {
-        const struct yaml_node *node = emitted ? yaml_root(emitted) : NULL;
-        explain_page_print(yaml_root(decision), node, extract_features_set(), out);
-        status = html_path ? print_html(yaml_root(decision), node, html_path, error) : STATUS_OK;
+        struct explain_facts facts = {.decision = yaml_root(decision),
+                                      .emitted = emitted ? yaml_root(emitted) : NULL,
+                                      .features = extract_features_set(),
+                                      .show_all = options->show_all};
+        status = options->html_path ? print_html(&facts, options->html_path, error) : STATUS_OK;
+        explain_page_print(&facts, out);
     }
     yaml_unload(decision);
     yaml_unload(emitted);
@@ -166,24 +150,24 @@ enum status explain_decision(const char *id, const char *directory, const char *
 
 static enum status run_explain(int argc, char **argv, struct error *error)
 {
-    const char *id = NULL;
-    const char *directory = NULL;
-    const char *html_path = NULL;
+    struct explain_options chosen = {0};
     struct command_option options[] = {
-        {.name = "output", .values = &directory, .value_max = 1},
-        {.name = "html", .values = &html_path, .value_max = 1},
+        {.name = "output", .values = &chosen.directory, .value_max = 1},
+        {.name = "html", .values = &chosen.html_path, .value_max = 1},
+        {.name = "all", .is_flag = true},
     };
     size_t count = 0;
-    enum status status = command_parse(argc, argv, options, 2, &id, 1, &count, error);
+    enum status status = command_parse(argc, argv, options, 3, &chosen.id, 1, &count, error);
     if (status != STATUS_OK) {
         return status;
     }
-    if (count == 0 || !directory) {
+    if (count == 0 || !chosen.directory) {
         return error_set(error, STATUS_INVALID,
                          "explain: a decision's id and --output DIR expected; see nudge explain "
                          "--help");
     }
-    return explain_decision(id, directory, html_path, stdout, error);
+    chosen.show_all = options[2].value_count > 0;
+    return explain_decision(&chosen, stdout, error);
 }
 
 const struct command command_explain = {

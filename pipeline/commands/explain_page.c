@@ -1,24 +1,10 @@
 #include "pipeline/commands/explain_page.h"
 
-#include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define BAR_WIDTH 30
 #define TERM_WIDTH 12
-
-static const char *text_at(const struct yaml_node *node, const char *key)
-{
-    const struct yaml_node *child = yaml_find(node, key);
-    return yaml_is_null(child) || child->kind != YAML_SCALAR ? NULL : child->scalar;
-}
-
-static double number_at(const struct yaml_node *node, const char *key)
-{
-    const char *text = text_at(node, key);
-    return text ? strtod(text, NULL) : NAN;
-}
 
 static void heading(FILE *out, const char *title)
 {
@@ -48,62 +34,33 @@ static void bar(FILE *out, double share, int width)
 
 /* ---- What was decided ---- */
 
-static const char *suppression_meaning(const char *reason)
+static void print_outcome(const struct explain_facts *facts, FILE *out)
 {
-    static const struct {
-        const char *reason;
-        const char *meaning;
-    } meanings[] = {
-        {"cooldown", "the rule was carried out for this shopper a short while ago"},
-        {"cap", "the rule was carried out for this shopper as often as its cap allows"},
-        {"limits_full", "too many rules with limits are running for this shopper"},
-        {"outranked", "a promotion of higher rank was made for the same row"},
-        {"budget", "this partition's share of the rule's budget is spent"},
-        {"held_out", "the shopper is in the control group that the rule leaves alone"},
-    };
-    for (size_t i = 0; i < sizeof(meanings) / sizeof(*meanings); i++) {
-        if (strcmp(reason, meanings[i].reason) == 0) {
-            return meanings[i].meaning;
-        }
-    }
-    return "";
+    char headline[1024];
+    const char *id = explain_text(facts->decision, "decision_id");
+    explain_headline(facts, headline, sizeof(headline));
+    (void)fprintf(out, "Decision %s\n%s\n", id ? id : "", headline);
 }
 
-static void print_outcome(const struct yaml_node *decision, const struct yaml_node *emitted,
-                          FILE *out)
+static void print_place(const struct explain_facts *facts, FILE *out)
 {
-    const char *action = text_at(decision, "action");
-    const char *reason = text_at(decision, "suppressed_by");
-    (void)fprintf(out, "Decision %s\n", text_at(decision, "decision_id"));
-    if (reason) {
-        (void)fprintf(out, "No %s: %s (%s).\n", action ? action : "action",
-                      suppression_meaning(reason), reason);
-    } else if (action && strcmp(action, "alert") == 0) {
-        const char *severity = text_at(emitted, "severity");
-        (void)fprintf(out, "An alert%s%s: %s\n", severity ? " of severity " : "",
-                      severity ? severity : "",
-                      text_at(emitted, "reason") ? text_at(emitted, "reason") : "");
-    } else {
-        const char *kind = text_at(emitted, "action");
-        (void)fprintf(out, "A promotion was made%s%s.\n", kind ? ": " : "", kind ? kind : "");
-    }
-}
-
-static void print_place(const struct yaml_node *decision, FILE *out)
-{
+    const struct yaml_node *decision = facts->decision;
     heading(out, "What happened");
-    entry(out, "when", text_at(decision, "time"));
-    entry(out, "shopper", text_at(decision, "user"));
-    entry(out, "session", text_at(decision, "session_id"));
-    entry(out, "cause", text_at(decision, "cause"));
-    entry(out, "event id", text_at(decision, "event_id"));
-    entry(out, "partition", text_at(decision, "partition"));
-    entry(out, "record", text_at(decision, "ordinal"));
+    entry(out, "when", explain_text(decision, "time"));
+    entry(out, "shopper", explain_text(decision, "user"));
+    entry(out, "session", explain_text(decision, "session_id"));
+    entry(out, "cause", explain_text(decision, "cause"));
+    if (explain_is_timer(facts)) {
+        entry(out, "goes back to", explain_text(decision, "cause_time"));
+    }
+    entry(out, "event id", explain_text(decision, "event_id"));
+    entry(out, "partition", explain_text(decision, "partition"));
+    entry(out, "record", explain_text(decision, "ordinal"));
 }
 
-static void print_fields(const struct yaml_node *emitted, FILE *out)
+static void print_fields(const struct explain_facts *facts, FILE *out)
 {
-    const struct yaml_node *fields = yaml_find(emitted, "fields");
+    const struct yaml_node *fields = yaml_find(facts->emitted, "fields");
     for (size_t i = 0; fields && i < fields->child_count; i++) {
         entry(out, fields->children[i].key, fields->children[i].scalar);
     }
@@ -116,7 +73,7 @@ static void print_scores(const struct yaml_node *decision, FILE *out)
     const struct yaml_node *scores = yaml_find(decision, "scores");
     for (size_t i = 0; scores && i < scores->child_count; i++) {
         const char *name = scores->children[i].key;
-        double score = number_at(scores, name);
+        double score = explain_number(scores, name);
         if (isnan(score)) {
             (void)fprintf(out, "  %-16s not scored\n", name);
             continue;
@@ -127,104 +84,72 @@ static void print_scores(const struct yaml_node *decision, FILE *out)
     }
 }
 
-static const struct feature_info *find_feature(const struct feature_set *features, const char *name)
-{
-    int32_t index = name ? feature_index(features, name) : -1;
-    return index < 0 ? NULL : &features->features[index];
-}
-
 /* One row of the sum: to the right of the middle what raises the score, to the left what lowers it.
  */
-static void print_term(FILE *out, const char *name, double value, double logit, double largest)
+static void print_term(const struct explain_term *term, double largest, FILE *out)
 {
-    double share = largest > 0 ? fabs(logit) / largest : 0;
+    double share = largest > 0 && !term->is_start ? fabs(term->logit) / largest : 0;
     int filled = (int)(share * TERM_WIDTH + 0.5);
-    (void)fprintf(out, "  %-28s ", name);
-    if (isnan(value)) {
+    (void)fprintf(out, "  %-28s ", term->name);
+    if (isnan(term->value)) {
         (void)fprintf(out, "%12s ", "");
     } else {
-        (void)fprintf(out, "%12.4g ", value);
+        (void)fprintf(out, "%12.4g ", term->value);
     }
-    (void)fprintf(out, "%+8.3f ", logit);
+    (void)fprintf(out, "%+8.3f ", term->logit);
     for (int i = TERM_WIDTH; i > 0; i--) {
-        (void)fputc(logit < 0 && i <= filled ? '<' : ' ', out);
+        (void)fputc(term->logit < 0 && i <= filled ? '<' : ' ', out);
     }
     (void)fputc('|', out);
-    for (int i = 0; i < TERM_WIDTH && logit > 0 && i < filled; i++) {
+    for (int i = 0; i < TERM_WIDTH && term->logit > 0 && i < filled; i++) {
         (void)fputc('>', out);
     }
     (void)fputc('\n', out);
+    if (term->feature) {
+        (void)fprintf(out, "      %s (%s)\n", term->feature->doc, term->feature->unit);
+    }
 }
 
-static double largest_term(const struct yaml_node *emitted)
+static void print_terms(const struct explain_facts *facts, FILE *out)
 {
-    const struct yaml_node *terms = yaml_find(emitted, "terms");
-    double largest = 0;
-    for (size_t i = 0; terms && i < terms->child_count; i++) {
-        double size = fabs(number_at(&terms->children[i], "logit"));
-        largest = size > largest ? size : largest;
-    }
-    const char *const rest[] = {"intercept", "others"};
-    for (int i = 0; i < 2; i++) {
-        double size = fabs(number_at(emitted, rest[i]));
-        largest = size > largest ? size : largest;
-    }
-    return largest;
-}
-
-static void print_terms(const struct yaml_node *emitted, const struct feature_set *features,
-                        FILE *out)
-{
-    const struct yaml_node *terms = yaml_find(emitted, "terms");
-    if (!terms || terms->child_count == 0) {
+    struct explain_term terms[EXPLAIN_TERMS_MAX];
+    double largest;
+    uint32_t count = explain_terms(facts, terms, &largest);
+    if (count == 0) {
         return;
     }
-    double largest = largest_term(emitted);
-    const char *score = text_at(emitted, "score");
+    const char *score = explain_text(facts->emitted, "score");
     (void)fprintf(out, "\n  What moved the %s score most (log-odds; > raises it, < lowers it):\n",
                   score ? score : "");
     (void)fprintf(out, "  %-28s %12s %8s\n", "term", "value", "adds");
-    for (size_t i = 0; i < terms->child_count; i++) {
-        const struct yaml_node *term = &terms->children[i];
-        const char *name = text_at(term, "name");
-        print_term(out, name ? name : "", number_at(term, "value"), number_at(term, "logit"),
-                   largest);
-        const struct feature_info *feature = find_feature(features, name);
-        if (feature) {
-            (void)fprintf(out, "      %s (%s)\n", feature->doc, feature->unit);
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        print_term(&terms[i], largest, out);
     }
-    if (!isnan(number_at(emitted, "intercept"))) {
-        print_term(out, "where the score starts", NAN, number_at(emitted, "intercept"), largest);
-    }
-    if (!isnan(number_at(emitted, "others"))) {
-        print_term(out, "all other terms", NAN, number_at(emitted, "others"), largest);
-    }
-    (void)fprintf(out, "  %-28s %12s %+8.3f\n", "sum", "", number_at(emitted, "logit"));
+    (void)fprintf(out, "  %-28s %12s %+8.3f\n", "sum", "", explain_number(facts->emitted, "logit"));
 }
 
 static void print_fraud_parts(const struct yaml_node *decision, FILE *out)
 {
     const struct yaml_node *parts = yaml_find(decision, "fraud_parts");
     for (size_t i = 0; parts && i < parts->child_count; i++) {
-        double logit = number_at(parts, parts->children[i].key);
+        double logit = explain_number(parts, parts->children[i].key);
         if (!isnan(logit)) {
             (void)fprintf(out, "  fraud, %-9s %+.3f (log-odds)\n", parts->children[i].key, logit);
         }
     }
 }
 
-static void print_why(const struct yaml_node *decision, const struct yaml_node *emitted,
-                      const struct feature_set *features, FILE *out)
+static void print_why(const struct explain_facts *facts, FILE *out)
 {
+    const struct yaml_node *decision = facts->decision;
     heading(out, "Why");
-    entry(out, "rule", text_at(decision, "rule"));
-    const char *condition = text_at(decision, "condition");
+    entry(out, "rule", explain_text(decision, "rule"));
+    const char *condition = explain_text(decision, "condition");
     entry(out, "condition", condition ? condition : "none: the rule always matches");
-    entry(out, "priority", text_at(decision, "priority"));
+    entry(out, "priority", explain_text(decision, "priority"));
     print_scores(decision, out);
     print_fraud_parts(decision, out);
-    print_terms(emitted, features, out);
+    print_terms(facts, out);
 }
 
 /* ---- What was suggested, limits, versions ---- */
@@ -235,80 +160,89 @@ static void print_suggestion(const struct yaml_node *emitted, FILE *out)
         return;
     }
     heading(out, "What was suggested");
-    if (text_at(emitted, "severity")) {
-        entry(out, "severity", text_at(emitted, "severity"));
-        const char *step = text_at(emitted, "step");
+    if (explain_text(emitted, "severity")) {
+        entry(out, "severity", explain_text(emitted, "severity"));
+        const char *step = explain_text(emitted, "step");
         entry(out, "step", step ? step : "none");
     } else {
-        entry(out, "offer", text_at(emitted, "action"));
-        entry(out, "value", text_at(emitted, "value"));
-        entry(out, "currency", text_at(emitted, "currency"));
-        entry(out, "percent", text_at(emitted, "percent"));
-        entry(out, "valid until", text_at(emitted, "valid_until"));
+        entry(out, "offer", explain_text(emitted, "action"));
+        entry(out, "value", explain_text(emitted, "value"));
+        entry(out, "currency", explain_text(emitted, "currency"));
+        entry(out, "percent", explain_text(emitted, "percent"));
+        entry(out, "valid until", explain_text(emitted, "valid_until"));
     }
-    entry(out, "reason", text_at(emitted, "reason"));
+    entry(out, "reason", explain_text(emitted, "reason"));
 }
 
-static void print_limits(const struct yaml_node *decision, FILE *out)
+static void print_limits(const struct explain_facts *facts, FILE *out)
 {
+    const struct yaml_node *decision = facts->decision;
     heading(out, "Limits and control group");
-    const char *reason = text_at(decision, "suppressed_by");
+    const char *reason = explain_text(decision, "suppressed_by");
     entry(out, "emitted", reason ? "no" : "yes");
     entry(out, "suppressed by", reason);
-    entry(out, "arm", text_at(decision, "arm"));
-    double propensity = number_at(decision, "propensity");
+    struct explain_entry limits[EXPLAIN_LIMITS_MAX];
+    uint32_t count = explain_limits(facts, limits);
+    for (uint32_t i = 0; i < count; i++) {
+        entry(out, limits[i].name, limits[i].text);
+    }
+    entry(out, "arm", explain_text(decision, "arm"));
+    double propensity = explain_number(decision, "propensity");
     if (!isnan(propensity)) {
         (void)fprintf(out, "  %-16s %.2f%% of shoppers are in this arm\n", "propensity",
                       propensity * 100);
     }
 }
 
-static void print_features(const struct yaml_node *decision, const struct feature_set *features,
-                           FILE *out)
+static void print_features(const struct explain_facts *facts, FILE *out)
 {
-    const struct yaml_node *values = yaml_find(decision, "features");
-    const char *quoted = text_at(decision, "feature_set");
-    char ours[17];
-    (void)snprintf(ours, sizeof(ours), "%016" PRIx64, features->hash);
+    struct explain_feature features[FEATURES_MAX];
+    uint32_t hidden;
+    uint32_t count = explain_features(facts, features, &hidden);
     heading(out, "Feature values");
-    if (!values || !quoted || strcmp(ours, quoted) != 0 || values->child_count != features->count) {
+    if (count == UINT32_MAX) {
+        const char *quoted = explain_text(facts->decision, "feature_set");
         (void)fprintf(out,
-                      "  The decision quotes feature set %s, this program knows %s: values "
+                      "  The decision quotes feature set %s, this program has another one: values "
                       "cannot be named.\n",
-                      quoted ? quoted : "?", ours);
+                      quoted ? quoted : "?");
         return;
     }
-    for (uint32_t i = 0; i < features->count; i++) {
-        const struct feature_info *feature = &features->features[i];
-        if (yaml_is_null(&values->children[i])) {
-            (void)fprintf(out, "  %-28s %12s  missing: %s\n", feature->name, "-", feature->missing);
-        } else {
-            (void)fprintf(out, "  %-28s %12.6g  %s (%s)\n", feature->name,
-                          strtod(values->children[i].scalar, NULL), feature->doc, feature->unit);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct feature_info *info = features[i].info;
+        if (i == 0 || strcmp(features[i].group, features[i - 1].group) != 0) {
+            (void)fprintf(out, "  %s\n", features[i].group);
         }
+        if (isnan(features[i].value)) {
+            (void)fprintf(out, "    %-28s %12s  missing: %s\n", info->name, "-", info->missing);
+        } else {
+            (void)fprintf(out, "    %-28s %12.6g  %s (%s)\n", info->name, features[i].value,
+                          info->doc, info->unit);
+        }
+    }
+    if (hidden > 0) {
+        (void)fprintf(out, "  %u more are missing; --all shows them.\n", hidden);
     }
 }
 
-static void print_versions(const struct yaml_node *decision, const struct yaml_node *emitted,
-                           FILE *out)
+static void print_versions(const struct explain_facts *facts, FILE *out)
 {
     heading(out, "Versions");
-    entry(out, "model", text_at(emitted, "model"));
-    entry(out, "rule set", text_at(decision, "rule_set"));
-    entry(out, "feature set", text_at(decision, "feature_set"));
-    entry(out, "configuration", text_at(decision, "configuration"));
-    entry(out, "numeric profile", text_at(decision, "numeric_profile"));
+    entry(out, "model", explain_text(facts->emitted, "model"));
+    entry(out, "rule set", explain_text(facts->decision, "rule_set"));
+    entry(out, "feature set", explain_text(facts->decision, "feature_set"));
+    entry(out, "configuration", explain_text(facts->decision, "configuration"));
+    entry(out, "numeric profile", explain_text(facts->decision, "numeric_profile"));
 }
 
-void explain_page_print(const struct yaml_node *decision, const struct yaml_node *emitted,
-                        const struct feature_set *features, FILE *out)
+void explain_page_print(const struct explain_facts *facts, FILE *out)
 {
-    print_outcome(decision, emitted, out);
-    print_place(decision, out);
-    print_fields(emitted, out);
-    print_why(decision, emitted, features, out);
-    print_suggestion(emitted, out);
-    print_limits(decision, out);
-    print_features(decision, features, out);
-    print_versions(decision, emitted, out);
+    print_outcome(facts, out);
+    print_place(facts, out);
+    print_fields(facts, out);
+    print_why(facts, out);
+    print_suggestion(facts->emitted, out);
+    print_limits(facts, out);
+    print_features(facts, out);
+    print_versions(facts, out);
 }

@@ -1,18 +1,15 @@
-/* The page that `nudge explain` prints of one decision, for people. */
+/* The page that `nudge explain` prints of one decision, for people: as text and as HTML. */
 #ifndef PIPELINE_COMMANDS_EXPLAIN_PAGE_H
 #define PIPELINE_COMMANDS_EXPLAIN_PAGE_H
 
-#include <stdio.h>
+#include "pipeline/commands/explain_facts.h"
 
-#include "pipeline/config/yaml.h"
-#include "pipeline/event/feature_set.h"
+void explain_page_print(const struct explain_facts *facts, FILE *out);
 
 /*
- * `decision` is a record of the topic decisions, `emitted` the alert or promotion of the same id,
- * or NULL; both as trees (JSON is YAML). Values of features are named where `features` is the set
- * that the decision quotes.
+ * A page that needs nothing but itself: no scripts, nothing loaded, bars as inline SVG; it prints
+ * on paper as it stands. Every text of the records is escaped.
  */
-void explain_page_print(const struct yaml_node *decision, const struct yaml_node *emitted,
-                        const struct feature_set *features, FILE *out);
+void explain_html_print(const struct explain_facts *facts, FILE *out);
 
 #endif

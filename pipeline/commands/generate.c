@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,75 +13,97 @@ static const char help[] =
     "nudge generate --output DIR [--events N] [--users N] [--seed N] [...]\n"
     "\n"
     "Simulates a shop's traffic: shoppers, bots and fraud. Writes DIR/events.avro (or .jsonl,\n"
-    "or one file a partition) and DIR/truth.jsonl, which says of each visit what it was and\n"
-    "what the shopper would have done with and without a coupon. The same options give the\n"
-    "same files.\n"
+    "or events-0, events-1 and so on, one file a partition) and DIR/truth.jsonl, which says of\n"
+    "each visit what it was and what the shopper would have done with and without a coupon.\n"
+    "DIR is made if it is missing. The same options give the same files.\n"
     "\n"
-    "  --events N        events to write (default 1000000)\n"
+    "  --output DIR      where the files go\n"
+    "  --events N        events to write, copies included (default 1000000)\n"
     "  --users N         shoppers (default 100000)\n"
     "  --items N         products (default 50000)\n"
-    "  --days N          event time that the events spread over (default 1)\n"
+    "  --days X          event time that the events spread over, about (default 1)\n"
     "  --start N         first event time in ms since 1970 (default 1 June 2026)\n"
     "  --seed N          (default 1)\n"
     "  --zipf X          how unequally often shoppers come; 0: equally (default 0.8)\n"
     "  --fraud X         factor on the shares of bots and fraud (default 1)\n"
-    "  --shift X         behaviour moved by so much, -0.5 to 0.5 (default 0)\n"
-    "  --late X          share of events that come late (default 0.01)\n"
+    "  --shift X         paces, lengths and counts of all kinds of visitors times 1 + X,\n"
+    "                    -0.5 to 0.5 (default 0)\n"
+    "  --late X          share of events that come seconds late, a tenth of them minutes\n"
+    "                    (default 0.01)\n"
     "  --duplicates X    share of events that come twice (default 0.003)\n"
     "  --partitions N    files, divided by user (default 1)\n"
-    "  --format F        avro or jsonl (default avro)\n";
+    "  --format F        avro or jsonl (default avro)\n"
+    "\n"
+    "Fields of truth.jsonl, one line a visit, those under way at the end included:\n"
+    "  visit                the event ids of the visit are this, a hyphen and a number\n"
+    "  kind                 human, crawler, scraping, account_takeover, card_testing,\n"
+    "                       stolen_card, refund_abuse, coupon_farming\n"
+    "  bot, fraud           what the kind is\n"
+    "  shopper              who it is, or whose account it is in; null: neither\n"
+    "  shopper_type         window, research, loyal, bargain, impulse; null with shopper\n"
+    "  start                first event time in ms since 1970\n"
+    "  events               events, without copies and without refunds and labels afterwards\n"
+    "  complete             false: still under way when the events were written\n"
+    "  reached_cart         filled a cart, came back to one, or bought at once\n"
+    "  purchased            at least one purchase\n"
+    "  coupon_shown         the shop gave it a coupon, by lot\n"
+    "  buys_without_coupon  what a shopper that reached the cart does without a coupon,\n"
+    "  buys_with_coupon     and with one; others than humans: as purchased\n";
 
 struct generate_arguments {
     const char *output, *events, *users, *items, *days, *start, *seed, *zipf, *fraud, *shift;
     const char *late, *duplicates, *partitions, *format;
 };
 
-static enum status read_number(const char *name, const char *text, double min, double max,
-                               double fallback, double *ret_number, struct error *error)
-{
-    *ret_number = fallback;
-    if (!text) {
-        return STATUS_OK;
-    }
-    char *end;
-    errno = 0;
-    double number = strtod(text, &end);
-    if (errno != 0 || end == text || *end != '\0' || !(number >= min && number <= max)) {
-        return error_set(error, STATUS_INVALID, "--%s: \"%s\": a number from %g to %g expected",
-                         name, text, min, max);
-    }
-    *ret_number = number;
-    return STATUS_OK;
-}
-
 struct number_option {
     const char *name;
     const char *text;
     double min, max, fallback;
+    bool is_whole;
     double value;
 };
+
+static enum status read_number(struct number_option *option, struct error *error)
+{
+    option->value = option->fallback;
+    if (!option->text) {
+        return STATUS_OK;
+    }
+    char *end;
+    errno = 0;
+    double number = strtod(option->text, &end);
+    bool is_number = errno == 0 && end != option->text && *end == '\0';
+    bool is_allowed = is_number && number >= option->min && number <= option->max &&
+                      !(option->is_whole && floor(number) != number);
+    if (!is_allowed) {
+        return error_set(error, STATUS_INVALID,
+                         "--%s: \"%s\": a %snumber from %.15g to %.15g expected", option->name,
+                         option->text, option->is_whole ? "whole " : "", option->min, option->max);
+    }
+    option->value = number;
+    return STATUS_OK;
+}
 
 static enum status read_options(const struct generate_arguments *arguments,
                                 struct simulation_options *options, struct error *error)
 {
     struct number_option numbers[] = {
-        {"events", arguments->events, 1, 1e12, 1e6, 0},
-        {"users", arguments->users, 1, 1e12, 1e5, 0},
-        {"items", arguments->items, 10, 1e9, 5e4, 0},
-        {"days", arguments->days, 0.01, 3650, 1, 0},
-        {"start", arguments->start, 946684800000.0, 4102444800000.0, 1780272000000.0, 0},
-        {"seed", arguments->seed, 0, 9e15, 1, 0},
-        {"zipf", arguments->zipf, 0, 3, 0.8, 0},
-        {"fraud", arguments->fraud, 0, 20, 1, 0},
-        {"shift", arguments->shift, -0.5, 0.5, 0, 0},
-        {"late", arguments->late, 0, 1, 0.01, 0},
-        {"duplicates", arguments->duplicates, 0, 1, 0.003, 0},
-        {"partitions", arguments->partitions, 1, 256, 1, 0},
+        {"events", arguments->events, 1, 1e12, 1e6, true, 0},
+        {"users", arguments->users, 1, 1e9, 1e5, true, 0},
+        {"items", arguments->items, 10, 1e9, 5e4, true, 0},
+        {"days", arguments->days, 0.01, 3650, 1, false, 0},
+        {"start", arguments->start, 946684800000.0, 4102444800000.0, 1780272000000.0, true, 0},
+        {"seed", arguments->seed, 0, 9e15, 1, true, 0},
+        {"zipf", arguments->zipf, 0, 3, 0.8, false, 0},
+        {"fraud", arguments->fraud, 0, 20, 1, false, 0},
+        {"shift", arguments->shift, -0.5, 0.5, 0, false, 0},
+        {"late", arguments->late, 0, 1, 0.01, false, 0},
+        {"duplicates", arguments->duplicates, 0, 1, 0.003, false, 0},
+        {"partitions", arguments->partitions, 1, 256, 1, true, 0},
     };
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         struct number_option *number = &numbers[i];
-        enum status status = read_number(number->name, number->text, number->min, number->max,
-                                         number->fallback, &number->value, error);
+        enum status status = read_number(number, error);
         if (status != STATUS_OK) {
             return status;
         }

@@ -1,10 +1,5 @@
-#include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "pipeline/base/log.h"
 #include "pipeline/commands/command.h"
@@ -12,12 +7,12 @@
 #include "pipeline/run/runner.h"
 #include "pipeline/run/summary.h"
 
-#define FILES_MAX 1024
+#define WORKERS_MAX 256
 #define PATH_BYTES 4096
 
 static const char help[] =
     "nudge run CONFIG [--input FILE...] [--output DIR] [--state DIR] [--workers N]\n"
-    "          [--summary FILE.json]\n"
+    "          [--follow] [--summary FILE.json]\n"
     "\n"
     "Reads events, and writes alerts, promotions, sessions, decisions and what else the\n"
     "configuration asks for, until the input files end or SIGINT or SIGTERM comes. Run the\n"
@@ -28,27 +23,33 @@ static const char help[] =
     "  --output DIR         where the topics go, a folder each\n"
     "  --state DIR          where state and log go; by default DIR/.state below the output\n"
     "  --workers N          threads that share the partitions\n"
+    "  --follow             go on at the end of the files as they grow, until a signal comes\n"
     "  --summary FILE.json  the closing summary as JSON\n";
 
 struct run_arguments {
-    const char *files[FILES_MAX];
+    const char *files[COMMAND_FILES_MAX];
     const char *output;
     const char *state;
     const char *workers;
     const char *summary;
     const char *config;
     size_t file_count;
+    bool is_followed;
 };
 
 static enum status parse(int argc, char **argv, struct run_arguments *arguments,
                          struct error *error)
 {
     struct command_option options[] = {
-        {.name = "input", .is_repeated = true, .values = arguments->files, .value_max = FILES_MAX},
+        {.name = "input",
+         .is_repeated = true,
+         .values = arguments->files,
+         .value_max = COMMAND_FILES_MAX},
         {.name = "output", .values = &arguments->output, .value_max = 1},
         {.name = "state", .values = &arguments->state, .value_max = 1},
         {.name = "workers", .values = &arguments->workers, .value_max = 1},
         {.name = "summary", .values = &arguments->summary, .value_max = 1},
+        {.name = "follow", .is_flag = true},
     };
     size_t positional_count;
     enum status status = command_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
@@ -58,25 +59,8 @@ static enum status parse(int argc, char **argv, struct run_arguments *arguments,
                          "run: a configuration file expected; see nudge run --help");
     }
     arguments->file_count = options[0].value_count;
+    arguments->is_followed = options[5].value_count > 0;
     return status;
-}
-
-static enum status read_workers(const char *text, const struct config *config,
-                                uint32_t *ret_workers, struct error *error)
-{
-    *ret_workers = (uint32_t)config->run.workers;
-    if (!text) {
-        return STATUS_OK;
-    }
-    char *end;
-    errno = 0;
-    long workers = strtol(text, &end, 10);
-    if (errno != 0 || *end != '\0' || end == text || workers < 1 || workers > 256) {
-        return error_set(error, STATUS_INVALID,
-                         "--workers: \"%s\": a number from 1 to 256 expected", text);
-    }
-    *ret_workers = (uint32_t)workers;
-    return STATUS_OK;
 }
 
 static void stop_on_signal(int number)
@@ -93,6 +77,14 @@ static void catch_signals(void)
     (void)sigaction(SIGTERM, &action, NULL);
 }
 
+static enum status read_workers(const struct run_arguments *arguments, uint32_t *workers,
+                                struct error *error)
+{
+    return arguments->workers
+               ? command_number("workers", arguments->workers, WORKERS_MAX, workers, error)
+               : STATUS_OK;
+}
+
 static enum status run_topics(const struct config *config, const struct run_arguments *arguments,
                               struct runner_result *ret_result, struct error *error)
 {
@@ -106,9 +98,10 @@ static enum status run_topics(const struct config *config, const struct run_argu
         .state_directory = arguments->state          ? arguments->state
                            : config->state.directory ? config->state.directory
                                                      : "nudge-state",
+        .workers = (uint32_t)config->run.workers,
         .shows_progress = true,
     };
-    enum status status = read_workers(arguments->workers, config, &options.workers, error);
+    enum status status = read_workers(arguments, &options.workers, error);
     return status == STATUS_OK ? kafka_run(&options, ret_result, error) : status;
 }
 
@@ -132,13 +125,14 @@ static enum status run_files(const struct config *config, const struct run_argum
         .file_count = (uint32_t)(has_files ? arguments->file_count : config->input.files.count),
         .output_directory = output,
         .state_directory = state,
+        .workers = (uint32_t)config->run.workers,
         .shows_progress = true,
     };
     if (options.file_count == 0) {
         return error_set(error, STATUS_INVALID, "no input: give --input FILE, or input.files in %s",
                          config->path);
     }
-    enum status status = read_workers(arguments->workers, config, &options.workers, error);
+    enum status status = read_workers(arguments, &options.workers, error);
     return status == STATUS_OK ? runner_run(&options, ret_result, error) : status;
 }
 
@@ -190,6 +184,7 @@ static enum status run(int argc, char **argv, struct error *error)
     if (status != STATUS_OK) {
         return status;
     }
+    config.input.is_followed = config.input.is_followed || arguments.is_followed;
     status = run_config(&config, &arguments, error);
     config_release(&config);
     return status;

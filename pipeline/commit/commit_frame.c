@@ -126,6 +126,22 @@ bool frame_header_read(const unsigned char bytes[FRAME_HEADER_BYTES],
     return true;
 }
 
+size_t frame_header_find(const unsigned char *bytes, size_t length)
+{
+    const unsigned char first = FRAME_MAGIC & 0xff;
+    for (size_t at = 0; at + FRAME_HEADER_BYTES <= length; at++) {
+        const unsigned char *found = memchr(bytes + at, first, length - at);
+        if (!found || (size_t)(found - bytes) + FRAME_HEADER_BYTES > length) {
+            break;
+        }
+        at = (size_t)(found - bytes);
+        if (get_u32(found) == FRAME_MAGIC) {
+            return at;
+        }
+    }
+    return length;
+}
+
 bool frame_header_matches(const struct frame_header *header, const void *payload)
 {
     return checksum_of(header->log_position, header->payload_bytes, payload) == header->checksum;

@@ -33,6 +33,9 @@ MUST_CHECK enum status commit_frame_encode(struct byte_buffer *frame, uint64_t l
 bool frame_header_read(const unsigned char bytes[FRAME_HEADER_BYTES],
                        struct frame_header *ret_header);
 
+/* Where the first thing that begins like a header stands; `length` where nothing does. */
+size_t frame_header_find(const unsigned char *bytes, size_t length);
+
 /* True where the payload is the one that the header was written with. */
 bool frame_header_matches(const struct frame_header *header, const void *payload);
 

@@ -12,6 +12,7 @@
 #define NAME_OFFSET 32u /* Of the partition's name in a header. */
 #define HEADER_BYTES_MAX (NAME_OFFSET + PARTITION_NAME_BYTES_MAX + 8u)
 #define SUFFIX ".log"
+#define SPARE_NAME "spare"
 #define POSITION_DIGITS 20u
 #define NAME_BYTES (POSITION_DIGITS + sizeof(SUFFIX)) /* Terminated. */
 #define SEGMENTS_MAX 1000000u
@@ -110,6 +111,17 @@ static int compare_positions(const void *a, const void *b)
     uint64_t left = *(const uint64_t *)a;
     uint64_t right = *(const uint64_t *)b;
     return left < right ? -1 : left > right;
+}
+
+/* To free(); NULL when memory is exhausted. */
+static char *spare_path(const struct log_segments *segments)
+{
+    size_t bytes = strlen(segments->directory) + 1 + sizeof(SPARE_NAME);
+    char *path = malloc(bytes);
+    if (path) {
+        (void)snprintf(path, bytes, "%s/%s", segments->directory, SPARE_NAME);
+    }
+    return path;
 }
 
 static uint32_t header_make(const struct log_segments *segments, uint64_t first,
@@ -235,12 +247,27 @@ static enum status drop_torn_segment(struct log_segments *segments, struct error
     return status;
 }
 
+static enum status remove_spare(struct log_segments *segments, struct error *error)
+{
+    char *path = spare_path(segments);
+    if (!path) {
+        return out_of_memory(segments, error);
+    }
+    enum status status = segments->storage->ops->remove(segments->storage, path, error);
+    free(path);
+    return status;
+}
+
 enum status log_segments_list(struct log_segments *segments, struct error *error)
 {
     struct listing listing = {.segments = segments};
     segments->count = 0;
-    enum status status = segments->storage->ops->list(segments->storage, segments->directory,
-                                                      visit_name, &listing, error);
+    segments->has_spare = false;
+    enum status status = remove_spare(segments, error);
+    if (status == STATUS_OK) {
+        status = segments->storage->ops->list(segments->storage, segments->directory, visit_name,
+                                              &listing, error);
+    }
     if (status == STATUS_OK && listing.has_failed) {
         return out_of_memory(segments, error);
     }
@@ -277,26 +304,61 @@ static enum status sync_current(struct log_segments *segments, struct error *err
     return segments->is_synced ? segments->storage->ops->sync(segments->current, error) : STATUS_OK;
 }
 
+/* Writes the header, durably, before the file can be taken for a segment. */
+static enum status write_header(struct log_segments *segments, struct storage_file *file,
+                                uint64_t first, struct error *error)
+{
+    unsigned char header[HEADER_BYTES_MAX];
+    uint32_t bytes = header_make(segments, first, header);
+    enum status status = file->ops->write_at(file, 0, header, bytes, error);
+    if (status == STATUS_OK && segments->is_synced) {
+        status = file->ops->sync(file, error);
+    }
+    segments->current_bytes = bytes;
+    return status;
+}
+
+/* Gives the spare file a new header and then its new name. */
+static enum status use_spare(struct log_segments *segments, uint64_t first, struct error *error)
+{
+    const struct storage_ops *ops = segments->storage->ops;
+    struct storage_file *file = NULL;
+    char *from = spare_path(segments);
+    char *to = segment_path(segments, first);
+    enum status status = from && to ? STATUS_OK : out_of_memory(segments, error);
+    if (status == STATUS_OK) {
+        status = ops->open(segments->storage, from, &file, error);
+    }
+    if (file) {
+        status = write_header(segments, file, first, error);
+    }
+    ops->close(file);
+    if (status == STATUS_OK) {
+        status = ops->rename(segments->storage, from, to, error);
+    }
+    free(from);
+    free(to);
+    segments->has_spare = false;
+    return status;
+}
+
 enum status log_segments_add(struct log_segments *segments, uint64_t first, struct error *error)
 {
     assert(segments->count == 0 || segments->firsts[segments->count - 1] < first);
     if (!add_first(segments, first)) {
         return out_of_memory(segments, error);
     }
-    enum status status = open_current(segments, error);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    unsigned char header[HEADER_BYTES_MAX];
-    uint32_t bytes = header_make(segments, first, header);
-    const struct storage_ops *ops = segments->storage->ops;
-    status = ops->write_at(segments->current, 0, header, bytes, error);
-    segments->current_bytes = bytes;
+    bool is_reused = segments->has_spare;
+    enum status status = is_reused ? use_spare(segments, first, error) : STATUS_OK;
     if (status == STATUS_OK) {
-        status = sync_current(segments, error);
+        status = open_current(segments, error);
+    }
+    if (segments->current && status == STATUS_OK && !is_reused) {
+        status = write_header(segments, segments->current, first, error);
     }
     if (status == STATUS_OK && segments->is_synced) {
-        status = ops->sync_directory(segments->storage, segments->directory, error);
+        status =
+            segments->storage->ops->sync_directory(segments->storage, segments->directory, error);
     }
     return status;
 }
@@ -332,11 +394,29 @@ enum status log_segments_append(struct log_segments *segments, const struct byte
     return status;
 }
 
+static enum status keep_as_spare(struct log_segments *segments, uint64_t first, struct error *error)
+{
+    const struct storage_ops *ops = segments->storage->ops;
+    char *from = segment_path(segments, first);
+    char *to = spare_path(segments);
+    enum status status = from && to ? ops->rename(segments->storage, from, to, error)
+                                    : out_of_memory(segments, error);
+    if (status == STATUS_OK) {
+        status = ops->sync_directory(segments->storage, segments->directory, error);
+    }
+    free(from);
+    free(to);
+    segments->has_spare = status == STATUS_OK;
+    return status;
+}
+
 enum status log_segments_trim(struct log_segments *segments, uint64_t log_position,
                               struct error *error)
 {
     while (segments->count > 1 && segments->firsts[1] - 1 <= log_position) {
-        enum status status = remove_segment(segments, segments->firsts[0], error);
+        uint64_t first = segments->firsts[0];
+        enum status status = segments->has_spare ? remove_segment(segments, first, error)
+                                                 : keep_as_spare(segments, first, error);
         if (status != STATUS_OK) {
             return status;
         }
@@ -352,10 +432,11 @@ enum status log_segments_read(const struct log_segments *segments, uint32_t inde
 {
     assert(index < segments->count);
     uint64_t first = segments->firsts[index];
-    struct segment_reader reader = {.storage = segments->storage,
-                                    .path = segment_path(segments, first),
-                                    .next_position = first,
-                                    .is_last = index + 1 == segments->count};
+    struct segment_reader reader = {
+        .storage = segments->storage,
+        .path = segment_path(segments, first),
+        .next_position = first,
+        .end_position = index + 1 == segments->count ? UINT64_MAX : segments->firsts[index + 1]};
     if (!reader.path) {
         return out_of_memory(segments, error);
     }

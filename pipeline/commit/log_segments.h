@@ -25,6 +25,7 @@ struct log_segments {
     uint32_t capacity;
     struct storage_file *current; /* The last segment, open for appending; or NULL. */
     uint64_t current_bytes;
+    bool has_spare; /* A segment that is no longer needed waits to be used again. */
 };
 
 /* Copies the strings. */
@@ -35,8 +36,9 @@ MUST_CHECK enum status log_segments_init(struct log_segments *segments, struct s
 void log_segments_release(struct log_segments *segments); /* Zeroed is a no-op. */
 
 /*
- * Finds the segments. A last one whose header never got to the disk is removed. STATUS_FATAL for a
- * log of a newer version or a broken header, STATUS_INVALID for one of another partition or format.
+ * Finds the segments, and removes a spare one. A last one whose header never got to the disk is
+ * removed. STATUS_FATAL for a log of a newer version or a broken header, STATUS_INVALID for one of
+ * another partition or format.
  */
 MUST_CHECK enum status log_segments_list(struct log_segments *segments, struct error *error);
 
@@ -52,7 +54,10 @@ MUST_CHECK enum status log_segments_resume(struct log_segments *segments, uint64
 MUST_CHECK enum status log_segments_append(struct log_segments *segments,
                                            const struct byte_buffer *frame, struct error *error);
 
-/* Removes the oldest segments while all their frames are at or before `log_position`. */
+/*
+ * Removes the oldest segments while all their frames are at or before `log_position`. One is kept
+ * as a spare: writing over a file costs less than half of making one longer.
+ */
 MUST_CHECK enum status log_segments_trim(struct log_segments *segments, uint64_t log_position,
                                          struct error *error);
 

@@ -84,15 +84,15 @@ static enum status find_later_frame(struct segment_reader *reader, bool *ret_is_
             return status;
         }
         uint64_t starts = got - FRAME_HEADER_BYTES + 1;
-        for (uint64_t i = 0; i < starts && !*ret_is_found; i++) {
+        uint64_t i = frame_header_find(chunk, (size_t)got);
+        while (i < starts && !*ret_is_found) {
             struct frame_header header;
-            if (!frame_header_read(chunk + i, &header)) {
-                continue;
-            }
             status = read_frame(reader, at + i, &header, ret_is_found, error);
             if (status != STATUS_OK) {
                 return status;
             }
+            i++;
+            i += frame_header_find(chunk + i, (size_t)(got - i));
         }
         at += starts;
     }
@@ -102,7 +102,7 @@ static enum status find_later_frame(struct segment_reader *reader, bool *ret_is_
 static enum status end_or_corrupt(struct segment_reader *reader, bool *ret_is_end,
                                   struct error *error)
 {
-    if (!reader->is_last) {
+    if (reader->end_position != UINT64_MAX) {
         return corrupt(reader, "a frame is broken, and later segments follow", error);
     }
     bool is_found = false;
@@ -118,7 +118,7 @@ enum status segment_reader_next(struct segment_reader *reader, struct commit_fra
                                 uint64_t *ret_log_position, bool *ret_is_end, struct error *error)
 {
     *ret_is_end = false;
-    if (reader->offset == reader->bytes) {
+    if (reader->offset == reader->bytes || reader->next_position == reader->end_position) {
         *ret_is_end = true;
         return STATUS_OK;
     }

@@ -13,16 +13,18 @@ struct segment_reader {
     uint64_t offset;        /* Of the next frame, behind the last good one. */
     uint64_t bytes;         /* Of the file. */
     uint64_t next_position; /* Log position that the next frame must have. */
-    bool is_last;           /* Of the segments, so that it may end in a torn frame. */
+    uint64_t end_position;  /* What the next segment begins with; UINT64_MAX: this is the last one,
+                               which may end in a torn frame. */
     struct byte_buffer payload;
 };
 
 void segment_reader_close(struct segment_reader *reader); /* Zeroed is a no-op. */
 
 /*
- * The next frame and its log position; *ret_is_end instead, where no good one follows. A torn frame
- * at the end of the last segment is an end; anything else that is not good is STATUS_FATAL, with
- * file and offset. The frame is valid until the next call.
+ * The next frame and its log position; *ret_is_end instead, where no good one follows. What a
+ * segment held before it was used again lies behind its last frame and is no more than an end. A
+ * torn frame at the end of the last segment is an end; anything else that is not good is
+ * STATUS_FATAL, with file and offset. The frame is valid until the next call.
  */
 MUST_CHECK enum status segment_reader_next(struct segment_reader *reader,
                                            struct commit_frame *ret_frame,

@@ -32,6 +32,9 @@ struct storage_ops {
     enum status (*sync_directory)(struct storage *storage, const char *path, struct error *error);
     /* A file that is not there is no failure. */
     enum status (*remove)(struct storage *storage, const char *path, struct error *error);
+    /* Replaces a file at `to`; either both names change or none. */
+    enum status (*rename)(struct storage *storage, const char *from, const char *to,
+                          struct error *error);
     /* Calls visit with each file name in the folder, in no order; a missing folder is empty. */
     enum status (*list)(struct storage *storage, const char *path,
                         void (*visit)(void *context, const char *name), void *context,

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -190,6 +191,13 @@ static enum status posix_remove(struct storage *storage, const char *path, struc
     return STATUS_OK;
 }
 
+static enum status posix_rename(struct storage *storage, const char *from, const char *to,
+                                struct error *error)
+{
+    (void)storage;
+    return rename(from, to) == 0 ? STATUS_OK : fail(error, to, "renamed", errno);
+}
+
 static enum status posix_list(struct storage *storage, const char *path,
                               void (*visit)(void *context, const char *name), void *context,
                               struct error *error)
@@ -240,6 +248,7 @@ static const struct storage_ops posix_ops = {
     .sync = posix_sync,
     .sync_directory = sync_folder,
     .remove = posix_remove,
+    .rename = posix_rename,
     .list = posix_list,
     .lock = posix_lock,
 };

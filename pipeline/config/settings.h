@@ -38,6 +38,7 @@ struct setting {
     enum setting_type type;
     bool is_required;
     bool is_secret; /* Never printed. Of texts and paths only. */
+    bool is_folder; /* Of paths only: names a folder, not a file. */
 };
 
 #define SETTINGS_MAX 128u /* Of one section. */

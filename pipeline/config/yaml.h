@@ -60,9 +60,13 @@ MUST_CHECK enum status yaml_duration_ms(const struct yaml_node *node, int64_t *r
 MUST_CHECK enum status yaml_size_bytes(const struct yaml_node *node, int64_t *ret,
                                        struct error *error);
 
-/* Sets "FILE:LINE: KEY: " and the formatted rest; returns STATUS_INVALID. */
-enum status yaml_complain(const struct yaml_node *node, struct error *error, const char *format,
+/* Sets "FILE:LINE: KEY: " and the formatted rest. `node` may be NULL: then the rest alone. */
+void yaml_complain_format(const struct yaml_node *node, struct error *error, const char *format,
                           ...) __attribute__((format(printf, 3, 4)));
+
+/* The same; its value is STATUS_INVALID. */
+#define yaml_complain(node, error, ...)                                                            \
+    (yaml_complain_format((node), (error), __VA_ARGS__), (enum status)STATUS_INVALID)
 
 /*
  * Complains of the first key of `mapping` that is not in `names` (NULL-terminated), naming the

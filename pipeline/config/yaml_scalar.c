@@ -26,7 +26,7 @@ bool yaml_is_null(const struct yaml_node *node)
            strcasecmp(node->scalar, "null") == 0;
 }
 
-enum status yaml_complain(const struct yaml_node *node, struct error *error, const char *format,
+void yaml_complain_format(const struct yaml_node *node, struct error *error, const char *format,
                           ...)
 {
     char rest[sizeof(error->message)];
@@ -34,10 +34,13 @@ enum status yaml_complain(const struct yaml_node *node, struct error *error, con
     va_start(arguments, format);
     (void)vsnprintf(rest, sizeof(rest), format, arguments);
     va_end(arguments);
-    return node->key ? error_set(error, STATUS_INVALID, "%s:%u: %s: %s", node->file,
-                                 (unsigned)node->line, node->key, rest)
-                     : error_set(error, STATUS_INVALID, "%s:%u: %s", node->file,
-                                 (unsigned)node->line, rest);
+    if (!node) {
+        error_format(error, "%s", rest);
+    } else if (node->key) {
+        error_format(error, "%s:%u: %s: %s", node->file, (unsigned)node->line, node->key, rest);
+    } else {
+        error_format(error, "%s:%u: %s", node->file, (unsigned)node->line, rest);
+    }
 }
 
 /* The value on one line, in quotes, cut where it is long. */

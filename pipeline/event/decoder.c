@@ -33,15 +33,14 @@ static enum status create(const struct mapping *mapping, const struct source_opt
     case INPUT_COMBINED_LOG:
         return log_decoder_create(mapping, options, ret_decoder, error);
     case INPUT_AVRO:
-        return avro_decoder_create(mapping, options, source_avro_schema(source), ret_decoder,
-                                   error);
+        return avro_decoder_create(mapping, options, source, ret_decoder, error);
     }
     return error_set(error, STATUS_INVALID, "%s: unknown input format %d", options->path,
                      (int)options->format);
 }
 
-/* Takes the decoder, and fills in what all formats share. */
-static enum status complete(struct decoder *decoder, const struct mapping *mapping,
+/* What all formats have; takes `decoder`. */
+static enum status complete(const struct mapping *mapping, struct decoder *decoder,
                             struct decoder **ret_decoder, struct error *error)
 {
     decoder->mapping = mapping;
@@ -64,25 +63,38 @@ enum status decoder_create(const struct mapping *mapping, const struct source_op
 {
     struct decoder *decoder = NULL;
     enum status status = create(mapping, options, source, &decoder, error);
-    return status == STATUS_OK ? complete(decoder, mapping, ret_decoder, error) : status;
+    return status == STATUS_OK ? complete(mapping, decoder, ret_decoder, error) : status;
 }
 
-enum status decoder_create_for_schema(const struct mapping *mapping,
-                                      const struct source_options *options, const char *schema,
-                                      struct decoder **ret_decoder, struct error *error)
+enum status decoder_create_for_messages(const struct mapping *mapping, const char *name,
+                                        enum input_format format, const char *schema,
+                                        struct decoder **ret_decoder, struct error *error)
 {
     struct decoder *decoder = NULL;
-    enum status status;
-    if (options->format == INPUT_JSONL) {
+    enum status status = STATUS_OK;
+    if (format == INPUT_AVRO) {
+        status = avro_message_decoder_create(mapping, name, schema, &decoder, error);
+    } else if (format == INPUT_JSONL) {
         status = json_decoder_create(mapping, &decoder, error);
-    } else if (options->format == INPUT_AVRO && schema) {
-        status = avro_decoder_create(mapping, options, schema, &decoder, error);
     } else {
-        status = error_set(error, STATUS_INVALID,
-                           "%s: messages are JSON, or Avro of a schema that is given",
-                           options->path);
+        status = error_set(error, STATUS_INVALID, "%s: messages are JSON or Avro", name);
     }
-    return status == STATUS_OK ? complete(decoder, mapping, ret_decoder, error) : status;
+    return status == STATUS_OK ? complete(mapping, decoder, ret_decoder, error) : status;
+}
+
+void decoder_set_outer(struct decoder *decoder, const struct outer_field *fields, uint32_t count)
+{
+    decoder->outer = fields;
+    decoder->outer_count = count;
+}
+
+enum mapping_result decoder_map(struct decoder *decoder, struct event_batch *batch, uint32_t row,
+                                struct rejection *ret_rejection)
+{
+    for (uint32_t i = 0; i < decoder->outer_count; i++) {
+        decoder->values[decoder->outer[i].index] = decoder->outer[i].value;
+    }
+    return mapping_apply(decoder->mapping, decoder->values, batch, row, ret_rejection);
 }
 
 void decoder_destroy(struct decoder *decoder)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pipeline/event/avro_fit.h"
 #include "pipeline/event/avro_plan.h"
 #include "pipeline/event/decoder_formats.h"
 
@@ -15,6 +16,7 @@ struct avro_decoder {
     struct decoder decoder;
     struct avro_schema *schema; /* Owned. NULL: an empty file. */
     struct avro_plan plan;
+    bool is_strict; /* Messages: a branch that cannot become what is wanted rejects its record. */
 };
 
 enum read_result { READ_OK, READ_BROKEN, READ_NO_MEMORY };
@@ -119,6 +121,15 @@ static enum mapping_result broken(const char *name, struct rejection *rejection)
                           "Avro field %s: its bytes do not fit the schema", name);
 }
 
+/* A branch of a union that has no place in its field. */
+static enum mapping_result misfit(const char *name, const struct avro_node *node,
+                                  struct rejection *rejection)
+{
+    return decoder_reject(rejection, REJECTION_NOT_PARSED,
+                          "Avro field %s: %s, which it cannot be read from", name,
+                          avro_kind_name(node->kind));
+}
+
 /* Reads the members of a map; texts of numbers are made in the arena. */
 static enum mapping_result read_attributes(struct avro_cursor *cursor,
                                            const struct avro_node *values, struct arena *arena,
@@ -186,9 +197,10 @@ static enum mapping_result set_number(enum event_field field, const struct avro_
 }
 
 /* The fields that are neither plain text nor a plain integer, or null. */
-static enum mapping_result set_slowly(enum event_field field, const struct avro_node *node,
-                                      struct avro_cursor *cursor, struct event_batch *batch,
-                                      uint32_t row, struct rejection *rejection)
+static enum mapping_result set_slowly(bool is_strict, enum event_field field,
+                                      const struct avro_node *node, struct avro_cursor *cursor,
+                                      struct event_batch *batch, uint32_t row,
+                                      struct rejection *rejection)
 {
     struct field_value value;
     if (field == FIELD_ATTRIBUTES && node->kind == AVRO_KIND_MAP) {
@@ -198,6 +210,9 @@ static enum mapping_result set_slowly(enum event_field field, const struct avro_
             batch->present[row] |= UINT64_C(1) << field;
         }
         return result;
+    }
+    if (is_strict && !avro_kind_fits(field, node)) {
+        return misfit(event_fields[field].name, node, rejection);
     }
     if (!read_value(cursor, node, &value)) {
         return broken(event_fields[field].name, rejection);
@@ -280,7 +295,8 @@ static enum mapping_result fill_columns(struct avro_decoder *self, struct avro_c
             }
             batch->present[row] |= UINT64_C(1) << field;
         } else {
-            enum mapping_result result = set_slowly(field, node, cursor, batch, row, rejection);
+            enum mapping_result result =
+                set_slowly(self->is_strict, field, node, cursor, batch, row, rejection);
             if (result != MAPPING_EVENT) {
                 return result;
             }
@@ -304,6 +320,9 @@ static enum mapping_result fill_values(struct avro_decoder *self, struct avro_cu
         }
         if (node) {
             int32_t target = step[-1].target;
+            if (self->is_strict && !avro_kind_is_plain(node->kind)) {
+                return misfit(decoder->wanted->items[target], node, rejection);
+            }
             if (!read_value(cursor, node, &decoder->values[target])) {
                 return broken(decoder->wanted->items[target], rejection);
             }
@@ -330,9 +349,8 @@ static enum mapping_result decode(struct decoder *decoder, struct text bytes,
                               "Avro record of %u bytes: %u bytes are left over", bytes.length,
                               (unsigned)(cursor.end - cursor.next));
     }
-    return decoder->is_canonical
-               ? mapping_clean_row(batch, row, ret_rejection)
-               : mapping_apply(decoder->mapping, decoder->values, batch, row, ret_rejection);
+    return decoder->is_canonical ? mapping_clean_row(batch, row, ret_rejection)
+                                 : decoder_map(decoder, batch, row, ret_rejection);
 }
 
 static void destroy(struct decoder *decoder)
@@ -360,51 +378,102 @@ static enum status check_found(const char *path, const struct avro_node *root, c
                      nearest ? "\"?" : "");
 }
 
-static bool is_needed(bool is_canonical, size_t wanted)
+/* What is looked for in a writer's schema. */
+struct wanted_fields {
+    const char *canonical[EVENT_FIELD_COUNT];
+    const char *const *items;
+    size_t count;
+    bool is_canonical;
+    bool *found; /* [count] Owned. */
+};
+
+static bool is_outer(const char *name)
 {
-    return !is_canonical || wanted == FIELD_EVENT_TIME || wanted == FIELD_TYPE_WORD;
+    return strncmp(name, OUTER_FIELD_PREFIX, strlen(OUTER_FIELD_PREFIX)) == 0;
+}
+
+/* Of a file every field of the mapping must be there; of messages, one of them. */
+static enum status check_all_found(const struct avro_decoder *self, const char *name,
+                                   const struct wanted_fields *wanted, struct error *error)
+{
+    const struct avro_node *root = avro_schema_root(self->schema);
+    size_t found = 0;
+    size_t first = wanted->count;
+    for (size_t i = 0; i < wanted->count; i++) {
+        bool is_needed = wanted->is_canonical ? i == FIELD_EVENT_TIME || i == FIELD_TYPE_WORD
+                                              : !self->is_strict && !is_outer(wanted->items[i]);
+        if (!wanted->found[i] && is_needed) {
+            return check_found(name, root, wanted->items[i], error);
+        }
+        bool is_inner = !is_outer(wanted->items[i]);
+        found += wanted->found[i] && is_inner;
+        first = is_inner && first == wanted->count ? i : first;
+    }
+    if (found == 0 && first < wanted->count) {
+        return check_found(name, root, wanted->items[first], error);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_types(const struct avro_decoder *self, const char *name,
+                               const struct wanted_fields *wanted, struct error *error)
+{
+    for (size_t i = 0; self->is_strict && i < self->plan.count; i++) {
+        const struct avro_step *step = &self->plan.steps[i];
+        if (step->target == AVRO_NOT_FOUND) {
+            continue;
+        }
+        enum event_field field =
+            wanted->is_canonical ? (enum event_field)step->target : EVENT_FIELD_COUNT;
+        if (!avro_kind_fits(field, step->node)) {
+            return error_set(error, STATUS_INVALID, "%s: its field \"%s\" is %s, expected %s", name,
+                             wanted->items[step->target], avro_kind_name(step->node->kind),
+                             avro_kind_expected(field));
+        }
+    }
+    return STATUS_OK;
 }
 
 static enum status make_plan(struct avro_decoder *self, const struct mapping *mapping,
                              const char *path, struct error *error)
 {
     const struct text_list *fields = mapping_source_fields(mapping);
-    bool is_canonical = mapping_is_canonical(mapping);
-    const char *canonical[EVENT_FIELD_COUNT];
-    memcpy(canonical, canonical_names, sizeof(canonical_names));
-    canonical[FIELD_ATTRIBUTES] = event_fields[FIELD_ATTRIBUTES].name;
-    const char *const *wanted = is_canonical ? canonical : (const char *const *)fields->items;
-    size_t count = is_canonical ? (size_t)EVENT_FIELD_COUNT : fields->count;
-    const struct avro_node *root = avro_schema_root(self->schema);
-
-    bool *found = calloc(count + 1, sizeof(*found));
-    if (!found) {
+    struct wanted_fields wanted = {.is_canonical = mapping_is_canonical(mapping)};
+    memcpy(wanted.canonical, canonical_names, sizeof(canonical_names));
+    wanted.canonical[FIELD_ATTRIBUTES] = event_fields[FIELD_ATTRIBUTES].name;
+    wanted.items = wanted.is_canonical ? wanted.canonical : (const char *const *)fields->items;
+    wanted.count = wanted.is_canonical ? (size_t)EVENT_FIELD_COUNT : fields->count;
+    wanted.found = calloc(wanted.count + 1, sizeof(*wanted.found));
+    if (!wanted.found) {
         return error_set(error, STATUS_FATAL, "%s: out of memory", path);
     }
-    enum status status = avro_plan_make(root, wanted, count, found, &self->plan, error);
-    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        if (!found[i] && is_needed(is_canonical, i)) {
-            status = check_found(path, root, wanted[i], error);
-        }
+    enum status status = avro_plan_make(avro_schema_root(self->schema), wanted.items, wanted.count,
+                                        wanted.found, &self->plan, error);
+    if (status == STATUS_OK) {
+        status = check_all_found(self, path, &wanted, error);
     }
-    free(found);
+    if (status == STATUS_OK) {
+        status = check_types(self, path, &wanted, error);
+    }
+    free(wanted.found);
     return status;
 }
 
-enum status avro_decoder_create(const struct mapping *mapping, const struct source_options *options,
-                                const char *schema, struct decoder **ret_decoder,
-                                struct error *error)
+static enum status create_by_schema(const struct mapping *mapping, const char *name,
+                                    const char *json, bool is_strict, struct decoder **ret_decoder,
+                                    struct error *error)
 {
     struct avro_decoder *self = calloc(1, sizeof(*self));
     if (!self) {
-        return error_set(error, STATUS_FATAL, "%s: out of memory", options->path);
+        return error_set(error, STATUS_FATAL, "%s: out of memory", name);
     }
     self->decoder.ops = &avro_decoder_ops;
+    self->is_strict = is_strict;
     enum status status = STATUS_OK;
-    if (schema) {
-        status = avro_schema_compile(options->path, schema, strlen(schema), &self->schema, error);
+    if (json) {
+        status = avro_schema_compile(name, json, strlen(json), &self->schema, error);
         if (status == STATUS_OK) {
-            status = make_plan(self, mapping, options->path, error);
+            status = make_plan(self, mapping, name, error);
         }
     }
     if (status != STATUS_OK) {
@@ -413,4 +482,19 @@ enum status avro_decoder_create(const struct mapping *mapping, const struct sour
     }
     *ret_decoder = &self->decoder;
     return STATUS_OK;
+}
+
+enum status avro_decoder_create(const struct mapping *mapping, const struct source_options *options,
+                                const struct source *source, struct decoder **ret_decoder,
+                                struct error *error)
+{
+    return create_by_schema(mapping, options->path, source_avro_schema(source), false, ret_decoder,
+                            error);
+}
+
+enum status avro_message_decoder_create(const struct mapping *mapping, const char *name,
+                                        const char *schema, struct decoder **ret_decoder,
+                                        struct error *error)
+{
+    return create_by_schema(mapping, name, schema, true, ret_decoder, error);
 }

@@ -73,7 +73,7 @@ static enum mapping_result decode(struct decoder *decoder, struct text bytes,
     if (cursor.next) {
         return bad_count(self, self->column_count, true, ret_rejection);
     }
-    return mapping_apply(decoder->mapping, decoder->values, batch, row, ret_rejection);
+    return decoder_map(decoder, batch, row, ret_rejection);
 }
 
 static void destroy(struct decoder *decoder)

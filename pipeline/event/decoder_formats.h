@@ -13,9 +13,11 @@ struct decoder_ops {
 
 struct decoder {
     const struct decoder_ops *ops;
-    const struct mapping *mapping;  /* Borrowed. */
-    const struct text_list *wanted; /* Borrowed. The source fields, in the mapping's order. */
-    struct field_value *values;     /* [wanted->count] of the record at hand. */
+    const struct mapping *mapping;   /* Borrowed. */
+    const struct text_list *wanted;  /* Borrowed. The source fields, in the mapping's order. */
+    struct field_value *values;      /* [wanted->count] of the record at hand. */
+    const struct outer_field *outer; /* Borrowed. */
+    uint32_t outer_count;
     bool is_canonical;
 };
 
@@ -29,10 +31,17 @@ MUST_CHECK enum status csv_decoder_create(const struct mapping *mapping,
 MUST_CHECK enum status log_decoder_create(const struct mapping *mapping,
                                           const struct source_options *options,
                                           struct decoder **ret_decoder, struct error *error);
-/* `schema` is the writer's as JSON; NULL: an empty file. */
 MUST_CHECK enum status avro_decoder_create(const struct mapping *mapping,
-                                           const struct source_options *options, const char *schema,
+                                           const struct source_options *options,
+                                           const struct source *source,
                                            struct decoder **ret_decoder, struct error *error);
+MUST_CHECK enum status avro_message_decoder_create(const struct mapping *mapping, const char *name,
+                                                   const char *schema, struct decoder **ret_decoder,
+                                                   struct error *error);
+
+/* Applies the mapping to the decoder's values, with those that stand beside the payload. */
+enum mapping_result decoder_map(struct decoder *decoder, struct event_batch *batch, uint32_t row,
+                                struct rejection *ret_rejection);
 
 /* Sets reason and detail; returns MAPPING_REJECTED. */
 enum mapping_result decoder_reject(struct rejection *rejection, enum rejection_reason reason,

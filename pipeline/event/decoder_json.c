@@ -56,7 +56,7 @@ static enum mapping_result decode(struct decoder *decoder, struct text bytes,
         return MAPPING_REJECTED;
     }
     if (!decoder->is_canonical) {
-        return mapping_apply(decoder->mapping, decoder->values, batch, row, ret_rejection);
+        return decoder_map(decoder, batch, row, ret_rejection);
     }
     struct attribute_list attributes;
     if (!attributes_of(&members, &batch->arena, &attributes)) {

@@ -210,7 +210,7 @@ static enum mapping_result decode(struct decoder *decoder, struct text bytes,
     if (!set_values(self, &line, &batch->arena)) {
         return MAPPING_FAILED;
     }
-    return mapping_apply(decoder->mapping, decoder->values, batch, row, ret_rejection);
+    return decoder_map(decoder, batch, row, ret_rejection);
 }
 
 static void destroy(struct decoder *decoder)

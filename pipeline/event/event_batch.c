@@ -60,6 +60,8 @@ enum status event_batch_init(struct event_batch *batch, uint32_t feature_count, 
     COLUMN(batch, session_start_ms);
     COLUMN(batch, session_event_count);
     COLUMN(batch, session_outcome);
+    COLUMN(batch, session_last_ms);
+    COLUMN(batch, session_cause_ordinal);
     for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
         COLUMN(batch, score[kind]);
         COLUMN(batch, score_logit[kind]);
@@ -121,6 +123,8 @@ void event_batch_release(struct event_batch *batch)
     free(batch->session_start_ms);
     free(batch->session_event_count);
     free(batch->session_outcome);
+    free(batch->session_last_ms);
+    free(batch->session_cause_ordinal);
     for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
         free(batch->score[kind]);
         free(batch->score_logit[kind]);

@@ -135,6 +135,10 @@ struct event_batch {
     int64_t *session_start_ms;     /* Of the row's session, after the row. */
     uint32_t *session_event_count; /* Events in it, this one included. */
     uint8_t *session_outcome;      /* enum session_outcome */
+    /* On rows with SESSION_ENDED, else undefined: the time of the session's last event, and the
+     * ordinal of the event of it that was read last (another one only where a late one came). */
+    int64_t *session_last_ms;
+    uint64_t *session_cause_ordinal;
 
     /* Written by extract_features: row-major [row_count][feature_stride]; NaN: missing. */
     float *features;

@@ -19,15 +19,18 @@
     X(BAD_NUMBER, "bad_number", "A number that cannot be read, or is not finite")                  \
     X(NEGATIVE_PRICE, "negative_price", "A price below zero")                                      \
     X(OUT_OF_RANGE, "out_of_range", "A value beyond what its field may hold")                      \
-    X(TEXT_TOO_LONG, "text_too_long", "A text field longer than it may be")
+    X(TEXT_TOO_LONG, "text_too_long", "A text field longer than it may be")                        \
+    X(NO_SCHEMA, "no_schema", "Its schema is not known, or does not resolve to an event")
 
 #define REJECTION_ENUM(ENUM, name, doc) REJECTION_##ENUM,
 enum rejection_reason { REJECTIONS(REJECTION_ENUM) REJECTION_COUNT };
 #undef REJECTION_ENUM
 
+#define REJECTION_DETAIL_BYTES 160
+
 struct rejection {
     enum rejection_reason reason;
-    char detail[160]; /* Field, value (cut) and what was expected. */
+    char detail[REJECTION_DETAIL_BYTES]; /* Field, value (cut) and what was expected. */
 };
 
 extern const char *const rejection_names[REJECTION_COUNT];

@@ -22,27 +22,6 @@ struct event_writer {
 /* Not random: the same seed gives the same file, byte for byte. */
 static const unsigned char sync_marker[SYNC_BYTES + 1] = "nudge-generated!";
 
-static bool is_number_present(const struct generated_event *event, enum event_field field)
-{
-    return event->numbers_present >> (field - TEXT_FIELD_COUNT) & 1;
-}
-
-static int64_t number_of(const struct generated_event *event, enum event_field field)
-{
-    switch (field) {
-    case FIELD_ORDER_LINE:
-        return event->order_line;
-    case FIELD_PRICE:
-        return event->price;
-    case FIELD_QUANTITY:
-        return event->quantity;
-    case FIELD_STOCK:
-        return event->stock;
-    default:
-        return event->time_ms;
-    }
-}
-
 static void append_schema(struct byte_buffer *json)
 {
     json_append_raw(json, "{\"type\":\"record\",\"name\":\"click_event\",\"namespace\":\"nudge\","
@@ -78,27 +57,39 @@ static void append_header(struct byte_buffer *block)
     byte_buffer_release(&schema);
 }
 
+/* Room for all of it is asked for once; `at` moves on through it. */
 static void append_avro(struct byte_buffer *block, const struct generated_event *event)
 {
+    size_t bytes_max = (size_t)EVENT_FIELD_COUNT * (1 + AVRO_LONG_BYTES_MAX);
     for (int field = 0; field < TEXT_FIELD_COUNT; field++) {
-        struct text value = text_of(event->text[field]);
+        bytes_max += event->text[field].length;
+    }
+    unsigned char *begin = byte_buffer_room(block, bytes_max);
+    if (!begin) {
+        return;
+    }
+    unsigned char *at = begin;
+    for (int field = 0; field < TEXT_FIELD_COUNT; field++) {
+        struct text value = event->text[field];
         if (field != FIELD_TYPE_WORD) {
-            avro_append_long(block, value.length > 0);
+            *at++ = value.length > 0 ? 2 : 0; /* The branch of the union, in zigzag. */
         }
         if (field == FIELD_TYPE_WORD || value.length > 0) {
-            avro_append_text(block, value);
+            at += avro_put_long(at, value.length);
+            memcpy(at, value.data, value.length);
+            at += value.length;
         }
     }
     for (int field = TEXT_FIELD_COUNT; field < FIELD_ATTRIBUTES; field++) {
-        bool is_present =
-            field == FIELD_EVENT_TIME || is_number_present(event, (enum event_field)field);
+        bool is_present = generated_event_has_number(event, (enum event_field)field);
         if (field != FIELD_EVENT_TIME) {
-            avro_append_long(block, is_present);
+            *at++ = is_present ? 2 : 0;
         }
         if (is_present) {
-            avro_append_long(block, number_of(event, (enum event_field)field));
+            at += avro_put_long(at, generated_event_number(event, (enum event_field)field));
         }
     }
+    block->length += (size_t)(at - begin);
 }
 
 static void append_json(struct byte_buffer *block, const struct generated_event *event)
@@ -107,18 +98,28 @@ static void append_json(struct byte_buffer *block, const struct generated_event 
     json_append_name(block, event_fields[FIELD_EVENT_TIME].name);
     json_append_long(block, event->time_ms);
     for (int field = 0; field < TEXT_FIELD_COUNT; field++) {
-        if (event->text[field][0]) {
+        if (event->text[field].length > 0) {
             json_append_name(block, event_fields[field].name);
-            json_append_text(block, text_of(event->text[field]));
+            json_append_text(block, event->text[field]);
         }
     }
     for (int field = FIELD_EVENT_TIME + 1; field < FIELD_ATTRIBUTES; field++) {
-        if (is_number_present(event, (enum event_field)field)) {
+        if (generated_event_has_number(event, (enum event_field)field)) {
             json_append_name(block, event_fields[field].name);
-            json_append_long(block, number_of(event, (enum event_field)field));
+            json_append_long(block, generated_event_number(event, (enum event_field)field));
         }
     }
     json_append_raw(block, "}\n");
+}
+
+void event_writer_encode(enum event_writer_format format, const struct generated_event *event,
+                         struct byte_buffer *buffer)
+{
+    if (format == EVENT_WRITER_AVRO) {
+        append_avro(buffer, event);
+    } else {
+        append_json(buffer, event);
+    }
 }
 
 static enum status write_bytes(struct event_writer *writer, const void *bytes, size_t length,
@@ -187,14 +188,10 @@ enum status event_writer_open(const char *path, enum event_writer_format format,
     return STATUS_OK;
 }
 
-enum status event_writer_write(struct event_writer *writer, const struct generated_event *event,
+enum status event_writer_write(struct event_writer *writer, const void *encoded, size_t length,
                                struct error *error)
 {
-    if (writer->format == EVENT_WRITER_AVRO) {
-        append_avro(&writer->block, event);
-    } else {
-        append_json(&writer->block, event);
-    }
+    byte_buffer_append(&writer->block, encoded, length);
     writer->block_events++;
     return writer->block.length >= BLOCK_BYTES ? write_block(writer, error) : STATUS_OK;
 }

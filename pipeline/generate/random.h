@@ -45,6 +45,11 @@ static inline bool random_chance(struct random *random, double probability)
     return random_unit(random) < probability;
 }
 
+static inline double random_between(struct random *random, double from, double to)
+{
+    return from + (to - from) * random_unit(random);
+}
+
 /* In [0, count). */
 static inline uint64_t random_below(struct random *random, uint64_t count)
 {
@@ -68,14 +73,27 @@ static inline double random_lognormal(struct random *random, double median, doub
     return median * fixed_exp(sigma * random_normal(random));
 }
 
-/* A rank in [0, count) with P(rank) about (rank + 1)^-exponent, exponent not 1. */
-static inline uint64_t random_zipf(struct random *random, uint64_t count, double exponent)
+/*
+ * Ranks in [0, count) with P(rank) about (rank + 1)^-exponent, by inversion of the continuous law.
+ * The exponent may be 0 (all alike) but not 1.
+ */
+struct zipf {
+    uint64_t count;
+    double most; /* (count + 1)^(1 - exponent) */
+    double inverse_power;
+};
+
+static inline struct zipf zipf_make(uint64_t count, double exponent)
 {
     double power = 1.0 - exponent;
-    double most = fixed_exp(power * fixed_log((double)count + 1.0));
-    double drawn = 1.0 + random_unit(random) * (most - 1.0);
-    uint64_t rank = (uint64_t)(fixed_exp(fixed_log(drawn) / power) - 1.0);
-    return rank < count ? rank : count - 1;
+    return (struct zipf){count, fixed_exp(power * fixed_log((double)count + 1.0)), 1.0 / power};
+}
+
+static inline uint64_t zipf_draw(const struct zipf *zipf, struct random *random)
+{
+    double drawn = 1.0 + random_unit(random) * (zipf->most - 1.0);
+    uint64_t rank = (uint64_t)(fixed_exp(fixed_log(drawn) * zipf->inverse_power) - 1.0);
+    return rank < zipf->count ? rank : zipf->count - 1;
 }
 
 #endif

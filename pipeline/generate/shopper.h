@@ -2,7 +2,7 @@
 #ifndef PIPELINE_GENERATE_SHOPPER_H
 #define PIPELINE_GENERATE_SHOPPER_H
 
-#include "pipeline/generate/random.h"
+#include "pipeline/generate/catalogue.h"
 
 enum shopper_type {
     SHOPPER_WINDOW,   /* Looks, hardly ever buys. */
@@ -19,13 +19,16 @@ struct shopper {
     double intent; /* On the logit scale. */
     double price_sensitivity;
     double coupon_effect; /* What a coupon adds to the wish to buy: the hidden uplift. */
-    double pace;          /* Median seconds between clicks. */
+    double pace;          /* Median seconds that a page is looked at. */
     uint32_t favourite_category;
     uint32_t device_count, card_count;
-    uint32_t country;
     bool has_account;
 };
 
-struct shopper shopper_of(uint64_t seed, uint64_t number, double shift);
+/* `shift` moves how it behaves, see visit.h, not who it is. */
+struct shopper shopper_of(const struct catalogue *catalogue, uint64_t number, double shift);
+
+/* Without drawing the rest. */
+bool shopper_has_account(const struct catalogue *catalogue, uint64_t number);
 
 #endif

@@ -7,57 +7,89 @@
 #include <sys/stat.h>
 
 #include "pipeline/base/hash.h"
-#include "pipeline/base/json_text.h"
 #include "pipeline/generate/agenda.h"
+#include "pipeline/generate/rhythm.h"
+#include "pipeline/generate/truth_file.h"
 
-#define PARTITIONS_MAX 256
-#define EVENTS_A_VISIT 7.0 /* On average, bots included: turns events into a rate of visits. */
-#define HOUR_MS 3600000
-#define DAY_MS 86400000
+#define PATH_BYTES 4096
+#define HOUR_MS 3600000.0
 
-enum agenda_kind { NEXT_VISIT, VISIT_STEP, EVENT_COMES };
+#define PURPOSE_ARRIVALS 1
+#define PURPOSE_DELIVERY 2
 
-/* How busy the shop is, by hour of day (UTC) and by day of week from Thursday, 1 January 1970. */
-static const double hour_weights[24] = {0.45, 0.30, 0.22, 0.18, 0.20, 0.30, 0.50, 0.75,
-                                        0.95, 1.05, 1.10, 1.15, 1.20, 1.15, 1.10, 1.10,
-                                        1.15, 1.25, 1.45, 1.65, 1.75, 1.60, 1.20, 0.80};
-static const double day_weights[7] = {1.0, 0.95, 0.9, 1.1, 1.05, 1.0, 1.0};
-#define WEIGHT_MAX (1.75 * 1.1)
+/* How late events come, on average: the usual ones, and the tenth that come really late. */
+#define LATE_MEAN_MS 4000.0
+#define VERY_LATE_MEAN_MS 900000.0
+#define DUPLICATE_MEAN_MS 5000.0
+
+/* The chance that a genuine payment is disputed, and that goods go back. */
+#define HUMAN_CHARGEBACKS 0.0005
+#define HUMAN_REFUNDS 0.04
+#define FRAUD_CHARGEBACKS 0.85
+#define RETURNS 0.3
+
+enum agenda_kind {
+    NEXT_VISIT,    /* object: none */
+    VISIT_STEP,    /* object: struct visit */
+    REFUND_COMES,  /* object: struct visit */
+    DISPUTE_COMES, /* object: struct visit */
+    EVENT_COMES    /* object: struct waiting_event */
+};
+
+/* An event on its way, as it will stand in the file. */
+struct waiting_event {
+    int64_t event_time_ms;
+    uint32_t partition;
+    uint32_t length;
+    unsigned char bytes[];
+};
 
 struct simulation {
     const struct simulation_options *options;
     struct world world;
-    struct random random;
+    struct catalogue catalogue;
+    struct zipf shopper_ranks;
+    struct rhythm rhythm;
+    struct random arrivals, delivery;
+    uint64_t visit_number;
     struct agenda agenda;
-    struct event_writer *writers[PARTITIONS_MAX];
-    FILE *truth;
-    char truth_path[4096];
-    struct byte_buffer line;
+    struct event_writer *writers[SIMULATION_PARTITIONS_MAX];
+    struct truth_file *truth;
+    struct generated_event event;
+    struct byte_buffer encoded; /* The event. */
     struct simulation_result result;
-    double visits_a_ms; /* At weight 1. */
 };
 
-static double weight_at(int64_t time_ms)
+static enum status out_of_memory(struct error *error)
 {
-    int64_t hour = time_ms / HOUR_MS % 24;
-    int64_t day = time_ms / DAY_MS % 7;
-    return hour_weights[hour] * day_weights[day];
+    return error_set(error, STATUS_FATAL, "generate: out of memory");
 }
 
-/* Poisson arrivals whose rate follows the weights, by thinning (Lewis and Shedler 1979). */
-static int64_t next_arrival(struct simulation *simulation, int64_t time_ms)
+/* Takes ownership of `object`. */
+static enum status plan(struct simulation *simulation, int64_t time_ms, enum agenda_kind kind,
+                        void *object, struct error *error)
 {
-    double at_ms = (double)time_ms;
-    double mean_ms = 1.0 / (simulation->visits_a_ms * WEIGHT_MAX);
-    do {
-        at_ms += random_exponential(&simulation->random, mean_ms);
-    } while (!random_chance(&simulation->random, weight_at((int64_t)at_ms) / WEIGHT_MAX));
-    return (int64_t)at_ms;
+    struct agenda *agenda = &simulation->agenda;
+    if (agenda->count >= SIMULATION_PENDING_MAX) {
+        free(object);
+        return error_set(error, STATUS_INVALID,
+                         "generate: more than %u visits and events at the same time; spread the "
+                         "events over more days",
+                         SIMULATION_PENDING_MAX);
+    }
+    if (!agenda_add(agenda, time_ms, kind, object)) {
+        free(object);
+        return out_of_memory(error);
+    }
+    if (agenda->count > simulation->result.pending_max) {
+        simulation->result.pending_max = agenda->count;
+    }
+    return STATUS_OK;
 }
 
 static enum visit_kind draw_kind(struct simulation *simulation)
 {
-    double drawn = random_unit(&simulation->random) * 1000.0;
+    double drawn = random_unit(&simulation->arrivals) * 1000.0;
     for (int kind = VISIT_HUMAN + 1; kind < VISIT_KIND_COUNT; kind++) {
         double share = visit_kinds[kind].per_thousand * simulation->options->fraud_factor;
         if (drawn < share) {
@@ -70,18 +102,9 @@ static enum visit_kind draw_kind(struct simulation *simulation)
 
 static uint64_t draw_shopper(struct simulation *simulation)
 {
-    const struct simulation_options *options = simulation->options;
-    uint64_t rank =
-        options->shopper_exponent > 0
-            ? random_zipf(&simulation->random, options->shopper_count, options->shopper_exponent)
-            : random_below(&simulation->random, options->shopper_count);
+    uint64_t rank = zipf_draw(&simulation->shopper_ranks, &simulation->arrivals);
     /* Ranks are scattered over the numbers, so that frequent shoppers are not the low ones. */
-    return (rank * 2654435761u + 12345u) % options->shopper_count;
-}
-
-static enum status out_of_memory(struct error *error)
-{
-    return error_set(error, STATUS_FATAL, "generate: out of memory");
+    return (rank * 2654435761u + 12345u) % simulation->options->shopper_count;
 }
 
 static enum status add_visit(struct simulation *simulation, int64_t time_ms, struct error *error)
@@ -90,266 +113,254 @@ static enum status add_visit(struct simulation *simulation, int64_t time_ms, str
     if (!visit) {
         return out_of_memory(error);
     }
-    visit_begin(&simulation->world, ++simulation->result.visits, draw_kind(simulation),
-                draw_shopper(simulation), time_ms, visit);
-    simulation->result.visits_by_kind[visit->kind]++;
-    if (!agenda_add(&simulation->agenda, time_ms, VISIT_STEP, visit)) {
-        free(visit);
-        return out_of_memory(error);
-    }
-    return STATUS_OK;
+    enum visit_kind kind = draw_kind(simulation);
+    visit_begin(&simulation->world, ++simulation->visit_number, kind, draw_shopper(simulation),
+                time_ms, visit);
+    return plan(simulation, time_ms, VISIT_STEP, visit, error);
 }
 
 static uint32_t partition_of(const struct simulation *simulation,
                              const struct generated_event *event)
 {
-    const char *key =
-        event->text[FIELD_USER_ID][0] ? event->text[FIELD_USER_ID] : event->text[FIELD_DEVICE_ID];
-    return (uint32_t)(hash64(text_of(key)) % simulation->options->partitions);
+    uint32_t partitions = simulation->options->partitions;
+    struct text key = event->text[FIELD_USER_ID].length > 0 ? event->text[FIELD_USER_ID]
+                                                            : event->text[FIELD_DEVICE_ID];
+    return partitions == 1 ? 0 : (uint32_t)(hash64(key) % partitions);
 }
 
-static enum status write_event(struct simulation *simulation, const struct generated_event *event,
+static enum status write_event(struct simulation *simulation, uint32_t partition,
+                               int64_t event_time_ms, const void *bytes, size_t length,
                                struct error *error)
 {
     struct simulation_result *result = &simulation->result;
     result->events++;
-    result->end_ms = event->time_ms > result->end_ms ? event->time_ms : result->end_ms;
+    result->end_ms = event_time_ms > result->end_ms ? event_time_ms : result->end_ms;
     if (simulation->options->progress && result->events % 100000 == 0) {
         simulation->options->progress(result->events, result->end_ms);
     }
-    return event_writer_write(simulation->writers[partition_of(simulation, event)], event, error);
+    return event_writer_write(simulation->writers[partition], bytes, length, error);
 }
 
-/* The event arrives at `time_ms`, later than it happened. */
-static enum status send_later(struct simulation *simulation, const struct generated_event *event,
-                              int64_t time_ms, struct error *error)
+/* The event arrives `delay_ms` after it happened. */
+static enum status send_later(struct simulation *simulation, uint32_t partition, double delay_ms,
+                              struct error *error)
 {
-    struct generated_event *copy = malloc(sizeof(*copy));
-    if (!copy) {
+    const struct byte_buffer *encoded = &simulation->encoded;
+    struct waiting_event *waiting = malloc(sizeof(*waiting) + encoded->length);
+    if (!waiting) {
         return out_of_memory(error);
     }
-    *copy = *event;
-    if (!agenda_add(&simulation->agenda, time_ms, EVENT_COMES, copy)) {
-        free(copy);
-        return out_of_memory(error);
-    }
-    return STATUS_OK;
+    waiting->event_time_ms = simulation->event.time_ms;
+    waiting->partition = partition;
+    waiting->length = (uint32_t)encoded->length;
+    memcpy(waiting->bytes, encoded->bytes, encoded->length);
+    return plan(simulation, waiting->event_time_ms + (int64_t)delay_ms, EVENT_COMES, waiting,
+                error);
 }
 
-static enum status send(struct simulation *simulation, const struct generated_event *event,
-                        struct error *error)
+/* simulation->event, in the way that it comes to the shop's log. */
+static enum status send(struct simulation *simulation, struct error *error)
 {
     const struct simulation_options *options = simulation->options;
-    enum status status = STATUS_OK;
-    if (random_chance(&simulation->random, options->duplicate_share)) {
-        int64_t delay_ms = (int64_t)random_exponential(&simulation->random, 5000.0);
-        status = send_later(simulation, event, event->time_ms + delay_ms, error);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    double drawn = random_unit(&simulation->random);
-    if (drawn < options->late_share) {
-        double mean_ms = drawn < 0.1 * options->late_share ? 900000.0 : 4000.0;
-        int64_t delay_ms = (int64_t)random_exponential(&simulation->random, mean_ms);
-        return send_later(simulation, event, event->time_ms + delay_ms, error);
-    }
-    return write_event(simulation, event, error);
-}
-
-/* What happens after a visit: refunds, and the banks' word on payments that were not genuine. */
-static enum status follow_up(struct simulation *simulation, struct visit *visit,
-                             struct error *error)
-{
-    if (!visit->has_purchased) {
-        return STATUS_OK;
-    }
-    simulation->result.purchases++;
-    bool is_abuse = visit->kind == VISIT_REFUND_ABUSE;
-    struct generated_event event = {0};
-    bool is_refunded =
-        is_abuse || (visit->kind == VISIT_HUMAN && random_chance(&visit->random, 0.03));
-    bool is_charged_back = visit->kind == VISIT_STOLEN_CARD ||
-                           visit->kind == VISIT_ACCOUNT_TAKEOVER ||
-                           visit->kind == VISIT_CARD_TESTING;
-    if (is_refunded) {
-        double hours = is_abuse ? random_lognormal(&visit->random, 3.0, 0.5)
-                                : random_lognormal(&visit->random, 60.0, 0.8);
-        visit->time_ms += (int64_t)(hours * HOUR_MS);
-        visit_step_refund(visit, &event);
-        return send_later(simulation, &event, event.time_ms, error);
-    }
-    if (is_charged_back) {
-        double hours = random_lognormal(&visit->random, 20.0, 1.0);
-        visit->time_ms += (int64_t)(hours * HOUR_MS);
-        visit_step_chargeback(visit, &event);
-        return send_later(simulation, &event, event.time_ms, error);
-    }
-    return STATUS_OK;
-}
-
-static void append_flag(struct byte_buffer *json, const char *name, bool value)
-{
-    json_append_name(json, name);
-    json_append_bool(json, value);
-}
-
-static enum status write_truth(struct simulation *simulation, const struct visit *visit,
-                               struct error *error)
-{
-    static const char *const types[SHOPPER_TYPE_COUNT] = {"window", "research", "loyal", "bargain",
-                                                          "impulse"};
-    const struct visit_kind_info *kind = &visit_kinds[visit->kind];
-    struct byte_buffer *json = &simulation->line;
-    char id[32];
-    (void)snprintf(id, sizeof(id), "v%llx", (unsigned long long)visit->number);
-    json->length = 0;
-    json_append_raw(json, "{");
-    json_append_name(json, "visit");
-    json_append_text(json, text_of(id));
-    json_append_name(json, "kind");
-    json_append_text(json, text_of(kind->name));
-    append_flag(json, "bot", kind->is_bot);
-    append_flag(json, "fraud", kind->is_fraud);
-    json_append_name(json, "shopper_type");
-    json_append_text(json, text_of(types[visit->shopper.type]));
-    json_append_name(json, "start");
-    json_append_long(json, visit->start_ms);
-    json_append_name(json, "events");
-    json_append_long(json, visit->step);
-    append_flag(json, "reached_cart", visit->reached_cart);
-    append_flag(json, "purchased", visit->has_purchased);
-    append_flag(json, "buys_without_coupon", visit->buys_without_coupon);
-    append_flag(json, "buys_with_coupon", visit->buys_with_coupon);
-    json_append_raw(json, "}\n");
-    if (json->has_failed) {
+    const struct generated_event *event = &simulation->event;
+    struct random *random = &simulation->delivery;
+    struct byte_buffer *encoded = &simulation->encoded;
+    encoded->length = 0;
+    event_writer_encode(options->format, event, encoded);
+    if (encoded->has_failed) {
         return out_of_memory(error);
     }
-    if (fwrite(json->bytes, 1, json->length, simulation->truth) != json->length) {
-        return error_set(error, STATUS_FATAL, "%s: %s", simulation->truth_path, strerror(errno));
+    uint32_t partition = partition_of(simulation, event);
+    if (random_chance(random, options->duplicate_share)) {
+        simulation->result.duplicates++;
+        double delay_ms = random_exponential(random, DUPLICATE_MEAN_MS);
+        enum status status = send_later(simulation, partition, delay_ms, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
     }
-    return STATUS_OK;
+    double drawn = random_unit(random);
+    if (drawn < options->late_share) {
+        bool is_very_late = drawn < 0.1 * options->late_share;
+        simulation->result.late_events++;
+        return send_later(
+            simulation, partition,
+            random_exponential(random, is_very_late ? VERY_LATE_MEAN_MS : LATE_MEAN_MS), error);
+    }
+    return write_event(simulation, partition, event->time_ms, encoded->bytes, encoded->length,
+                       error);
 }
 
-/* Somebody who left a cart may come back to it, hours later. */
+/* Somebody who left a cart may come back to it, hours later. Takes ownership of the visit. */
 static enum status maybe_return(struct simulation *simulation, struct visit *visit,
-                                bool *ret_returns, struct error *error)
+                                struct error *error)
 {
-    *ret_returns = visit->kind == VISIT_HUMAN && visit->cart_count > 0 && !visit->has_purchased &&
-                   random_chance(&visit->random, 0.3);
-    if (!*ret_returns) {
+    bool returns = visit->kind == VISIT_HUMAN && visit->cart_count > 0 &&
+                   random_chance(&visit->random, RETURNS);
+    if (!returns) {
+        free(visit);
         return STATUS_OK;
     }
     double hours = random_lognormal(&visit->random, 7.0, 0.9);
     int64_t time_ms = visit->time_ms + (int64_t)(hours * HOUR_MS);
-    visit_return(&simulation->world, ++simulation->result.visits, time_ms, visit);
-    simulation->result.visits_by_kind[visit->kind]++;
-    return agenda_add(&simulation->agenda, time_ms, VISIT_STEP, visit) ? STATUS_OK
-                                                                       : out_of_memory(error);
+    visit_return(&simulation->world, ++simulation->visit_number, time_ms, visit);
+    return plan(simulation, time_ms, VISIT_STEP, visit, error);
+}
+
+/*
+ * What happens after a purchase: refunds, and the banks' word on payments that were not genuine.
+ * Takes ownership of the visit.
+ */
+static enum status follow_up(struct simulation *simulation, struct visit *visit,
+                             struct error *error)
+{
+    struct random *random = &visit->random;
+    bool is_human = visit->kind == VISIT_HUMAN;
+    bool is_abuse = visit->kind == VISIT_REFUND_ABUSE;
+    bool is_theft = visit->kind == VISIT_STOLEN_CARD || visit->kind == VISIT_ACCOUNT_TAKEOVER ||
+                    visit->kind == VISIT_CARD_TESTING;
+    double refunds = is_abuse ? 1.0 : is_human ? HUMAN_REFUNDS : 0.0;
+    double disputes = is_theft ? FRAUD_CHARGEBACKS : is_human ? HUMAN_CHARGEBACKS : 0.0;
+    double hours;
+    enum agenda_kind kind;
+    if (random_chance(random, refunds)) {
+        kind = REFUND_COMES;
+        hours = is_abuse ? random_lognormal(random, 8.0 * (1.0 + simulation->world.shift), 0.7)
+                         : random_lognormal(random, 40.0, 0.8);
+    } else if (random_chance(random, disputes)) {
+        kind = DISPUTE_COMES;
+        hours = random_lognormal(random, 20.0, 1.0);
+    } else {
+        free(visit);
+        return STATUS_OK;
+    }
+    visit->time_ms += (int64_t)(hours * HOUR_MS);
+    return plan(simulation, visit->time_ms, kind, visit, error);
+}
+
+/* Takes ownership of the visit. */
+static enum status end_visit(struct simulation *simulation, struct visit *visit,
+                             struct error *error)
+{
+    enum status status = truth_file_write(simulation->truth, visit, true, error);
+    if (status != STATUS_OK) {
+        free(visit);
+        return status;
+    }
+    if (visit->has_purchased) {
+        simulation->result.purchases++;
+        return follow_up(simulation, visit, error);
+    }
+    return maybe_return(simulation, visit, error);
 }
 
 /* Takes ownership of the visit. */
 static enum status step_visit(struct simulation *simulation, struct visit *visit,
                               struct error *error)
 {
-    struct generated_event event;
-    bool goes_on = visit_step(&simulation->world, visit, &event);
-    enum status status = send(simulation, &event, error);
-    if (status == STATUS_OK && goes_on) {
-        if (agenda_add(&simulation->agenda, visit->time_ms, VISIT_STEP, visit)) {
-            return STATUS_OK;
-        }
-        status = out_of_memory(error);
+    if (visit->step == 0) {
+        simulation->result.visits++;
+        simulation->result.visits_by_kind[visit->kind]++;
     }
-    bool returns = false;
-    if (status == STATUS_OK) {
-        status = write_truth(simulation, visit, error);
-    }
-    if (status == STATUS_OK) {
-        status = follow_up(simulation, visit, error);
-    }
-    if (status == STATUS_OK) {
-        status = maybe_return(simulation, visit, &returns, error);
-    }
-    if (!returns || status != STATUS_OK) {
+    bool goes_on = visit_step(&simulation->world, visit, &simulation->event);
+    enum status status = send(simulation, error);
+    if (status != STATUS_OK) {
         free(visit);
+        return status;
     }
-    return status;
+    return goes_on ? plan(simulation, visit->time_ms, VISIT_STEP, visit, error)
+                   : end_visit(simulation, visit, error);
 }
 
-static bool is_over(const struct simulation *simulation, int64_t time_ms)
+/* Takes ownership of the item's object. */
+static enum status play_item(struct simulation *simulation, const struct agenda_item *item,
+                             struct error *error)
 {
-    const struct simulation_options *options = simulation->options;
-    return simulation->result.events >= options->event_count ||
-           (options->duration_ms > 0 && time_ms >= options->start_ms + options->duration_ms);
+    enum status status;
+    switch ((enum agenda_kind)item->kind) {
+    case NEXT_VISIT: {
+        status = add_visit(simulation, item->time_ms, error);
+        int64_t next_ms = rhythm_next(&simulation->rhythm, &simulation->arrivals, item->time_ms);
+        return status == STATUS_OK ? plan(simulation, next_ms, NEXT_VISIT, NULL, error) : status;
+    }
+    case VISIT_STEP:
+        return step_visit(simulation, item->object, error);
+    case EVENT_COMES: {
+        struct waiting_event *waiting = item->object;
+        status = write_event(simulation, waiting->partition, waiting->event_time_ms, waiting->bytes,
+                             waiting->length, error);
+        break;
+    }
+    case REFUND_COMES:
+        visit_step_refund(item->object, &simulation->event);
+        status = send(simulation, error);
+        break;
+    default:
+        visit_step_chargeback(item->object, &simulation->event);
+        status = send(simulation, error);
+        break;
+    }
+    free(item->object);
+    return status;
 }
 
 static enum status play(struct simulation *simulation, struct error *error)
 {
-    int64_t first_ms = next_arrival(simulation, simulation->options->start_ms);
-    if (!agenda_add(&simulation->agenda, first_ms, NEXT_VISIT, NULL)) {
-        return out_of_memory(error);
-    }
+    int64_t first_ms =
+        rhythm_next(&simulation->rhythm, &simulation->arrivals, simulation->options->start_ms);
+    enum status status = plan(simulation, first_ms, NEXT_VISIT, NULL, error);
     struct agenda_item item;
-    enum status status = STATUS_OK;
-    while (status == STATUS_OK && agenda_take(&simulation->agenda, &item)) {
-        if (is_over(simulation, item.time_ms)) {
-            free(item.object);
-            break;
-        }
-        if (item.kind == NEXT_VISIT) {
-            status = add_visit(simulation, item.time_ms, error);
-            int64_t next_ms = next_arrival(simulation, item.time_ms);
-            if (status == STATUS_OK &&
-                !agenda_add(&simulation->agenda, next_ms, NEXT_VISIT, NULL)) {
-                status = out_of_memory(error);
-            }
-        } else if (item.kind == VISIT_STEP) {
-            status = step_visit(simulation, item.object, error);
-        } else {
-            status = write_event(simulation, item.object, error);
-            free(item.object);
-        }
+    while (status == STATUS_OK && simulation->result.events < simulation->options->event_count &&
+           agenda_take(&simulation->agenda, &item)) {
+        status = play_item(simulation, &item, error);
     }
     /* Visits under way at the end are in the truth as far as they came. */
     while (agenda_take(&simulation->agenda, &item)) {
-        if (item.kind == VISIT_STEP && status == STATUS_OK &&
-            ((struct visit *)item.object)->step > 0) {
-            status = write_truth(simulation, item.object, error);
+        const struct visit *visit = item.object;
+        if (item.kind == VISIT_STEP && status == STATUS_OK && visit->step > 0) {
+            status = truth_file_write(simulation->truth, visit, false, error);
         }
         free(item.object);
     }
     return status;
 }
 
+/* `number` below 0: the name has none. */
+static enum status make_path(const struct simulation_options *options, const char *name, int number,
+                             const char *extension, char path[PATH_BYTES], struct error *error)
+{
+    char suffix[16] = "";
+    if (number >= 0) {
+        (void)snprintf(suffix, sizeof(suffix), "-%d", number);
+    }
+    int length =
+        snprintf(path, PATH_BYTES, "%s/%s%s.%s", options->directory, name, suffix, extension);
+    return length < PATH_BYTES
+               ? STATUS_OK
+               : error_set(error, STATUS_INVALID, "%.64s...: path too long", options->directory);
+}
+
 static enum status open_files(struct simulation *simulation, struct error *error)
 {
     const struct simulation_options *options = simulation->options;
     const char *extension = options->format == EVENT_WRITER_AVRO ? "avro" : "jsonl";
+    char path[PATH_BYTES];
     if (mkdir(options->directory, 0777) != 0 && errno != EEXIST) {
-        return error_set(error, STATUS_INVALID, "%s: %s", options->directory, strerror(errno));
+        /* Cut, so that the reason is not, however long the name is. */
+        return error_set(error, STATUS_INVALID, "%.256s: %s", options->directory, strerror(errno));
     }
-    for (uint32_t i = 0; i < options->partitions; i++) {
-        char path[4096];
-        int length =
-            options->partitions == 1
-                ? snprintf(path, sizeof(path), "%s/events.%s", options->directory, extension)
-                : snprintf(path, sizeof(path), "%s/events-%u.%s", options->directory, i, extension);
-        if (length < 0 || (size_t)length >= sizeof(path)) {
-            return error_set(error, STATUS_INVALID, "%s: path too long", options->directory);
-        }
-        enum status status =
-            event_writer_open(path, options->format, &simulation->writers[i], error);
-        if (status != STATUS_OK) {
-            return status;
+    enum status status = make_path(options, "truth", -1, "jsonl", path, error);
+    if (status == STATUS_OK) {
+        status = truth_file_open(path, &simulation->truth, error);
+    }
+    for (uint32_t i = 0; status == STATUS_OK && i < options->partitions; i++) {
+        int number = options->partitions == 1 ? -1 : (int)i;
+        status = make_path(options, "events", number, extension, path, error);
+        if (status == STATUS_OK) {
+            status = event_writer_open(path, options->format, &simulation->writers[i], error);
         }
     }
-    (void)snprintf(simulation->truth_path, sizeof(simulation->truth_path), "%s/truth.jsonl",
-                   options->directory);
-    simulation->truth = fopen(simulation->truth_path, "wb");
-    return simulation->truth ? STATUS_OK
-                             : error_set(error, STATUS_INVALID, "%s: %s", simulation->truth_path,
-                                         strerror(errno));
+    return status;
 }
 
 static enum status close_files(struct simulation *simulation, enum status status,
@@ -360,35 +371,53 @@ static enum status close_files(struct simulation *simulation, enum status status
             event_writer_close(simulation->writers[i], status == STATUS_OK ? error : NULL);
         status = status == STATUS_OK ? closed : status;
     }
-    if (simulation->truth && fclose(simulation->truth) != 0 && status == STATUS_OK) {
-        status = error_set(error, STATUS_FATAL, "%s: %s", simulation->truth_path, strerror(errno));
+    enum status closed = truth_file_close(simulation->truth, status == STATUS_OK ? error : NULL);
+    return status == STATUS_OK ? closed : status;
+}
+
+/* How many visits give so many events. */
+static double expected_visits(const struct simulation_options *options)
+{
+    double humans = 1000.0, events = 0;
+    for (int kind = VISIT_HUMAN + 1; kind < VISIT_KIND_COUNT; kind++) {
+        double share = visit_kinds[kind].per_thousand * options->fraud_factor;
+        humans -= share;
+        events += share * visit_kinds[kind].events_mean * (1.0 + options->shift);
     }
-    return status;
+    humans = humans < 0 ? 0 : humans;
+    events += humans * visit_kinds[VISIT_HUMAN].events_mean;
+    return (double)options->event_count / (events / 1000.0 * (1.0 + options->duplicate_share));
+}
+
+static void begin(struct simulation *simulation, const struct simulation_options *options)
+{
+    simulation->options = options;
+    catalogue_init(&simulation->catalogue, options->seed, options->item_count);
+    simulation->world = (struct world){
+        .seed = options->seed,
+        .catalogue = &simulation->catalogue,
+        .shopper_count = options->shopper_count,
+        .shift = options->shift,
+    };
+    simulation->shopper_ranks = zipf_make(options->shopper_count, options->shopper_exponent);
+    simulation->rhythm =
+        rhythm_make(expected_visits(options), options->start_ms, options->duration_ms);
+    simulation->arrivals = random_for(options->seed, PURPOSE_ARRIVALS, 0);
+    simulation->delivery = random_for(options->seed, PURPOSE_DELIVERY, 0);
 }
 
 enum status simulation_run(const struct simulation_options *options,
                            struct simulation_result *ret_result, struct error *error)
 {
-    if (options->partitions < 1 || options->partitions > PARTITIONS_MAX) {
+    if (options->partitions < 1 || options->partitions > SIMULATION_PARTITIONS_MAX) {
         return error_set(error, STATUS_INVALID, "partitions: %u: 1 to %d expected",
-                         options->partitions, PARTITIONS_MAX);
+                         options->partitions, SIMULATION_PARTITIONS_MAX);
     }
     struct simulation *simulation = calloc(1, sizeof(*simulation));
     if (!simulation) {
         return out_of_memory(error);
     }
-    int64_t span_ms = options->duration_ms > 0 ? options->duration_ms : DAY_MS;
-    simulation->options = options;
-    simulation->world = (struct world){
-        .seed = options->seed,
-        .catalogue = {.seed = options->seed,
-                      .item_count = options->item_count,
-                      .popularity_exponent = 0.9},
-        .shopper_count = options->shopper_count,
-        .shift = options->shift,
-    };
-    simulation->random = random_for(options->seed, 1, 0);
-    simulation->visits_a_ms = (double)options->event_count / EVENTS_A_VISIT / (double)span_ms;
+    begin(simulation, options);
     enum status status = open_files(simulation, error);
     if (status == STATUS_OK) {
         status = play(simulation, error);
@@ -396,7 +425,7 @@ enum status simulation_run(const struct simulation_options *options,
     status = close_files(simulation, status, error);
     *ret_result = simulation->result;
     agenda_release(&simulation->agenda);
-    byte_buffer_release(&simulation->line);
+    byte_buffer_release(&simulation->encoded);
     free(simulation);
     return status;
 }

@@ -4,10 +4,15 @@
 
 #include "pipeline/generate/visit.h"
 
+/* Returned by a script in place of a delay: that was the last event. */
+#define LEAVE (-1.0)
+/* Seconds between the lines of one order. */
+#define NEXT_LINE 0.02
+
 /* Draws what the script needs beforehand, such as the number of steps. */
 void visit_script_begin(const struct world *world, struct visit *visit);
 
-/* Fills the next event; returns the seconds until the one after it, negative: there is none. */
+/* Fills the next event; returns the seconds until the one after it, or LEAVE. */
 double visit_script_step(const struct world *world, struct visit *visit,
                          struct generated_event *event);
 
@@ -15,11 +20,25 @@ double visit_script_step(const struct world *world, struct visit *visit,
 void visit_event(struct visit *visit, struct generated_event *event, enum event_type type);
 void visit_event_item(struct generated_event *event, const struct item *item, int64_t quantity);
 void visit_event_payment(struct visit *visit, struct generated_event *event);
+/* A payment of that sum, in millionths, was refused. */
+void visit_event_payment_failed(struct visit *visit, struct generated_event *event, int64_t sum);
 /* A line of the cart is paid for, the next one at each call. False: it was the last. */
 bool visit_event_purchase(struct visit *visit, struct generated_event *event);
 
-/* The human script, in visit_human.c. */
+void visit_add_line(struct visit *visit, const struct item *item, int64_t quantity);
+
+/* The scripts: visit_human.c, visit_bots.c, visit_thieves.c. */
 double visit_human_step(const struct world *world, struct visit *visit,
                         struct generated_event *event);
+double visit_bot_step(const struct world *world, struct visit *visit,
+                      struct generated_event *event);
+double visit_card_testing_step(const struct world *world, struct visit *visit,
+                               struct generated_event *event);
+double visit_coupon_farming_step(const struct world *world, struct visit *visit,
+                                 struct generated_event *event);
+double visit_thief_step(const struct world *world, struct visit *visit,
+                        struct generated_event *event);
+/* The phase that a thief begins with: outside of an account, or in it. */
+uint32_t visit_thief_first_phase(bool is_outside);
 
 #endif

@@ -131,8 +131,11 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
         .fetcher = self->fetcher,
         .topic = self->setup->options->topic,
         .partition = self->partition,
-        .format = (enum input_format)config->input.format,
+        .format = config->input.format == INPUT_JSONL ? WIRE_JSON
+                  : self->registry                    ? WIRE_CONFLUENT
+                                                      : WIRE_AVRO,
         .schema = self->input_schema,
+        .registry = self->registry,
         .mapping = config->mapping,
         .ends = self->setup->options->ends,
     };

@@ -13,7 +13,8 @@ struct kafka_ends {
     const struct kafka_topics *topics;
     rd_kafka_t *member;
     rd_kafka_t *fetcher;
-    const char *input_schema; /* JSON text for Avro; else NULL. */
+    const char *input_schema;         /* JSON text for Avro without framing; else NULL. */
+    struct schema_registry *registry; /* NULL: there is none. */
     int32_t partition;
     atomic_bool is_cancelled; /* Set by anyone: the opening ends soon, with a failure. */
     struct commit_log *log;   /* What was opened; the task's. */

@@ -5,15 +5,17 @@
 #include <librdkafka/rdkafka.h>
 
 #include "pipeline/run/input.h"
+#include "pipeline/wire/wire_decoder.h"
 
 struct kafka_input_options {
     rd_kafka_t *fetcher; /* Borrowed. */
     const char *topic;   /* Copied. */
     int32_t partition;
-    enum input_format format;      /* INPUT_JSONL or INPUT_AVRO, without framing. */
-    const char *schema;            /* JSON text of the writer's schema for INPUT_AVRO. */
-    const struct mapping *mapping; /* Borrowed. */
-    bool ends;                     /* Where the partition ended, INPUT_END instead of INPUT_WAIT. */
+    enum wire_format format;
+    const char *schema;               /* JSON text of the writers' schema for WIRE_AVRO. */
+    struct schema_registry *registry; /* Borrowed; for WIRE_CONFLUENT. */
+    const struct mapping *mapping;    /* Borrowed. */
+    bool ends; /* Where the partition ended, INPUT_END instead of INPUT_WAIT. */
 };
 
 MUST_CHECK enum status kafka_input_open(const struct kafka_input_options *options,

@@ -20,6 +20,7 @@ struct kafka_runner {
     struct kafka_topics topics;
     struct kafka_shared shared;
     char *input_schema;
+    struct schema_registry *registry;
     atomic_bool has_failed;
     pthread_mutex_t lock; /* Guards the rest. */
     enum status failure_status;
@@ -136,6 +137,10 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
     if (status == STATUS_OK) {
         status = read_schema(runner, config->kafka.input_schema, error);
     }
+    if (status == STATUS_OK && config->schema_registry.urls.count > 0) {
+        status = schema_registry_open(&config->schema_registry, &runner->registry, error);
+        runner->shared.registry = runner->registry;
+    }
     if (status == STATUS_OK) {
         /* A quarter goes to records that are fetched ahead, with what the library adds to each. */
         int64_t memory_bytes = config->state.memory_bytes;
@@ -228,6 +233,7 @@ enum status kafka_run(const struct kafka_run_options *options, struct runner_res
     ret_result->was_stopped = runner_is_stopping();
     rocksdb_budget_destroy(runner->shared.budget);
     (void)pthread_mutex_destroy(&runner->lock);
+    schema_registry_close(runner->registry);
     free(runner->input_schema);
     free(runner);
     free(threads);

@@ -333,6 +333,7 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
         slot->ends.setup = shared->setup;
         slot->ends.topics = shared->topics;
         slot->ends.input_schema = shared->input_schema;
+        slot->ends.registry = shared->registry;
         slot->ends.partition = (int32_t)i;
         slot->ends.ends.is_finite = shared->setup->options->ends;
         kafka_ends_init(&slot->ends);

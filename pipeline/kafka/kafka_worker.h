@@ -19,6 +19,7 @@ struct kafka_shared {
     const struct kafka_topics *topics;
     const char *state_directory;
     const char *input_schema;
+    struct schema_registry *registry;
     struct rocksdb_budget *budget;
     size_t cache_bytes; /* Of one task. */
     size_t queue_bytes; /* Likewise. */

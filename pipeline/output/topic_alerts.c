@@ -17,12 +17,19 @@ static const struct output_field alert_fields[] = {
     {.name = "ordinal",
      .type = OUTPUT_LONG,
      .is_nullable = true,
-     .doc = "Number of the event's record in its partition, from 0; null for a timer."},
+     .doc = "Number, in its partition, of the record of the event that caused it, from 0; for a "
+            "timer of the event that set it: the last one that touched the cart, the one waited "
+            "from, or the one of the session that was read last. Null where it is not known."},
+    {.name = "cause_time",
+     .type = OUTPUT_TIME,
+     .doc = "Event time of that event; for the end of a session that of its last event."},
     {.name = "user",
      .type = OUTPUT_TEXT,
      .privacy = PRIVACY_QUASI,
      .doc = "Pseudonym of the shopper, 32 hexadecimal digits."},
-    {.name = "time", .type = OUTPUT_TIME, .doc = "Event time of the cause."},
+    {.name = "time",
+     .type = OUTPUT_TIME,
+     .doc = "Event time of the decision: the event's, or when the timer fell due."},
     {.name = "rule", .type = OUTPUT_TEXT, .doc = "Name of the rule that matched."},
     {.name = "severity",
      .type = OUTPUT_TEXT,
@@ -50,7 +57,9 @@ static const struct output_field alert_fields[] = {
      .record = &fraud_parts_schema},
     {.name = "score",
      .type = OUTPUT_TEXT,
-     .doc = "The score that the terms explain: fraud, purchase, abandon or anomaly."},
+     .doc = "The score that the terms explain: fraud, purchase, abandon or anomaly. It is the "
+            "one that the rule's condition uses or that is nearest to what the rule does; where "
+            "that was not computed, the next best one that was."},
     {.name = "logit",
      .type = OUTPUT_FLOAT,
      .is_nullable = true,

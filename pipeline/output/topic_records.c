@@ -1,6 +1,8 @@
 #include "pipeline/output/topic_records.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "pipeline/limits.h"
 
@@ -48,6 +50,26 @@ void scores_write(struct output_writer *writer, const struct event_batch *events
     output_record_end(writer);
 }
 
+/*
+ * The detail quotes the start of the field's value, which is content too: without what stands
+ * between the first and the last quotation mark it still says which field and what was expected.
+ */
+static struct text detail_shown(const struct rejection *rejection, bool has_content,
+                                char shown[REJECTION_DETAIL_BYTES])
+{
+    const char *detail = rejection->detail;
+    const char *first = strchr(detail, '"');
+    if (has_content || !first) {
+        return text_of(detail);
+    }
+    const char *last = strrchr(detail, '"');
+    /* A quotation mark that nothing closes was cut off with the rest. */
+    const char *rest = last > first ? last + 1 : detail + strlen(detail);
+    (void)snprintf(shown, REJECTION_DETAIL_BYTES, "%.*s(not shown)%s", (int)(first - detail),
+                   detail, rest);
+    return text_of(shown);
+}
+
 void dead_letter_write(struct output_batch *batch, const struct input_place *place,
                        const struct rejection *rejection, struct text bytes, bool has_content,
                        int64_t time_ms)
@@ -63,7 +85,8 @@ void dead_letter_write(struct output_batch *batch, const struct input_place *pla
     output_long(writer, (int64_t)place->byte_position);
     output_text(writer, text_of(rejection_names[rejection->reason]));
     if (rejection->detail[0]) {
-        output_text(writer, text_of(rejection->detail));
+        char shown[REJECTION_DETAIL_BYTES];
+        output_text(writer, detail_shown(rejection, has_content, shown));
     } else {
         output_null(writer);
     }

@@ -19,8 +19,9 @@ struct input_place {
 
 /*
  * A record that was rejected. `bytes` is what was read of it; at most DEAD_LETTER_BYTES_MAX of them
- * are kept, none unless `has_content`. Its event time is unknown: `time_ms` is the partition's
- * newest event time, or 0 where there is none, so that it depends on the input alone.
+ * are kept; without `has_content` none, nor what the detail quotes of them. Its event time is
+ * unknown: `time_ms` is the partition's newest event time, or 0 where there is none, so that it
+ * depends on the input alone.
  */
 void dead_letter_write(struct output_batch *batch, const struct input_place *place,
                        const struct rejection *rejection, struct text bytes, bool has_content,

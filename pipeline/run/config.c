@@ -1,8 +1,10 @@
 #include "pipeline/run/config.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "pipeline/event/mapping.h"
 #include "pipeline/output/output.h"
@@ -210,9 +212,9 @@ static const struct setting run_settings[] = {
 };
 
 #define SECTION(variable, key, sentence, table, type)                                              \
-    static const struct setting_section variable = {.name = key,                                   \
-                                                    .doc = sentence,                               \
-                                                    .settings = table,                             \
+    static const struct setting_section variable = {.name = (key),                                 \
+                                                    .doc = (sentence),                             \
+                                                    .settings = (table),                           \
                                                     .setting_count = COUNT_OF(table),              \
                                                     .options_bytes = sizeof(type)}
 
@@ -227,8 +229,8 @@ SECTION(privacy_section, "privacy", "How identities are hidden", privacy_setting
 SECTION(run_section, "run", "How the work is done", run_settings, struct run_options);
 
 static const struct setting_section *const own_sections[] = {
-    &input_section,   &state_section, &output_section, &commit_section,
-    &privacy_section, &run_section,   &kafka_section,
+    &input_section, &state_section,   &output_section, &commit_section,          &privacy_section,
+    &run_section,   &metrics_section, &kafka_section,  &schema_registry_section,
 };
 
 #define SECTIONS_MAX 32
@@ -258,14 +260,19 @@ static enum status check_sections(const struct yaml_node *root, struct error *er
     if (root->kind != YAML_MAPPING) {
         return yaml_complain(root, error, "expected sections such as input: and output:");
     }
+    if (root->child_count == 0) {
+        return error_set(error, STATUS_INVALID,
+                         "%s: empty: expected sections such as input: and output:", root->file);
+    }
     return yaml_known_keys(root, names, error);
 }
 
 static enum status read_sections(struct config *config, const struct yaml_node *root,
                                  struct error *error)
 {
-    void *const members[] = {&config->input,   &config->state, &config->output, &config->commit,
-                             &config->privacy, &config->run,   &config->kafka};
+    void *const members[] = {&config->input,   &config->state,   &config->output,
+                             &config->commit,  &config->privacy, &config->run,
+                             &config->metrics, &config->kafka,   &config->schema_registry};
     for (size_t i = 0; i < COUNT_OF(own_sections); i++) {
         enum status status = settings_read(own_sections[i], yaml_find(root, own_sections[i]->name),
                                            members[i], error);
@@ -276,14 +283,58 @@ static enum status read_sections(struct config *config, const struct yaml_node *
     return STATUS_OK;
 }
 
+/* The file or folder that a setting names must be there, before anything reads in it. */
+static enum status check_path(const struct setting *setting, const struct yaml_node *node,
+                              struct error *error)
+{
+    char *path = yaml_resolve_path(node, node->scalar);
+    if (!path) {
+        return error_set(error, STATUS_FATAL, "configuration: out of memory");
+    }
+    const char *expected = setting->is_folder ? "a folder" : "a file";
+    struct stat found;
+    enum status status = STATUS_OK;
+    if (stat(path, &found) != 0) {
+        status = yaml_complain(node, error, "\"%s\": %s: %s; expected %s", node->scalar, path,
+                               strerror(errno), expected);
+    } else if (S_ISDIR(found.st_mode) != setting->is_folder) {
+        status = yaml_complain(node, error, "\"%s\": %s is %s, expected %s", node->scalar, path,
+                               S_ISDIR(found.st_mode) ? "a folder" : "not a folder", expected);
+    }
+    free(path);
+    return status;
+}
+
+static enum status check_paths(const struct yaml_node *root, struct error *error)
+{
+    for (const struct setting_section *const *section = config_sections(); *section; section++) {
+        const struct yaml_node *node = yaml_find(root, (*section)->name);
+        for (size_t i = 0; i < (*section)->setting_count; i++) {
+            const struct setting *setting = &(*section)->settings[i];
+            const struct yaml_node *value = yaml_find(node, setting->name);
+            if (setting->type != SETTING_PATH || yaml_is_null(value) ||
+                value->kind != YAML_SCALAR || value->scalar[0] == '\0') {
+                continue; /* What is no path at all is for settings_read to refuse. */
+            }
+            enum status status = check_path(setting, value, error);
+            if (status != STATUS_OK) {
+                return status;
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status read_name(struct config *config, const struct yaml_node *root,
                              struct error *error)
 {
     const struct yaml_node *node = yaml_find(root, "name");
-    const char *name = node && node->kind == YAML_SCALAR ? node->scalar : "";
+    if (!yaml_is_null(node) && (node->kind != YAML_SCALAR || node->scalar[0] == '\0')) {
+        return yaml_complain(node, error, "expected a name for the application");
+    }
     char *made = NULL;
-    if (*name) {
-        made = strdup(name);
+    if (!yaml_is_null(node)) {
+        made = strdup(node->scalar);
     } else {
         const char *slash = strrchr(root->file, '/');
         const char *base = slash ? slash + 1 : root->file;
@@ -302,9 +353,18 @@ static enum status read_ends(const struct config *config, const struct yaml_node
                              "input.source is %s and output.sink is %s: the same expected",
                              source_names[config->input.source], source_names[config->output.sink]);
     }
-    return config->input.source == SOURCE_KAFKA
-               ? kafka_options_check(&config->kafka, yaml_find(root, "kafka"), error)
-               : STATUS_OK;
+    bool is_kafka = config->input.source == SOURCE_KAFKA;
+    const struct yaml_node *format = yaml_find(yaml_find(root, "input"), "format");
+    if (is_kafka && config->input.format != INPUT_JSONL && config->input.format != INPUT_AVRO) {
+        return yaml_complain(format, error, "messages are jsonl or avro");
+    }
+    if (is_kafka && config->input.format == INPUT_AVRO && !config->kafka.input_schema &&
+        config->schema_registry.urls.count == 0) {
+        return yaml_complain(format, error,
+                             "expected kafka.input_schema, or schema_registry.urls beside it");
+    }
+    return is_kafka ? kafka_options_check(&config->kafka, yaml_find(root, "kafka"), error)
+                    : STATUS_OK;
 }
 
 static enum status read_delimiter(const struct config *config, const struct yaml_node *root,
@@ -353,6 +413,38 @@ static enum status read_entities(struct config *config, const struct yaml_node *
     return STATUS_OK;
 }
 
+/* A complaint about the secret stands at the setting that says where the secret is. */
+static enum status read_key(struct config *config, const struct yaml_node *root,
+                            struct error *error)
+{
+    const struct yaml_node *privacy = yaml_find(root, "privacy");
+    enum status status = key_file_read(config->privacy.key_file, config->privacy.key_env,
+                                       &config->key, &config->has_own_key, error);
+    if (status == STATUS_OK) {
+        return STATUS_OK;
+    }
+    const struct yaml_node *node =
+        yaml_find(privacy, config->privacy.key_file ? "key_file" : "key_env");
+    struct error cause = *error;
+    return yaml_complain(node, error, "%s", cause.message);
+}
+
+/* Else a record would start anew while one of its timers is still to come. */
+static enum status check_retention(const struct config *config, const struct yaml_node *root,
+                                   struct error *error)
+{
+    int64_t longest_ms = stage_plan_longest_delay_ms(config->plan);
+    int64_t retention_ms = config->state.retention_ms;
+    if (retention_ms == 0 || retention_ms > longest_ms) {
+        return STATUS_OK;
+    }
+    const struct yaml_node *node = yaml_find(yaml_find(root, "state"), "retention");
+    return yaml_complain(node ? node : root, error,
+                         "%lld ms: more than %lld ms expected, the longest delay "
+                         "of a session or a rule",
+                         (long long)retention_ms, (long long)longest_ms);
+}
+
 static enum status load_all(struct config *config, uint32_t partitions, struct error *error)
 {
     const struct yaml_node *root = yaml_root(config->document);
@@ -376,14 +468,19 @@ static enum status load_all(struct config *config, uint32_t partitions, struct e
         status = read_entities(config, root, partitions, error);
     }
     if (status == STATUS_OK) {
-        status = key_file_read(config->privacy.key_file, config->privacy.key_env, &config->key,
-                               &config->has_own_key, error);
+        status = check_paths(root, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_key(config, root, error);
     }
     if (status == STATUS_OK) {
         status = mapping_compile(config->input.mapping, &config->mapping, error);
     }
     if (status == STATUS_OK) {
         status = stage_plan_load(root, partitions ? partitions : 1, &config->plan, error);
+    }
+    if (status == STATUS_OK) {
+        status = check_retention(config, root, error);
     }
     return status;
 }
@@ -408,8 +505,9 @@ enum status config_load(const char *path, uint32_t partitions, struct config *re
 
 void config_release(struct config *config)
 {
-    void *const members[] = {&config->input,   &config->state, &config->output, &config->commit,
-                             &config->privacy, &config->run,   &config->kafka};
+    void *const members[] = {&config->input,   &config->state,   &config->output,
+                             &config->commit,  &config->privacy, &config->run,
+                             &config->metrics, &config->kafka,   &config->schema_registry};
     for (size_t i = 0; i < COUNT_OF(own_sections); i++) {
         settings_release(own_sections[i], members[i]);
     }

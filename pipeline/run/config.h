@@ -7,7 +7,9 @@
 #include "pipeline/base/hash.h"
 #include "pipeline/config/settings.h"
 #include "pipeline/kafka/kafka_settings.h"
+#include "pipeline/run/run_metrics.h"
 #include "pipeline/run/stages.h"
+#include "pipeline/wire/schema_registry.h"
 
 enum input_source { SOURCE_FILES, SOURCE_KAFKA };
 
@@ -69,6 +71,8 @@ struct config {
     struct privacy_options privacy;
     struct run_options run;
     struct kafka_options kafka;
+    struct schema_registry_options schema_registry;
+    struct metrics_options metrics;
     struct pseudonym_key key;
     bool has_own_key; /* False: the key is public, pseudonyms can be guessed. */
     uint32_t entity_mask;

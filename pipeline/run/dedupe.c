@@ -156,8 +156,23 @@ static void dedupe_destroy(struct stage *stage)
     free(container_of(stage, struct dedupe, stage));
 }
 
+static uint32_t list_counters(const struct stage *stage, struct record *task,
+                              struct stage_counter *ret_counters, uint32_t max)
+{
+    if (max < 1) {
+        return 0;
+    }
+    ret_counters[0] =
+        (struct stage_counter){"duplicate_overflows", dedupe_counters(stage, task)->overflows};
+    return 1;
+}
+
 static const struct stage_ops dedupe_ops = {
-    .info = &dedupe_info, .process = dedupe_process, .destroy = dedupe_destroy};
+    .info = &dedupe_info,
+    .process = dedupe_process,
+    .destroy = dedupe_destroy,
+    .counters = list_counters,
+};
 
 enum status dedupe_create(const struct dedupe_options *options, struct record_layout *layout,
                           struct stage **ret_stage, struct error *error)

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "pipeline/base/clock.h"
-#include "pipeline/run/runner.h"
 
 static void publish(struct held_partition *partition)
 {
@@ -63,7 +62,12 @@ static void pace_ticks(const struct config *config, struct held_partition *parti
 
 static enum status finish_partition(struct held_partition *partition, struct error *error)
 {
-    enum status status = task_flush(partition->task, error);
+    enum status status =
+        task_stage_counters(partition->task, partition->stage_counters, RUNNER_STAGE_COUNTERS_MAX,
+                            &partition->stage_counter_count, error);
+    if (status == STATUS_OK) {
+        status = task_flush(partition->task, error);
+    }
     partition->is_finished = true;
     publish(partition);
     return status;
@@ -73,7 +77,11 @@ enum status held_partition_step(const struct config *config, struct held_partiti
                                 bool *ret_waits, struct error *error)
 {
     enum task_state state;
+    partition_metrics_begin_step(partition->metrics, partition->task);
     enum status status = task_step(partition->task, &state, error);
+    if (status == STATUS_OK) {
+        status = partition_metrics_end_step(partition->metrics, partition->task, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -94,7 +102,11 @@ enum status held_partition_stop(struct held_partition *partition, struct error *
     task_request_commit(partition->task);
     while (!task_is_committed(partition->task)) {
         enum task_state state;
+        partition_metrics_begin_step(partition->metrics, partition->task);
         enum status status = task_commit_step(partition->task, &state, error);
+        if (status == STATUS_OK) {
+            status = partition_metrics_end_step(partition->metrics, partition->task, error);
+        }
         if (status != STATUS_OK) {
             return status;
         }
@@ -109,6 +121,7 @@ void held_partition_begin(struct held_partition *partition)
     partition->committed_ns = clock_monotonic_ns();
     partition->waiting_since_ns = 0;
     partition->is_finished = false;
+    partition->stage_counter_count = 0;
 }
 
 static void add_counters(struct task_counters *sum, const struct task_counters *more)
@@ -122,10 +135,23 @@ static void add_counters(struct task_counters *sum, const struct task_counters *
     }
 }
 
+/* Tasks have the same stages, so their counters stand in the same places. */
+static void add_stage_counters(struct runner_result *result, const struct held_partition *partition)
+{
+    for (uint32_t i = 0; i < partition->stage_counter_count; i++) {
+        result->stage_counters[i].name = partition->stage_counters[i].name;
+        result->stage_counters[i].value += partition->stage_counters[i].value;
+    }
+    if (partition->stage_counter_count > 0) {
+        result->stage_counter_count = partition->stage_counter_count;
+    }
+}
+
 void held_partition_collect(const struct held_partition *partition, struct runner_result *result)
 {
     struct task_progress progress = task_progress(partition->task);
     add_counters(&result->counters, &progress.counters);
+    add_stage_counters(result, partition);
     result->events_this_run += progress.counters.events_read - partition->events_at_start;
     result->commits += task_commits(partition->task);
     struct record_cache_stats stats = task_cache_stats(partition->task);

@@ -7,7 +7,7 @@
 
 #include "pipeline/run/config.h"
 #include "pipeline/run/progress.h"
-#include "pipeline/run/task.h"
+#include "pipeline/run/runner.h"
 
 struct held_partition {
     struct record_layout layout;
@@ -19,10 +19,11 @@ struct held_partition {
     uint64_t events_at_start;
     uint64_t waiting_since_ns; /* 0: it is not waiting. */
     bool is_finished;
-    struct progress_cell cell; /* What the progress display reads. */
+    struct stage_counter stage_counters[RUNNER_STAGE_COUNTERS_MAX]; /* Once it is finished. */
+    uint32_t stage_counter_count;
+    struct progress_cell cell;         /* What the progress display reads. */
+    struct partition_metrics *metrics; /* NULL: there are none. */
 };
-
-struct runner_result;
 
 /* `task` was just opened. */
 void held_partition_begin(struct held_partition *partition);

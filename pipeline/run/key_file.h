@@ -10,7 +10,7 @@
 /*
  * Derives the key from the content of `file`, or of the environment variable `variable`; both may
  * be NULL: then the key is a public constant and *ret_is_own is false. A secret has 16 to 4,096
- * bytes. The secret itself appears in no message.
+ * bytes; a line end behind it in the file does not count. The secret itself appears in no message.
  */
 MUST_CHECK enum status key_file_read(const char *file, const char *variable,
                                      struct pseudonym_key *ret_key, bool *ret_is_own,

@@ -6,6 +6,8 @@
 
 #include "pipeline/commit/commit_log_null.h"
 #include "pipeline/commit/storage.h"
+#include "pipeline/limits.h"
+#include "pipeline/state/record_codec.h"
 
 #define TIMER_ENTRIES_MAX 262144u
 #define PATH_BYTES 4096
@@ -131,6 +133,42 @@ static enum status build_parts(const struct partition_options *options,
     return status;
 }
 
+/* What a task does at once, so that all of it fits into the cache. */
+struct portion {
+    uint32_t batch_events;
+    uint32_t transaction_records; /* Before the last batch of a transaction. */
+};
+
+/*
+ * The more records a transaction holds, the fewer are written twice. All that it changes, encoded,
+ * must fit into the eighth of the cache that is set aside for that: what it has, one batch more,
+ * and the timers that fall due with that batch.
+ */
+static struct portion plan_portion(const struct record_layout *layout, size_t cache_bytes,
+                                   uint32_t batch_events_max)
+{
+    const size_t least = 16;
+    size_t user_bytes = record_encoded_bytes_max(layout, ENTITY_USER, 0);
+    size_t event_bytes = 0;
+    for (uint8_t kind = 0; kind < ENTITY_TASK; kind++) {
+        event_bytes += layout->bytes[kind] > 0 ? record_encoded_bytes_max(layout, kind, 0) : 0;
+    }
+    size_t set_aside =
+        user_bytes * (BATCH_ROWS_MAX - BATCH_EVENTS_MAX) / TIMER_SLOT_COUNT + TASK_BYTES_MAX;
+    size_t room = cache_bytes / 8 > set_aside ? cache_bytes / 8 - set_aside : 0;
+    size_t events = room / 2 / event_bytes;
+    events = events < batch_events_max ? events : batch_events_max;
+    size_t records = (room - events * event_bytes) / user_bytes;
+    return (struct portion){
+        .batch_events = (uint32_t)(events > least             ? events
+                                   : least < batch_events_max ? least
+                                                              : batch_events_max),
+        .transaction_records = (uint32_t)(records < least   ? least
+                                          : records > 65536 ? 65536
+                                                            : records),
+    };
+}
+
 /* The entities that some stage keeps state by. */
 static uint32_t kept_entities(const struct record_layout *layout)
 {
@@ -152,6 +190,8 @@ enum status partition_open(const struct partition_options *options, struct recor
         task_parts_release(&parts);
         return status;
     }
+    struct portion portion =
+        plan_portion(layout, options->cache_bytes, (uint32_t)config->run.batch_events);
     struct task_options task = {
         .intake =
             {
@@ -162,19 +202,21 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .retention_ms = config->state.retention_ms,
                 .timer_floor_ms = stage_plan_timer_floor_ms(config->plan),
                 .entity_mask = kept_entities(layout),
-                .batch_events_max = (uint32_t)config->run.batch_events,
+                .batch_events_max = portion.batch_events,
                 .keeps_rejected_bytes = config->output.keeps_rejected_bytes,
                 .diverts_late = config->input.late_events == 1,
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,
             },
-        .cache = {.bytes_max = options->cache_bytes, .slice_records = 4096},
+        .cache = {.bytes_max = options->cache_bytes, .slice_records = 16384},
+        .transaction_records_max = portion.transaction_records,
         .timer_entries_max = TIMER_ENTRIES_MAX,
         .feature_count = stage_plan_features(config->plan)->count,
         .feature_set_hash = stage_plan_features(config->plan)->hash,
         .plan_hash = config_hash(config),
         .numeric_profile = stage_plan_numeric_profile(config->plan),
         .scored_events_share = config->output.scored_events_share,
+        .reached = options->state_directory ? state_store_rocksdb_watermark : NULL,
         .is_finite = options->ends ? options->ends->is_finite : !config->input.is_followed,
     };
     return task_create(&task, &parts, ret_task, error);

@@ -31,6 +31,7 @@ struct runner {
     const struct runner_options *options;
     struct held_partition *partitions;
     struct rocksdb_budget *budget;
+    struct run_metrics *metrics; /* NULL: there are none. */
     atomic_bool has_failed;
     pthread_mutex_t failure_lock; /* Guards the two below. */
     enum status failure_status;
@@ -52,6 +53,7 @@ static void fail(struct runner *runner, enum status status, const struct error *
         runner->failure = *error;
     }
     (void)pthread_mutex_unlock(&runner->failure_lock);
+    run_metrics_set_failed(runner->metrics);
     atomic_store(&runner->has_failed, true);
 }
 
@@ -126,10 +128,45 @@ static enum status open_partitions(struct runner *runner, struct error *error)
         (void)snprintf(partition->name, sizeof(partition->name), "%u", i);
         status = partition_open(&made, &partition->layout, &partition->task, error);
         if (status == STATUS_OK) {
+            status = partition_metrics_create(runner->metrics, partition->name, &partition->metrics,
+                                              error);
+        }
+        if (status == STATUS_OK) {
             held_partition_begin(partition);
         }
     }
     return status;
+}
+
+static enum status start_metrics(struct runner *runner, struct error *error)
+{
+    const struct config *config = runner->options->config;
+    struct run_metrics_options options = {
+        .listen = config->metrics.listen,
+        .memory_bytes = (uint64_t)config->state.memory_bytes,
+    };
+    if (!options.listen) {
+        return STATUS_OK;
+    }
+    enum status status = run_metrics_start(&options, &runner->metrics, error);
+    if (status == STATUS_OK) {
+        log_line(LOG_INFO, "metrics", "listen=%s port=%u", options.listen,
+                 (unsigned)run_metrics_port(runner->metrics));
+    }
+    return status;
+}
+
+static void close_partitions(struct runner *runner)
+{
+    run_metrics_set_ready(runner->metrics, false);
+    for (uint32_t i = 0; i < runner->options->file_count; i++) {
+        partition_metrics_destroy(runner->partitions[i].metrics);
+        task_destroy(runner->partitions[i].task);
+    }
+    run_metrics_set_budget(runner->metrics, NULL);
+    rocksdb_budget_destroy(runner->budget);
+    run_metrics_stop(runner->metrics);
+    free(runner->partitions);
 }
 
 static void collect(const struct runner *runner, struct runner_result *result)
@@ -195,8 +232,13 @@ enum status runner_run(const struct runner_options *options, struct runner_resul
     if (!runner.partitions) {
         return error_set(error, STATUS_FATAL, "partitions: out of memory");
     }
-    enum status status = open_partitions(&runner, error);
+    enum status status = start_metrics(&runner, error);
     if (status == STATUS_OK) {
+        status = open_partitions(&runner, error);
+    }
+    if (status == STATUS_OK) {
+        run_metrics_set_budget(runner.metrics, runner.budget);
+        run_metrics_set_ready(runner.metrics, true);
         run_workers(&runner);
         status = runner.failure_status;
         if (status != STATUS_OK) {
@@ -205,11 +247,7 @@ enum status runner_run(const struct runner_options *options, struct runner_resul
     }
     struct runner_result result = {.watermark_ms = INT64_MIN};
     collect(&runner, &result);
-    for (uint32_t i = 0; i < options->file_count; i++) {
-        task_destroy(runner.partitions[i].task);
-    }
-    rocksdb_budget_destroy(runner.budget);
-    free(runner.partitions);
+    close_partitions(&runner);
     (void)pthread_mutex_destroy(&runner.failure_lock);
 
     struct rusage usage;

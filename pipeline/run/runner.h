@@ -16,8 +16,11 @@ struct runner_options {
 };
 
 /* What a run came to; the counters are of the whole life of the state, crashes included. */
+#define RUNNER_STAGE_COUNTERS_MAX 64
 struct runner_result {
     struct task_counters counters;
+    struct stage_counter stage_counters[RUNNER_STAGE_COUNTERS_MAX]; /* Summed over the tasks. */
+    uint32_t stage_counter_count;
     double elapsed_seconds;
     double cpu_seconds;
     uint64_t peak_memory_bytes;

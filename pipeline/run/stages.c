@@ -43,6 +43,7 @@ struct stage_plan {
     struct extract_features_options features;
     struct score_fraud_options fraud;
     struct predict_intent_options intent;
+    struct markov_pack *markov; /* Or NULL. */
     struct fraud_plan *fraud_plan;
     struct predict_intent_packs intent_packs;
     struct emit_interventions_options interventions;
@@ -93,6 +94,7 @@ static uint64_t hash_words(uint64_t hash, const int64_t *words, size_t count)
 
 static void settle_hash(struct stage_plan *plan)
 {
+    assert(plan->rules); /* Loaded before. */
     const int64_t words[] = {
         plan->dedupe.mode,
         plan->dedupe.horizon_ms,
@@ -112,6 +114,7 @@ static void settle_hash(struct stage_plan *plan)
     for (size_t i = 0; i < 2; i++) {
         hash = hash64_combine(hash, packs[i] ? packs[i]->hash : 0);
     }
+    hash = plan->markov ? hash64_combine(hash, plan->markov->hash) : hash;
     plan->hash = hash64_combine(hash, plan->rules->hash);
 }
 
@@ -119,6 +122,9 @@ static enum status load_parts(struct stage_plan *plan, const struct yaml_node *r
                               struct error *error)
 {
     enum status status = read_options(plan, root, error);
+    if (status == STATUS_OK) {
+        status = extract_features_load(&plan->features, &plan->markov, error);
+    }
     if (status == STATUS_OK) {
         status = fraud_plan_load(&plan->fraud, extract_features_set(), &plan->fraud_plan, error);
     }
@@ -159,8 +165,10 @@ enum status stage_plan_load(const struct yaml_node *root, uint32_t partitions,
     if (status == STATUS_OK) {
         settle_floor(plan);
         settle_hash(plan);
-        (void)snprintf(plan->numeric_profile, sizeof(plan->numeric_profile), "%s",
-                       backend_openblas.profile());
+        const char *intent = model_backends[plan->intent.backend]->profile();
+        const char *fraud = model_backends[plan->fraud.backend]->profile();
+        (void)snprintf(plan->numeric_profile, sizeof(plan->numeric_profile), "%s%s%s", intent,
+                       intent != fraud ? "; fraud " : "", intent != fraud ? fraud : "");
         status = try_stages(plan, partitions, error);
     }
     if (status != STATUS_OK) {
@@ -176,6 +184,7 @@ void stage_plan_destroy(struct stage_plan *plan)
     if (!plan) {
         return;
     }
+    markov_pack_unload(plan->markov);
     fraud_plan_unload(plan->fraud_plan);
     predict_intent_unload(&plan->intent_packs);
     rule_set_destroy(plan->rules);
@@ -191,6 +200,18 @@ void stage_plan_destroy(struct stage_plan *plan)
 int64_t stage_plan_timer_floor_ms(const struct stage_plan *plan)
 {
     return plan->timer_floor_ms;
+}
+
+int64_t stage_plan_longest_delay_ms(const struct stage_plan *plan)
+{
+    int64_t longest_ms = plan->sessionize.hint_gap_ms > plan->sessionize.gap_ms
+                             ? plan->sessionize.hint_gap_ms
+                             : plan->sessionize.gap_ms;
+    for (uint32_t i = 0; i < plan->rules->count; i++) {
+        int64_t delay_ms = plan->rules->rules[i].delay_ms;
+        longest_ms = delay_ms > longest_ms ? delay_ms : longest_ms;
+    }
+    return longest_ms;
 }
 
 const struct feature_set *stage_plan_features(const struct stage_plan *plan)
@@ -226,6 +247,8 @@ void stage_plan_describe(const struct stage_plan *plan, FILE *out)
                   (long long)plan->sessionize.gap_ms);
     (void)fprintf(out, "features: %u, set %016llx\n", extract_features_set()->count,
                   (unsigned long long)extract_features_set()->hash);
+    (void)fprintf(out, "Markov table: %s\n",
+                  plan->markov ? plan->markov->label : "a common shop's");
     (void)fprintf(out, "purchase model: %s\n",
                   plan->intent_packs.purchase ? plan->intent_packs.purchase->label : "none");
     (void)fprintf(out, "abandon model: %s\n",
@@ -258,7 +281,8 @@ enum status stage_plan_create_stages(const struct stage_plan *plan,
         count += status == STATUS_OK;
     }
     if (status == STATUS_OK) {
-        status = extract_features_create(&features, NULL, layout, &ret_stages[count], error);
+        status = extract_features_create(&features, plan->markov ? &plan->markov->table : NULL,
+                                         layout, &ret_stages[count], error);
         count += status == STATUS_OK;
     }
     if (status == STATUS_OK) {

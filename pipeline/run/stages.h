@@ -24,6 +24,8 @@ void stage_plan_destroy(struct stage_plan *plan);
 
 /* The shortest delay after which a timer of any stage can fall due. */
 int64_t stage_plan_timer_floor_ms(const struct stage_plan *plan);
+/* The longest that a record must be kept after its last event for a timer to fall due. */
+int64_t stage_plan_longest_delay_ms(const struct stage_plan *plan);
 const struct feature_set *stage_plan_features(const struct stage_plan *plan);
 const char *stage_plan_numeric_profile(const struct stage_plan *plan);
 bool stage_plan_deduplicates_by_content(const struct stage_plan *plan);

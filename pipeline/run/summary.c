@@ -41,7 +41,7 @@ static double per_second(uint64_t events, double seconds)
 
 static void print_stages(const struct runner_result *result, FILE *out)
 {
-    double events = result->events_this_run > 0 ? (double)result->events_this_run : 1;
+    double events = (double)result->events_this_run;
     (void)fprintf(out, "CPU of the workers, ns an event: intake %.0f",
                   (double)result->stage_ns[0] / events);
     uint32_t count = 0;
@@ -68,6 +68,10 @@ void summary_print(const struct runner_result *result, const struct config *conf
                           (unsigned long long)value);
         }
     }
+    for (uint32_t i = 0; i < result->stage_counter_count; i++) {
+        (void)fprintf(out, "  %-22s %12llu\n", result->stage_counters[i].name,
+                      (unsigned long long)result->stage_counters[i].value);
+    }
     (void)fprintf(out, "  %-22s %12llu\n", "dead_letters",
                   (unsigned long long)dead_letter_count(counters));
     for (int reason = 0; reason < REJECTION_COUNT; reason++) {
@@ -76,13 +80,16 @@ void summary_print(const struct runner_result *result, const struct config *conf
                           (unsigned long long)counters->dead_letters[reason]);
         }
     }
+    (void)fprintf(out, "records written\n");
     for (int topic = 0; topic < TOPIC_COUNT; topic++) {
-        if (topic != TOPIC_DEAD_LETTERS) {
-            (void)fprintf(out, "  %-22s %12llu\n", output_topics[topic].name,
-                          (unsigned long long)counters->outputs[topic]);
-        }
+        (void)fprintf(out, "  %-22s %12llu\n", output_topics[topic].name,
+                      (unsigned long long)counters->outputs[topic]);
     }
     (void)fprintf(out, "event time reached %s\n", reached);
+    if (result->events_this_run == 0) {
+        (void)fprintf(out, "the input had nothing new: all of it was read before\n");
+        return;
+    }
     (void)fprintf(out,
                   "%llu events in %.2f s (%.0f a second), %.2f s of CPU (%.0f a CPU second), peak "
                   "memory %llu MiB, %llu commits\n",
@@ -121,7 +128,8 @@ static void append_counters(struct byte_buffer *json, const struct task_counters
     }
     json_append_raw(json, "}}");
     for (int topic = 0; topic < TOPIC_COUNT; topic++) {
-        if (topic != TOPIC_DEAD_LETTERS && topic != TOPIC_LATE_EVENTS) {
+        /* The others are counted under these names already, by event or by session. */
+        if (topic != TOPIC_DEAD_LETTERS && topic != TOPIC_LATE_EVENTS && topic != TOPIC_SESSIONS) {
             append_count(json, output_topics[topic].name, counters->outputs[topic]);
         }
     }
@@ -155,6 +163,11 @@ static void append_all(struct byte_buffer *json, const struct runner_result *res
     json_append_name(json, "was_stopped");
     json_append_bool(json, result->was_stopped);
     append_counters(json, &result->counters);
+    for (uint32_t i = 0; i < result->stage_counter_count; i++) {
+        append_count(json, result->stage_counters[i].name, result->stage_counters[i].value);
+    }
+    append_count(json, "session_records", result->counters.outputs[TOPIC_SESSIONS]);
+    append_count(json, "late_event_records", result->counters.outputs[TOPIC_LATE_EVENTS]);
     json_append_name(json, "event_time_reached");
     if (result->watermark_ms == INT64_MIN) {
         json_append_null(json);

@@ -34,6 +34,7 @@ struct task {
     int64_t requested_tick_ms;
     uint64_t log_position;
     uint64_t trimmed_position;
+    uint32_t committed_records; /* By the last commit. */
     uint64_t commits;
     uint64_t stage_ns[TASK_STAGES_MAX + 2]; /* intake, stages, commit */
 };
@@ -157,6 +158,8 @@ static enum status recover(struct task *task, struct error *error)
     if (status == STATUS_OK) {
         status = read_progress(task, error);
     }
+    /* The input may have grown since it ended; where it has not, the next read says so at once. */
+    task->progress.is_drained = 0;
     return status;
 }
 
@@ -359,7 +362,12 @@ static enum status start_commit(struct task *task, struct error *error)
 /* Lets the store forget nothing that the log would still need, and the log what the store has. */
 static enum status relieve(struct task *task, struct error *error)
 {
-    enum status status = record_cache_relieve(task->cache, error);
+    /* As many slices as the transaction was large, so that what is dirty does not pile up. */
+    enum status status = STATUS_OK;
+    uint32_t slices = task->committed_records / task->options.cache.slice_records + 1;
+    for (uint32_t i = 0; status == STATUS_OK && i < slices; i++) {
+        status = record_cache_relieve(task->cache, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -373,6 +381,7 @@ static enum status relieve(struct task *task, struct error *error)
 
 static enum status finish_commit(struct task *task, uint64_t log_position, struct error *error)
 {
+    task->committed_records = record_cache_taken(task->cache);
     record_cache_commit(task->cache, log_position);
     timer_index_commit(task->timers);
     output_batch_reset(task->parts.outputs);
@@ -382,6 +391,9 @@ static enum status finish_commit(struct task *task, uint64_t log_position, struc
     task->committed_position = task->position;
     task->commits++;
     task->phase = PHASE_RUNNING;
+    if (task->options.reached) {
+        task->options.reached(task->parts.store, task_watermark_ms(task));
+    }
     return relieve(task, error);
 }
 
@@ -423,8 +435,7 @@ static enum status poll_commit(struct task *task, struct error *error)
 /* True when another batch would not fit into this transaction. */
 static bool is_transaction_full(const struct task *task)
 {
-    uint64_t most = task->options.cache.slice_records * 4u;
-    return record_cache_taken(task->cache) >= most ||
+    return record_cache_taken(task->cache) >= task->options.transaction_records_max ||
            output_batch_bytes(task->parts.outputs) >= TRANSACTION_BYTES_MAX;
 }
 
@@ -529,6 +540,27 @@ enum status task_flush(struct task *task, struct error *error)
         status = task->parts.store->ops->flush(task->parts.store, error);
     }
     return status == STATUS_OK ? relieve(task, error) : status;
+}
+
+enum status task_stage_counters(struct task *task, struct stage_counter *ret_counters, uint32_t max,
+                                uint32_t *ret_count, struct error *error)
+{
+    assert(task_is_committed(task));
+    struct record *own;
+    enum status status = take_own_record(task, &own, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < task->parts.stage_count; i++) {
+        struct stage *stage = task->parts.stages[i];
+        if (stage->ops->counters) {
+            count += stage->ops->counters(stage, own, ret_counters + count, max - count);
+        }
+    }
+    record_cache_abort(task->cache);
+    *ret_count = count;
+    return STATUS_OK;
 }
 
 struct task_progress task_progress(const struct task *task)

@@ -29,13 +29,17 @@ void task_parts_release(struct task_parts *parts);
 struct task_options {
     struct intake_options intake;
     struct record_cache_options cache;
+    uint32_t transaction_records_max; /* Records taken after which the task commits by itself. */
     uint32_t timer_entries_max;
     uint32_t feature_count;
     uint64_t feature_set_hash;
     uint64_t plan_hash;          /* Of the configuration; a change is journaled as an epoch. */
     const char *numeric_profile; /* Journaled with it. Copied. */
     double scored_events_share;  /* Of events, written to scored_events. */
-    bool is_finite;              /* The input ends; then timers fire and the task is finished. */
+    /* Told the watermark of each commit, so that the store may forget what it has passed; or NULL.
+     */
+    void (*reached)(struct state_store *store, int64_t watermark_ms);
+    bool is_finite; /* The input ends; then timers fire and the task is finished. */
 };
 
 struct task;
@@ -79,6 +83,13 @@ void task_tick(struct task *task, int64_t watermark_ms);
 
 /* Writes all dirty records to the store and makes them durable; for a clean stop. */
 MUST_CHECK enum status task_flush(struct task *task, struct error *error);
+
+/*
+ * What the stages have counted, as committed; only while task_is_committed(). Returns the number
+ * written, at most `max`.
+ */
+MUST_CHECK enum status task_stage_counters(struct task *task, struct stage_counter *ret_counters,
+                                           uint32_t max, uint32_t *ret_count, struct error *error);
 
 /* A copy of the progress as of the last batch. */
 struct task_progress task_progress(const struct task *task);

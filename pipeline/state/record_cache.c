@@ -1,4 +1,3 @@
-#define _DEFAULT_SOURCE /* munmap's declaration beside that of the mapping */
 #include "pipeline/state/record_cache.h"
 
 #include <assert.h>
@@ -25,8 +24,8 @@ enum status record_cache_create(const struct record_layout *layout, struct state
         free(cache);
         return status;
     }
-    for (uint8_t kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
-        cache->encoded_size_max[kind] = record_encoded_bytes_max(layout, kind, 0);
+    for (unsigned kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
+        cache->encoded_size_max[kind] = record_encoded_bytes_max(layout, (uint8_t)kind, 0);
     }
     cache->dirty_head = CACHE_NO_ENTRY;
     cache->dirty_tail = CACHE_NO_ENTRY;
@@ -162,7 +161,7 @@ static void prefetch_committed(const struct record_cache *cache, uint32_t index)
 {
     const struct record *committed = cache->entries[index].committed;
     for (unsigned line = 0; committed && line < 4; line++) {
-        __builtin_prefetch((const char *)committed + 64u * line);
+        __builtin_prefetch((const char *)committed + (size_t)64 * line);
     }
 }
 

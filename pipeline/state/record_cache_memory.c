@@ -1,5 +1,5 @@
 /* The memory of a cache: how it is divided, and who has to leave when it is full (CLOCK). */
-#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, madvise */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, madvise. NOLINT(bugprone-reserved-identifier) */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static void plan_kinds(const struct record_layout *layout, struct plan *plan, si
     size_t slots = 0;
     uint32_t averaged = 0;
     *ret_smallest = SIZE_MAX;
-    for (uint8_t kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
+    for (unsigned kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
         if (layout->bytes[kind] == 0) {
             continue;
         }
@@ -32,7 +32,7 @@ static void plan_kinds(const struct record_layout *layout, struct plan *plan, si
             averaged++;
             slots += (sizeof(struct record) + layout->bytes[kind] + 63) & ~(size_t)63;
         }
-        size_t encoded = record_encoded_bytes_max(layout, kind, 0);
+        size_t encoded = record_encoded_bytes_max(layout, (uint8_t)kind, 0);
         *ret_smallest = encoded < *ret_smallest ? encoded : *ret_smallest;
     }
     plan->slot_mean = averaged > 0 ? slots / averaged : SLAB_CHUNK_BYTES;
@@ -53,8 +53,8 @@ static bool plan_memory(const struct record_layout *layout,
     size_t smallest;
     plan_kinds(layout, plan, &smallest);
     size_t bytes = options->bytes_max;
-    size_t fixed = scratch_bytes(options->slice_records) + 64u * 16u;
-    if (plan->kinds == 0 || bytes < fixed + 2 * HUGE_PAGE_BYTES / 2) {
+    size_t fixed = scratch_bytes(options->slice_records) + (size_t)64 * 16;
+    if (plan->kinds == 0 || bytes < fixed + HUGE_PAGE_BYTES) {
         return false;
     }
     /* Encoded changes, of a transaction or a slice, and the unknown parts of all records. */
@@ -82,7 +82,7 @@ static bool plan_memory(const struct record_layout *layout,
     plan->table_slots = (uint32_t)table_slots;
     plan->chunks = (uint32_t)(chunks < SLAB_NO_CHUNK ? chunks : SLAB_NO_CHUNK - 1);
     return rest > entries_max * sizeof(struct cache_entry) + table_slots * 8 && entries_max >= 16 &&
-           chunks >= 2u * plan->kinds;
+           chunks >= (size_t)2 * plan->kinds;
 }
 
 /* Cuts pieces off the mapping, each on a cache line. */

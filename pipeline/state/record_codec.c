@@ -1,6 +1,7 @@
 #include "pipeline/state/record_codec.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,10 +50,10 @@ static inline unsigned squeeze_words(const unsigned char *words, unsigned count,
 #pragma GCC unroll 8
     for (unsigned i = 0; i < count; i++) {
         uint64_t word;
-        memcpy(&word, words + 8u * i, 8);
+        memcpy(&word, words + (size_t)8 * i, 8);
         memcpy(next, &word, 8);
         unsigned is_set = word != 0;
-        next += 8u * is_set;
+        next += (size_t)8 * is_set;
         mask |= is_set << i;
     }
     *out = next;
@@ -102,7 +103,7 @@ size_t record_encode(const struct record_layout *layout, const struct record *re
     for (unsigned slot = 0; slot < TIMER_SLOT_COUNT; slot++) {
         unsigned is_set = record->timer_ms[slot] != TIMER_NONE;
         memcpy(next, &record->timer_ms[slot], 8);
-        next += 8u * is_set;
+        next += (size_t)8 * is_set;
         mask |= is_set << slot;
     }
     out[RECORD_TIMER_MASK_AT] = (unsigned char)mask;
@@ -214,7 +215,7 @@ static void expand_words(const struct stored_part *part, unsigned char *out)
             continue;
         }
         for (; mask != 0; mask &= mask - 1, words += 8) {
-            memcpy(out + 8 * __builtin_ctz(mask), words, 8);
+            memcpy(out + (size_t)8 * (unsigned)__builtin_ctz(mask), words, 8);
         }
     }
 }
@@ -290,19 +291,19 @@ static const char *take_part(struct decoding *decoding, const struct stored_part
     decoding->seen_parts |= 1u << index;
     const struct record_part *part = &decoding->layout->parts[index];
     unsigned char *out = decoding->record->parts + decoding->layout->offsets[index];
-    if (stored->writer_hash != part->writer_hash) {
+    bool is_version = stored->version == part->version;
+    /* A length that was changed without a new version is another writer's as well. */
+    if (stored->writer_hash != part->writer_hash || (is_version && stored->bytes != part->bytes)) {
         decoding->counts.parts_cold++;
-    } else if (stored->version != part->version) {
+    } else if (is_version) {
+        expand_words(stored, out);
+    } else {
         int is_taken = upgrade_part(part, stored, out);
         if (is_taken < 0) {
             return "out of memory to upgrade a part";
         }
         decoding->counts.parts_upgraded += is_taken != 0;
         decoding->counts.parts_cold += is_taken == 0;
-    } else if (stored->bytes != part->bytes) {
-        decoding->counts.parts_cold++;
-    } else {
-        expand_words(stored, out);
     }
     return NULL;
 }

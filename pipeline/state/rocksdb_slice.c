@@ -31,8 +31,7 @@ struct rocksdb_slice *rocksdb_slice_create(const char *directory, const rocksdb_
         free(path);
         return NULL;
     }
-    memcpy(path, directory, strlen(directory));
-    memcpy(path + strlen(directory), SLICE_FILE, sizeof(SLICE_FILE));
+    (void)stpcpy(stpcpy(path, directory), SLICE_FILE);
     slice->path = path;
     slice->environment = rocksdb_envoptions_create();
     slice->writer = rocksdb_sstfilewriter_create(slice->environment, options);

@@ -249,6 +249,24 @@ static void refuses_a_log_that_is_corrupt_before_its_end(void **state)
     free(whole);
 }
 
+static void finds_good_frames_behind_a_broken_one_of_any_size(void **state)
+{
+    struct bench *bench = *state;
+    /* So that the good one begins everywhere around the edge of what is searched at once. */
+    for (uint32_t record_bytes = 65400; record_bytes < 65560; record_bytes++) {
+        storage_fake_destroy(bench->fake);
+        bench->fake = storage_fake_create();
+        bench->options.storage = storage_fake_storage(bench->fake);
+        (void)must_recover(bench, 0);
+        uint64_t begin = 0;
+        (void)storage_fake_content(bench->fake, FIRST_SEGMENT, &begin);
+        (void)must_commit(bench, 1, record_bytes);
+        (void)must_commit(bench, 2, 20);
+        storage_fake_damage(bench->fake, FIRST_SEGMENT, begin, "x", 1);
+        must_refuse(bench, 0, STATUS_FATAL, "good ones follow");
+    }
+}
+
 static void refuses_a_broken_header_and_other_logs(void **state)
 {
     struct bench *bench = *state;
@@ -341,6 +359,36 @@ static void trims_whole_segments_but_never_the_last_commit(void **state)
     must_refuse(bench, 3, STATUS_FATAL, "the log only reaches back to 7");
     (void)must_recover(bench, 6);
     assert_int_equal(bench->visited, 3);
+}
+
+static void uses_a_trimmed_segment_again(void **state)
+{
+    struct bench *bench = *state;
+    bench->options.segment_bytes = 4096;
+    (void)must_recover(bench, 0);
+    for (uint64_t i = 1; i <= 6; i++) {
+        (void)must_commit(bench, i, 1500);
+    }
+    assert(bench->log);
+    assert_int_equal(bench->log->ops->trim(bench->log, 6, &bench->error), STATUS_OK);
+    uint64_t length = 0;
+    assert_non_null(storage_fake_content(bench->fake, "state/log/spare", &length));
+    (void)must_commit(bench, 7, 100);
+    assert_null(storage_fake_content(bench->fake, "state/log/spare", &length));
+    /* What the segment held before is still behind the new frame, and means nothing. */
+    const char *path = "state/log/00000000000000000007.log";
+    (void)storage_fake_content(bench->fake, path, &length);
+    assert_true(length > 4096);
+    struct commit_point point = must_recover(bench, 6);
+    assert_int_equal(point.log_position, 7);
+    assert_int_equal(bench->visited, 1);
+    (void)storage_fake_content(bench->fake, path, &length);
+    assert_true(length < 400);
+    assert_int_equal(must_commit(bench, 8, 100), 8);
+    (void)must_recover(bench, 6);
+    assert_int_equal(bench->visited, 2);
+    storage_fake_damage(bench->fake, path, 60, "damage", 6);
+    must_refuse(bench, 6, STATUS_FATAL, "good ones follow");
 }
 
 static void refuses_a_log_with_a_segment_missing(void **state)
@@ -570,6 +618,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(drops_a_torn_tail_wherever_it_is_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_log_that_is_corrupt_before_its_end, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(finds_good_frames_behind_a_broken_one_of_any_size, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(uses_a_trimmed_segment_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_broken_header_and_other_logs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_outputs_that_are_missing_or_not_its_own, set_up,
                                         tear_down),

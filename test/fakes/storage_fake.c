@@ -17,6 +17,7 @@ const char *const storage_call_names[STORAGE_CALL_COUNT] = {
     [STORAGE_SYNC] = "sync",
     [STORAGE_SYNC_DIRECTORY] = "sync_directory",
     [STORAGE_REMOVE] = "remove",
+    [STORAGE_RENAME] = "rename",
     [STORAGE_LIST] = "list",
     [STORAGE_LOCK] = "lock",
 };
@@ -42,6 +43,7 @@ struct name {
     char *path;
     uint32_t cached; /* Index of the content, or NOTHING. */
     uint32_t durable;
+    uint32_t partner; /* The other name of a rename that is not durable; or NOTHING. */
     bool is_locked;
 };
 
@@ -106,8 +108,8 @@ static uint32_t make_name(struct storage_fake *fake, const char *path)
     }
     fake->names = realloc(fake->names, (fake->name_count + 1) * sizeof(*fake->names));
     assert(fake->names);
-    fake->names[fake->name_count] =
-        (struct name){.path = strdup(path), .cached = NOTHING, .durable = NOTHING};
+    fake->names[fake->name_count] = (struct name){
+        .path = strdup(path), .cached = NOTHING, .durable = NOTHING, .partner = NOTHING};
     return fake->name_count++;
 }
 
@@ -224,6 +226,12 @@ static void keep_some(struct content *content, uint64_t *random)
     }
 }
 
+static void settle_name(struct name *name, bool is_kept)
+{
+    name->durable = is_kept ? name->cached : name->durable;
+    name->cached = name->durable;
+}
+
 static void lose_power(struct storage_fake *fake, uint64_t seed)
 {
     uint64_t random = seed;
@@ -239,9 +247,13 @@ static void lose_power(struct storage_fake *fake, uint64_t seed)
     for (uint32_t i = 0; i < fake->name_count; i++) {
         struct name *name = &fake->names[i];
         if (name->cached != name->durable) {
-            name->durable = next_random(&random) % 2 == 0 ? name->cached : name->durable;
-            name->cached = name->durable;
+            bool is_kept = next_random(&random) % 2 == 0;
+            settle_name(name, is_kept);
+            if (name->partner != NOTHING) {
+                settle_name(&fake->names[name->partner], is_kept);
+            }
         }
+        name->partner = NOTHING;
     }
 }
 
@@ -483,6 +495,7 @@ static enum status fake_sync_directory(struct storage *storage, const char *path
     for (uint32_t i = 0; i < fake->name_count && !fake->is_sync_ignored; i++) {
         if (name_in(fake->names[i].path, path)) {
             fake->names[i].durable = fake->names[i].cached;
+            fake->names[i].partner = NOTHING;
         }
     }
     return outcome.after;
@@ -499,6 +512,26 @@ static enum status fake_remove(struct storage *storage, const char *path, struct
     if (name != NOTHING) {
         fake->names[name].cached = NOTHING;
     }
+    return outcome.after;
+}
+
+static enum status fake_rename(struct storage *storage, const char *from, const char *to,
+                               struct error *error)
+{
+    struct storage_fake *fake = fake_of(storage);
+    struct outcome outcome = enter(fake, STORAGE_RENAME, to, error);
+    if (outcome.before != STATUS_OK) {
+        return outcome.before;
+    }
+    uint32_t source = find_name(fake, from);
+    if (source == NOTHING || fake->names[source].cached == NOTHING) {
+        return error_set(error, STATUS_FATAL, "%s: cannot be renamed: No such file", from);
+    }
+    uint32_t target = make_name(fake, to);
+    fake->names[target].cached = fake->names[source].cached;
+    fake->names[source].cached = NOTHING;
+    fake->names[target].partner = source;
+    fake->names[source].partner = target;
     return outcome.after;
 }
 
@@ -551,6 +584,7 @@ static const struct storage_ops fake_ops = {
     .sync = fake_sync,
     .sync_directory = fake_sync_directory,
     .remove = fake_remove,
+    .rename = fake_rename,
     .list = fake_list,
     .lock = fake_lock,
 };

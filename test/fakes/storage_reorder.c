@@ -162,6 +162,13 @@ static enum status reorder_remove(struct storage *storage, const char *path, str
     return inner->ops->remove(inner, path, error);
 }
 
+static enum status reorder_rename(struct storage *storage, const char *from, const char *to,
+                                  struct error *error)
+{
+    struct storage *inner = reorder_of(storage)->inner;
+    return inner->ops->rename(inner, from, to, error);
+}
+
 static enum status reorder_list(struct storage *storage, const char *path,
                                 void (*visit)(void *context, const char *name), void *context,
                                 struct error *error)
@@ -180,6 +187,7 @@ static const struct storage_ops reorder_ops = {
     .sync = reorder_sync,
     .sync_directory = reorder_sync_directory,
     .remove = reorder_remove,
+    .rename = reorder_rename,
     .list = reorder_list,
     .lock = reorder_lock,
 };

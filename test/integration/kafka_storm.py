@@ -274,7 +274,8 @@ def main():
         skip("java is needed for Kafka")
     randomness = random.Random(arguments.seed)
     work = tempfile.mkdtemp(prefix="nudge-storm-")
-    nudge = os.path.abspath(arguments.nudge)
+    # A copy: a build meanwhile would change what is compared.
+    nudge = shutil.copy(arguments.nudge, os.path.join(work, "nudge"))
     cluster = Cluster(work, arguments.brokers)
     instances = []
     passed = False

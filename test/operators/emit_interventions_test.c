@@ -36,6 +36,12 @@ static uint32_t explain_score(void *context, const struct event_batch *batch, ui
     return 8;
 }
 
+struct fake_part {
+    int64_t last_ms;
+    uint64_t ordinal;
+};
+static uint32_t fake_offset;
+
 static enum status fake_process(struct stage *stage, struct event_batch *batch, struct error *error)
 {
     (void)stage;
@@ -49,7 +55,10 @@ static enum status fake_process(struct stage *stage, struct event_batch *batch, 
         bool is_event = batch->kind[row] == ROW_EVENT;
         batch->session_id[row] = 77;
         batch->session_flags[row] = 0;
+        struct fake_part *kept = record_part_at(record, fake_offset);
         if (is_event) {
+            kept->last_ms = batch->time_ms[row];
+            kept->ordinal = batch->ordinal[row];
             record_set_timer(record, TIMER_SESSIONIZE, batch->time_ms[row] + GAP_MS,
                              batch->watermark_ms[row], batch->timer_floor_ms);
         } else if (batch->timer_slot[row] == TIMER_SESSIONIZE) {
@@ -59,6 +68,8 @@ static enum status fake_process(struct stage *stage, struct event_batch *batch, 
             }
             record->timer_ms[TIMER_SESSIONIZE] = TIMER_NONE;
             batch->session_flags[row] = SESSION_ENDED;
+            batch->session_last_ms[row] = kept->last_ms;
+            batch->session_cause_ordinal[row] = kept->ordinal;
         }
         float price = is_event && event_has(batch, row, FIELD_PRICE)
                           ? (float)((double)batch->price[row] / 1e6)
@@ -143,6 +154,12 @@ static void run_start(struct run *run, const struct run_options *options)
         print_error("%s\n", error.message);
         fail();
     }
+    const struct record_part part = {.name = "fake",
+                                     .id = PART_SESSIONIZE,
+                                     .version = 1,
+                                     .kind = ENTITY_USER,
+                                     .bytes = sizeof(struct fake_part)};
+    assert_int_equal(record_layout_add(&run->layout, &part, &fake_offset, &error), STATUS_OK);
     struct emit_interventions_context context = {
         .partition = "p0",
         .partition_count = options->partition_count ? options->partition_count : 1,
@@ -229,7 +246,7 @@ static void an_alert_says_what_when_who_and_why(void **state)
         "\"cause\":\"event\"",
         "\"event_id\":\"e7\"",
         "\"partition\":\"p0\"",
-        "\"ordinal\":1",
+        "\"ordinal\":1,\"cause_time\":\"2019-10-01T00:00:00.005Z\"",
         "\"time\":\"2019-10-01T00:00:00.005Z\"",
         "\"rule\":\"big\"",
         "\"severity\":\"high\"",
@@ -257,6 +274,11 @@ static void an_alert_says_what_when_who_and_why(void **state)
     assert_has(run.bytes[2], "\"features\":[80,81,82,83,84,85]");
     assert_has(run.bytes[2], "\"numeric_profile\":\"test profile\"");
     assert_has(run.bytes[2], "\"condition\":\"fraud_score >= 0.8\"");
+    assert_has(run.bytes[2],
+               "\"limits\":{\"delay_ms\":null,\"cooldown_ms\":null,\"cap_count\":null,"
+               "\"cap_window_ms\":null,\"budget_count\":null,\"budget_amount\":null,"
+               "\"budget_currency\":null,\"budget_per\":null,"
+               "\"holdout_share\":null}");
     /* Alert and decision have one id. */
     assert_memory_equal(run.bytes[0], run.bytes[2], strlen("{\"decision_id\":\"\"") + 32);
     run_end(&run);
@@ -309,10 +331,70 @@ static void a_promotion_says_what_it_offers_and_until_when(void **state)
     assert_has(run.bytes[1], "\"action\":\"coupon\",\"value\":7.5,\"currency\":\"EUR\","
                              "\"percent\":null,\"valid_until\":\"2019-10-02T12:00:00.000Z\","
                              "\"reason\":null");
-    assert_has(run.bytes[1], "\"score\":\"purchase\"");
-    assert_has(run.bytes[1], "\"terms\":[],\"others\":null,\"model\":null");
     assert_null(strstr(run.bytes[1], "private"));
     run_end(&run);
+}
+
+static void a_decision_says_what_the_limits_of_its_rule_are(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "u", .time_ms = START_MS, .type = EVENT_ADD_TO_CART, .quantity = 1}};
+    static const struct {
+        const char *rules;
+        const char *expected;
+    } rows[] = {
+        {"- {name: a, on: {idle_cart: 10m}, cooldown: 2h, cap: {count: 3, per: 30d},\n"
+         "   budget: {amount: 12.5, per: day}, holdout: {share: 0.25, salt: s},\n"
+         "   promotion: {kind: coupon, value: 5, currency: EUR, valid_for: 1d}}\n",
+         "\"limits\":{\"delay_ms\":600000,\"cooldown_ms\":7200000,\"cap_count\":3,"
+         "\"cap_window_ms\":2592000000,\"budget_count\":null,\"budget_amount\":12.5,"
+         "\"budget_currency\":\"EUR\",\"budget_per\":\"day\",\"holdout_share\":0.25}"},
+        {"- {name: a, on: any, budget: {count: 4, per: total}, alert: {reason: x}}\n",
+         "\"cap_window_ms\":null,\"budget_count\":4,\"budget_amount\":null,"
+         "\"budget_currency\":null,\"budget_per\":\"total\",\"holdout_share\":null}"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct run run;
+        run_events(&run, rows[i].rules, events, 1);
+        assert_int_equal(run.count[2], 1);
+        assert_has(run.bytes[2], rows[i].expected);
+        run_end(&run);
+    }
+}
+
+/* Only fraud has terms here; it is computed for events and not for timers. */
+static void a_score_that_was_not_computed_makes_way_for_the_next_best(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "u", .time_ms = START_MS, .type = EVENT_SEARCH, .price = 10000000}};
+    static const struct {
+        const char *rules;
+        int topic;
+        const char *expected[2];
+    } rows[] = {
+        {"- {name: a, on: search, promotion: {kind: reminder, valid_for: 36h}}\n",
+         1,
+         {"\"score\":\"fraud\",\"logit\":-0.8,\"intercept\":-1,\"terms\":[{\"name\":\"g\"",
+          "\"model\":\"fake 1\""}},
+        {"- {name: a, on: search, if: abandon_score < 2, alert: {reason: x}}\n",
+         0,
+         {"\"score\":\"fraud\",\"logit\":-0.8,", "\"model\":\"fake 1\""}},
+        {"- {name: a, on: session_end, promotion: {kind: reminder, valid_for: 36h}}\n",
+         1,
+         {"\"score\":\"purchase\",\"logit\":null,\"intercept\":null,\"terms\":[],"
+          "\"others\":null,\"model\":null",
+          ""}},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct run run;
+        run_events(&run, rows[i].rules, events, 1);
+        assert_int_equal(run.count[rows[i].topic], 1);
+        assert_has(run.bytes[rows[i].topic], rows[i].expected[0]);
+        assert_has(run.bytes[rows[i].topic], rows[i].expected[1]);
+        run_end(&run);
+    }
 }
 
 /* ---- Limits ---- */
@@ -575,6 +657,98 @@ static void an_idle_cart_fires_when_nothing_touched_it(void **state)
     }
 }
 
+/* "ordinal cause_minute" of each decision, in order. */
+static void causes_of(const struct run *run, char *got, size_t bytes)
+{
+    size_t length = 0;
+    got[0] = '\0';
+    for (const char *at = run->bytes[2]; at && (at = strstr(at, "\"ordinal\":")); at++) {
+        const char *time = strstr(at, "\"cause_time\":\"");
+        assert_non_null(time);
+        length += (size_t)snprintf(got + length, bytes - length, "%d %.5s, ",
+                                   atoi(at + strlen("\"ordinal\":")),
+                                   time + strlen("\"cause_time\":\"2019-10-01T"));
+    }
+}
+
+static void a_timer_names_the_event_that_set_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        const char *rules;
+        struct {
+            int64_t minute;
+            enum event_type type;
+        } events[4];
+        uint32_t count;
+        const char *expected;
+    } rows[] = {
+        {"the last that touched the cart",
+         CART_RULE,
+         {{0, EVENT_ADD_TO_CART}, {8, EVENT_ADD_TO_CART}, {9, EVENT_SEARCH}},
+         3,
+         "1 00:08, "},
+        {"not a late one from before",
+         CART_RULE,
+         {{5, EVENT_ADD_TO_CART}, {2, EVENT_ADD_TO_CART}},
+         2,
+         "0 00:05, "},
+        {"the last of two at one time",
+         CART_RULE,
+         {{5, EVENT_ADD_TO_CART}, {5, EVENT_ADD_TO_CART}},
+         2,
+         "1 00:05, "},
+        {"two rules, one cart",
+         CART_RULE "- {name: later, on: {idle_cart: 2h}, promotion: {kind: reminder, "
+                   "valid_for: 1d}}\n",
+         {{0, EVENT_ADD_TO_CART}, {30, EVENT_SEARCH}},
+         2,
+         "0 00:00, 0 00:00, "},
+        {"the latest that was waited from",
+         "- {name: a, on: {after: {event: purchase, delay: 1h}}, alert: {reason: x}}\n",
+         {{0, EVENT_PURCHASE}, {4, EVENT_PURCHASE}, {3, EVENT_PURCHASE}, {8, EVENT_SEARCH}},
+         4,
+         "1 00:04, "},
+        {"the first that was waited from",
+         "- {name: a, on: {after: {event: purchase, delay: 1h, from: first}}, alert: {reason: "
+         "x}}\n",
+         {{0, EVENT_PURCHASE}, {30, EVENT_PURCHASE}, {70, EVENT_PURCHASE}},
+         3,
+         "0 00:00, 2 01:10, "},
+        {"the last of the session",
+         "- {name: a, on: session_end, alert: {reason: x}}\n",
+         {{0, EVENT_SEARCH}, {20, EVENT_SEARCH}, {90, EVENT_SEARCH}},
+         3,
+         "1 00:20, 2 01:30, "},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        for (uint64_t seed = 0; seed < 3; seed++) {
+            struct fixture_event events[4];
+            for (uint32_t k = 0; k < rows[i].count; k++) {
+                events[k] = (struct fixture_event){.user = "u",
+                                                   .time_ms = START_MS +
+                                                              rows[i].events[k].minute * MINUTE_MS,
+                                                   .type = rows[i].events[k].type,
+                                                   .quantity = 1};
+            }
+            struct run run;
+            char got[256];
+            run_start(&run, &(struct run_options){.rules = rows[i].rules,
+                                                  .lateness_ms = 5 * MINUTE_MS,
+                                                  .cut_seed = seed});
+            stage_fixture_run(run.fixture, events, rows[i].count);
+            stage_fixture_drain(run.fixture);
+            causes_of(&run, got, sizeof(got));
+            if (strcmp(got, rows[i].expected) != 0) {
+                print_error("%s: expected %s, got %s\n", rows[i].name, rows[i].expected, got);
+                fail();
+            }
+            run_end(&run);
+        }
+    }
+}
+
 /* ---- Batches ---- */
 
 #define EVENTS 3000
@@ -711,10 +885,13 @@ int main(void)
         cmocka_unit_test(an_alert_says_what_when_who_and_why),
         cmocka_unit_test(the_terms_and_the_rest_sum_to_the_logit),
         cmocka_unit_test(a_promotion_says_what_it_offers_and_until_when),
+        cmocka_unit_test(a_score_that_was_not_computed_makes_way_for_the_next_best),
+        cmocka_unit_test(a_decision_says_what_the_limits_of_its_rule_are),
         cmocka_unit_test(each_limit_suppresses_with_its_reason),
         cmocka_unit_test(budgets_are_split_between_partitions),
         cmocka_unit_test(held_out_users_get_a_decision_and_no_promotion),
         cmocka_unit_test(an_idle_cart_fires_when_nothing_touched_it),
+        cmocka_unit_test(a_timer_names_the_event_that_set_it),
         cmocka_unit_test(any_cut_into_batches_gives_the_same),
         cmocka_unit_test(ids_of_decisions_are_unique),
         cmocka_unit_test(rows_that_are_not_live_are_passed_over),

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "operators/expression.h"
+#include "operators/extract_features.h"
 #include "test/fuzz/expression_random.h"
 
 #define ANY_TYPE 7u
@@ -367,6 +368,34 @@ static void the_language_describes_itself(void **state)
     assert_true(count > 60);
 }
 
+/* Each feature of the program can be named in a rule and is what the name means. */
+static void no_feature_hides_behind_another_name(void **state)
+{
+    (void)state;
+    const struct feature_set *features = extract_features_set();
+    struct event_batch batch;
+    assert_int_equal(event_batch_init(&batch, features->count, NULL), STATUS_OK);
+    for (uint32_t i = 0; i < features->count; i++) {
+        batch.features[i] = 1000.0f + (float)i;
+    }
+    for (uint32_t i = 0; i < features->count; i++) {
+        struct expression_program *program = NULL;
+        struct expression expression;
+        assert_int_equal(expression_program_create(features, &program, NULL), STATUS_OK);
+        assert_int_equal(expression_compile(program, text_of(features->features[i].name), ANY_TYPE,
+                                            &expression, NULL),
+                         STATUS_OK);
+        struct expression_value value =
+            expression_evaluate(program, expression.node, &batch, 0, &batch.arena);
+        if (value.type != EXPRESSION_NUMBER || value.number != 1000.0f + (float)i) {
+            print_error("%s is not the feature\n", features->features[i].name);
+            fail();
+        }
+        expression_program_destroy(program);
+    }
+    event_batch_release(&batch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +406,7 @@ int main(void)
         cmocka_unit_test(equal_terms_are_computed_once),
         cmocka_unit_test(columns_agree_with_rows),
         cmocka_unit_test(the_language_describes_itself),
+        cmocka_unit_test(no_feature_hides_behind_another_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

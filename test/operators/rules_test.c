@@ -347,6 +347,26 @@ static void a_full_table_of_limits_suppresses_until_a_place_is_free(void **state
     rule_set_destroy(set);
 }
 
+static void the_limits_of_an_older_version_are_kept(void **state)
+{
+    (void)state;
+    struct user_limits old = {.cart_touched_ms = 5, .cart_pieces = 2, .places[7] = {1, 2}};
+    struct user_limits read = {0};
+    uint32_t old_bytes = sizeof(old) - sizeof(old.cart_cause);
+    assert_true(user_limits_upgrade(1, &old, old_bytes, &read));
+    assert_memory_equal(&read, &old, sizeof(old));
+    assert_false(user_limits_upgrade(1, &old, old_bytes - 8, &read));
+    assert_false(user_limits_upgrade(3, &old, old_bytes, &read));
+    struct rule_set *set = NULL;
+    struct error error = {""};
+    assert_int_equal(
+        compile("- {name: a, on: {idle_cart: 10m}, alert: {reason: x}}\n", 0, &set, &error),
+        STATUS_OK);
+    struct rule_cause cause = deadline_cause(&read, &set->rules[0]);
+    assert_true(cause.time_ms == 5 && cause.ordinal == ORDINAL_UNKNOWN);
+    rule_set_destroy(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -357,6 +377,7 @@ int main(void)
         cmocka_unit_test(reasons_are_filled_in),
         cmocka_unit_test(holdout_shares_are_kept_and_salts_are_shared),
         cmocka_unit_test(rules_describe_themselves),
+        cmocka_unit_test(the_limits_of_an_older_version_are_kept),
         cmocka_unit_test(a_full_table_of_limits_suppresses_until_a_place_is_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,25 @@ static void a_refill_sees_what_is_not_yet_committed(void **state)
     free_world(world);
 }
 
+static void an_entry_added_twice_comes_once(void **state)
+{
+    (void)state;
+    struct world *world = new_world(1, 8);
+    struct error error;
+    struct timer_entry entry;
+    must(timer_index_peek(world->index, 10, &entry, &error), &error);
+    const struct timer_entry twice = {5, key_of(1)};
+    must(timer_index_add(world->index, twice, &error), &error);
+    must(timer_index_add(world->index, twice, &error), &error);
+    must(timer_index_peek(world->index, 10, &entry, &error), &error);
+    assert_true(entry.time_ms == 5);
+    timer_index_pop(world->index);
+    must(timer_index_peek(world->index, 10, &entry, &error), &error);
+    assert_true(entry.time_ms == TIMER_NONE);
+    timer_index_abort(world->index);
+    free_world(world);
+}
+
 static void a_timer_that_never_comes_is_not_kept(void **state)
 {
     (void)state;
@@ -292,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_come_in_order_whatever_happens_in_between),
         cmocka_unit_test(a_refill_sees_what_is_not_yet_committed),
+        cmocka_unit_test(an_entry_added_twice_comes_once),
         cmocka_unit_test(a_timer_that_never_comes_is_not_kept),
         cmocka_unit_test(a_failed_scan_can_be_repeated),
     };

@@ -1,0 +1,286 @@
+#include "models/evaluate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/key_map.h"
+#include "pipeline/base/fixed_math.h"
+#include "pipeline/base/hash.h"
+
+const char *const eval_metric_names[EVAL_METRIC_COUNT] = {"pr_auc", "roc_auc", "log_loss", "brier",
+                                                          "calibration_error"};
+
+/* The slice's rows side by side. */
+struct sample {
+    uint32_t count;
+    float *chances;
+    float *feature; /* One column at a time. */
+    uint8_t *labels;
+    double *weights, *drawn; /* As given; of a replicate. */
+    uint32_t *group;         /* Number of the row's group. */
+    uint32_t group_count;
+    struct ranking ranking;
+};
+
+static void sample_release(struct sample *sample)
+{
+    free(sample->chances);
+    free(sample->feature);
+    free(sample->labels);
+    free(sample->weights);
+    free(sample->drawn);
+    free(sample->group);
+    ranking_release(&sample->ranking);
+}
+
+static enum status number_groups(const struct row_table *table, const uint32_t *chosen,
+                                 struct sample *sample, struct error *error)
+{
+    struct key_map groups = {0};
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < sample->count; i++) {
+        uint64_t key = table->rows[chosen[i]].group;
+        sample->group[i] = key_map_add(&groups, key ? key : 1);
+        if (sample->group[i] == KEY_MAP_NONE) {
+            status = error_set(error, STATUS_FATAL, "evaluation: out of memory");
+            break;
+        }
+    }
+    sample->group_count = groups.count;
+    key_map_release(&groups);
+    return status;
+}
+
+static enum status sample_make(const struct row_table *table, const uint32_t *chosen,
+                               uint32_t count, const float *chances, struct sample *sample,
+                               struct error *error)
+{
+    size_t room = (size_t)count + 1;
+    *sample = (struct sample){
+        .count = count,
+        .chances = calloc(room, sizeof(float)),
+        .feature = calloc(room, sizeof(float)),
+        .labels = calloc(room, 1),
+        .weights = calloc(room, sizeof(double)),
+        .drawn = calloc(room, sizeof(double)),
+        .group = calloc(room, sizeof(uint32_t)),
+    };
+    if (!sample->chances || !sample->feature || !sample->labels || !sample->weights ||
+        !sample->drawn || !sample->group) {
+        return error_set(error, STATUS_FATAL, "evaluation: out of memory");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sample->chances[i] = chances[chosen[i]];
+        sample->labels[i] = table->rows[chosen[i]].label;
+        sample->weights[i] = table->weights[chosen[i]];
+    }
+    enum status status = number_groups(table, chosen, sample, error);
+    return status == STATUS_OK ? ranking_make(sample->chances, count, &sample->ranking, error)
+                               : status;
+}
+
+static void measure(const struct sample *sample, const double *weights,
+                    double ret_values[EVAL_METRIC_COUNT])
+{
+    const float *chances = sample->chances;
+    const uint8_t *labels = sample->labels;
+    ret_values[EVAL_PR_AUC] = metric_pr_auc(&sample->ranking, labels, weights);
+    ret_values[EVAL_ROC_AUC] = metric_roc_auc(&sample->ranking, labels, weights);
+    ret_values[EVAL_LOG_LOSS] = metric_log_loss(chances, labels, weights, sample->count);
+    ret_values[EVAL_BRIER] = metric_brier(chances, labels, weights, sample->count);
+    ret_values[EVAL_CALIBRATION] =
+        metric_calibration_error(&sample->ranking, chances, labels, weights, NULL);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void set_interval(double *values, uint32_t count, struct eval_value *value)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (isfinite(values[i])) {
+            values[kept++] = values[i];
+        }
+    }
+    if (kept > 0) {
+        qsort(values, kept, sizeof(*values), compare_doubles);
+        value->low = values[(uint32_t)(0.025 * (double)(kept - 1))];
+        value->high = values[(uint32_t)ceil(0.975 * (double)(kept - 1))];
+    }
+}
+
+/* As many groups as there are, drawn with replacement. */
+static void draw_weights(struct sample *sample, uint32_t *times, uint64_t *state)
+{
+    memset(times, 0, sample->group_count * sizeof(*times));
+    for (uint32_t i = 0; i < sample->group_count; i++) {
+        *state = hash64_combine(*state, i);
+        times[*state % sample->group_count]++;
+    }
+    for (uint32_t i = 0; i < sample->count; i++) {
+        sample->drawn[i] = sample->weights[i] * (double)times[sample->group[i]];
+    }
+}
+
+static enum status bootstrap(struct sample *sample, const struct eval_options *options,
+                             struct eval_slice *slice, struct error *error)
+{
+    uint32_t count = options->replicates;
+    double *values = calloc((size_t)count * EVAL_METRIC_COUNT + 1, sizeof(*values));
+    uint32_t *times = calloc((size_t)sample->group_count + 1, sizeof(*times));
+    if (!values || !times) {
+        free(values);
+        free(times);
+        return error_set(error, STATUS_FATAL, "evaluation: out of memory");
+    }
+    uint64_t state = hash64_combine(options->seed, 0x626f6f74);
+    for (uint32_t i = 0; i < count; i++) {
+        double measured[EVAL_METRIC_COUNT];
+        draw_weights(sample, times, &state);
+        measure(sample, sample->drawn, measured);
+        for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
+            values[(size_t)m * count + i] = measured[m];
+        }
+    }
+    for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
+        set_interval(values + (size_t)m * count, count, &slice->metric[m]);
+    }
+    free(values);
+    free(times);
+    return STATUS_OK;
+}
+
+static struct eval_feature measure_feature(const struct ranking *ranking,
+                                           const struct sample *sample, uint32_t column)
+{
+    double roc = metric_roc_auc(ranking, sample->labels, sample->weights);
+    double pr = metric_pr_auc(ranking, sample->labels, sample->weights);
+    double reversed = metric_pr_auc_reversed(ranking, sample->labels, sample->weights);
+    struct eval_feature feature = {.column = column, .pr_auc = pr, .roc_auc = roc};
+    if (roc < 0.5) {
+        feature.is_reversed = true;
+        feature.roc_auc = 1 - roc;
+        feature.pr_auc = reversed;
+    }
+    return feature;
+}
+
+static enum status find_best_features(const struct row_table *table, const uint32_t *chosen,
+                                      struct sample *sample, struct eval_slice *slice,
+                                      struct error *error)
+{
+    slice->best_by_pr.column = UINT32_MAX;
+    slice->best_by_roc.column = UINT32_MAX;
+    for (uint32_t column = 0; column < table->feature_count; column++) {
+        for (uint32_t i = 0; i < sample->count; i++) {
+            sample->feature[i] = row_table_features(table, chosen[i])[column];
+        }
+        struct ranking ranking;
+        enum status status = ranking_make(sample->feature, sample->count, &ranking, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        struct eval_feature feature = measure_feature(&ranking, sample, column);
+        ranking_release(&ranking);
+        if (slice->best_by_pr.column == UINT32_MAX || feature.pr_auc > slice->best_by_pr.pr_auc) {
+            slice->best_by_pr = feature;
+        }
+        if (slice->best_by_roc.column == UINT32_MAX ||
+            feature.roc_auc > slice->best_by_roc.roc_auc) {
+            slice->best_by_roc = feature;
+        }
+    }
+    return STATUS_OK;
+}
+
+static void fill_curves(const struct sample *sample, double positives, double negatives,
+                        struct eval_slice *slice)
+{
+    double found = 0;
+    double wrong = 0;
+    uint32_t by_recall = 0;
+    uint32_t by_rate = 0;
+    slice->recall[0] = 0;
+    for (uint32_t i = 0; i < sample->count; i++) {
+        uint32_t row = sample->ranking.order[i];
+        double before = found;
+        *(sample->labels[row] ? &found : &wrong) += sample->weights[row];
+        if (!sample->ranking.ends_a_tie[i]) {
+            continue;
+        }
+        for (; by_recall < EVAL_CURVE_POINTS && found >= positives * by_recall / 100.0;
+             by_recall++) {
+            slice->precision[by_recall] = found / (found + wrong);
+        }
+        for (; by_rate < EVAL_CURVE_POINTS && wrong > negatives * by_rate / 100.0; by_rate++) {
+            slice->recall[by_rate] = before / positives;
+        }
+    }
+    for (; by_recall < EVAL_CURVE_POINTS; by_recall++) {
+        slice->precision[by_recall] = positives / (positives + negatives);
+    }
+    for (; by_rate < EVAL_CURVE_POINTS; by_rate++) {
+        slice->recall[by_rate] = 1;
+    }
+}
+
+static void fill_base(const struct sample *sample, struct eval_slice *slice)
+{
+    double positives = 0;
+    double all = 0;
+    for (uint32_t i = 0; i < sample->count; i++) {
+        positives += sample->labels[i] ? sample->weights[i] : 0;
+        all += sample->weights[i];
+        slice->positive_count += sample->labels[i];
+    }
+    double p = positives / all;
+    slice->base_rate = p;
+    slice->base_brier = p * (1 - p);
+    slice->base_log_loss = p > 0 && p < 1 ? -p * fixed_log(p) - (1 - p) * fixed_log(1 - p) : 0;
+    slice->recall_at_permille =
+        metric_recall_at(&sample->ranking, sample->labels, sample->weights, 0.001);
+    slice->recall_at_percent =
+        metric_recall_at(&sample->ranking, sample->labels, sample->weights, 0.01);
+    fill_curves(sample, positives, all - positives, slice);
+}
+
+enum status evaluate_slice(const struct row_table *table, const uint32_t *chosen, uint32_t count,
+                           const float *chances, const struct eval_options *options,
+                           const char *name, struct eval_slice *ret_slice, struct error *error)
+{
+    struct eval_slice slice = {.row_count = count};
+    (void)snprintf(slice.name, sizeof(slice.name), "%s", name);
+    struct sample sample = {0};
+    enum status status =
+        count > 0 ? sample_make(table, chosen, count, chances, &sample, error) : STATUS_OK;
+    for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
+        slice.metric[m] = (struct eval_value){NAN, NAN, NAN};
+    }
+    if (status == STATUS_OK && count > 0) {
+        double values[EVAL_METRIC_COUNT];
+        slice.group_count = sample.group_count;
+        measure(&sample, sample.weights, values);
+        for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
+            slice.metric[m].value = values[m];
+        }
+        fill_base(&sample, &slice);
+        (void)metric_calibration_error(&sample.ranking, sample.chances, sample.labels,
+                                       sample.weights, slice.bins);
+        status = bootstrap(&sample, options, &slice, error);
+    }
+    if (status == STATUS_OK && count > 0) {
+        status = find_best_features(table, chosen, &sample, &slice, error);
+    }
+    sample_release(&sample);
+    if (status == STATUS_OK) {
+        *ret_slice = slice;
+    }
+    return status;
+}

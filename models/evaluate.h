@@ -1,0 +1,61 @@
+/*
+ * Measures chances against labels on slices of rows, with the base rate and the best single feature
+ * beside the model, and intervals by bootstrap over groups (sessions are drawn, not rows).
+ */
+#ifndef MODELS_EVALUATE_H
+#define MODELS_EVALUATE_H
+
+#include "models/metrics.h"
+#include "models/row_table.h"
+
+enum eval_metric {
+    EVAL_PR_AUC,
+    EVAL_ROC_AUC,
+    EVAL_LOG_LOSS,
+    EVAL_BRIER,
+    EVAL_CALIBRATION,
+    EVAL_METRIC_COUNT
+};
+extern const char *const eval_metric_names[EVAL_METRIC_COUNT]; /* As in JSON. */
+
+struct eval_value {
+    double value, low, high; /* The interval holds 95% of the replicates; NaN without any. */
+};
+
+struct eval_feature {
+    uint32_t column;  /* UINT32_MAX: none that varies. */
+    bool is_reversed; /* Low values speak for the positive class. */
+    double pr_auc, roc_auc;
+};
+
+#define EVAL_CURVE_POINTS 101
+
+struct eval_slice {
+    char name[48];
+    uint32_t row_count, group_count, positive_count;
+    double base_rate;
+    double base_log_loss, base_brier; /* Of giving each row the base rate. */
+    struct eval_value metric[EVAL_METRIC_COUNT];
+    struct eval_feature best_by_pr, best_by_roc; /* Chosen on these very rows: hard to beat. */
+    struct calibration_bin bins[CALIBRATION_BINS];
+    double recall_at_permille; /* Recall where 0.1% of the negatives score as high. */
+    double recall_at_percent;
+    /* Curves over recall 0, 0.01 ... 1: precision; and over the false-positive rate: recall. */
+    double precision[EVAL_CURVE_POINTS], recall[EVAL_CURVE_POINTS];
+};
+
+struct eval_options {
+    uint32_t replicates; /* 0: no intervals. */
+    uint64_t seed;
+};
+
+/*
+ * Rows `chosen` [count] of the table; `chances` is [table.count], by row. Slices without both
+ * classes have NaN where a metric needs both.
+ */
+MUST_CHECK enum status evaluate_slice(const struct row_table *table, const uint32_t *chosen,
+                                      uint32_t count, const float *chances,
+                                      const struct eval_options *options, const char *name,
+                                      struct eval_slice *ret_slice, struct error *error);
+
+#endif

@@ -1,0 +1,80 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "models/markov_pack.h"
+
+#define PATH_BYTES 4096
+
+static enum status complain(const char *path, struct error *error)
+{
+    return error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
+}
+
+/* Between quotes, with quotes and backslashes escaped and control characters left out. */
+static void print_text(FILE *out, const char *key, const char *text)
+{
+    if (!text) {
+        return;
+    }
+    (void)fprintf(out, "%s: \"", key);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') {
+            (void)fputc('\\', out);
+        }
+        if ((unsigned char)*text >= ' ') {
+            (void)fputc(*text, out);
+        }
+    }
+    (void)fprintf(out, "\"\n");
+}
+
+static void print_table(FILE *out, const struct markov *table, const char *const *states)
+{
+    (void)fprintf(out, "steps:\n");
+    for (uint32_t from = 0; from < table->state_count; from++) {
+        (void)fprintf(out, "  %s: {", states[from]);
+        for (uint32_t to = 0; to < table->state_count; to++) {
+            if (table->step[from][to] > 0) {
+                (void)fprintf(out, "%s: %.17g, ", states[to], table->step[from][to]);
+            }
+        }
+        (void)fprintf(out, "leave: %.17g}\n", table->leave[from]);
+    }
+}
+
+static bool write_file(const char *path, const struct markov *table, const char *const *states,
+                       const struct markov_text *text)
+{
+    FILE *out = fopen(path, "wb");
+    if (!out) {
+        return false;
+    }
+    (void)fprintf(out, "format: 1\nkind: markov\n");
+    print_text(out, "name", text->name);
+    print_text(out, "version", text->version);
+    print_text(out, "trained_from", text->trained_from);
+    print_text(out, "trained_to", text->trained_to);
+    print_text(out, "data_hash", text->data_hash);
+    print_table(out, table, states);
+    bool is_written = fflush(out) == 0 && ferror(out) == 0 && fsync(fileno(out)) == 0;
+    return fclose(out) == 0 && is_written;
+}
+
+enum status markov_pack_write(const char *path, const struct markov *table,
+                              const char *const *states, const struct markov_text *text,
+                              struct error *error)
+{
+    char made[PATH_BYTES];
+    if (snprintf(made, sizeof(made), "%s.new", path) >= PATH_BYTES) {
+        return error_set(error, STATUS_INVALID, "%.80s...: path too long", path);
+    }
+    if (!write_file(made, table, states, text) || rename(made, path) != 0) {
+        enum status status = complain(path, error);
+        (void)unlink(made);
+        return status;
+    }
+    return STATUS_OK;
+}

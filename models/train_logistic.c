@@ -1,0 +1,457 @@
+#include "models/train_logistic.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/lbfgs.h"
+#include "models/metrics.h"
+#include "models/train_matrix.h"
+#include "pipeline/base/fixed_math.h"
+
+#define TOLERANCE 1e-6
+
+struct training {
+    const struct row_table *table;
+    const uint8_t *is_held;
+    const struct train_options *options;
+    struct logistic_fit *fit;
+    struct train_matrix matrix;
+    double *l1;         /* [parameters] */
+    double *parameters; /* Values, missing indicators, bias. */
+    double l2;
+    bool uses_held; /* Fits the held-out rows too. */
+    double positive_factor;
+    uint32_t stage, stages;
+    bool is_stopped;
+};
+
+/* log(1 + exp(-m)) */
+static double soft_loss(double margin)
+{
+    double far = margin < 0 ? -margin : 0;
+    return far + fixed_log1p(fixed_exp(margin < 0 ? margin : -margin));
+}
+
+static double row_weight(const struct training *training, uint32_t i)
+{
+    const struct train_matrix *matrix = &training->matrix;
+    double factor = matrix->labels[i] ? training->positive_factor : 1.0;
+    return matrix->weights[i] * factor;
+}
+
+static bool is_in_use(const struct training *training, uint32_t i)
+{
+    return training->uses_held || !training->matrix.is_held[i];
+}
+
+static double evaluate(void *context, const double *x, double *gradient)
+{
+    struct training *training = context;
+    const struct train_matrix *matrix = &training->matrix;
+    uint32_t width = matrix->width;
+    memset(gradient, 0, ((size_t)width + 1) * sizeof(double));
+    double loss = 0;
+    double weight = 0;
+    for (uint32_t i = 0; i < matrix->row_count; i++) {
+        if (!is_in_use(training, i)) {
+            continue;
+        }
+        const float *row = matrix->values + (size_t)i * width;
+        double margin = x[width] + train_matrix_dot(row, x, width);
+        double w = row_weight(training, i);
+        double sign = matrix->labels[i] ? 1.0 : -1.0;
+        loss += w * soft_loss(sign * margin);
+        weight += w;
+        double pull = -sign * w * fixed_sigmoid(-sign * margin);
+        train_matrix_add(gradient, pull, row, width);
+        gradient[width] += pull;
+    }
+    double value = loss / weight;
+    for (uint32_t j = 0; j <= width; j++) {
+        gradient[j] /= weight;
+    }
+    for (uint32_t j = 0; j < width; j++) {
+        value += 0.5 * training->l2 * x[j] * x[j];
+        gradient[j] += training->l2 * x[j];
+    }
+    return value;
+}
+
+static bool tell_progress(void *context, uint32_t iteration, double value, double gradient_norm)
+{
+    struct training *training = context;
+    const struct train_options *options = training->options;
+    (void)gradient_norm;
+    if (options->progress &&
+        !options->progress(options->context, training->stage, training->stages, iteration, value)) {
+        training->is_stopped = true;
+    }
+    return !training->is_stopped;
+}
+
+static enum status fit_once(struct training *training, double l2, struct lbfgs_result *ret_result,
+                            struct error *error)
+{
+    training->l2 = l2;
+    struct lbfgs_problem problem = {
+        .count = training->matrix.width + 1,
+        .evaluate = evaluate,
+        .progress = tell_progress,
+        .context = training,
+        .l1 = training->options->l1 > 0 ? training->l1 : NULL,
+        .iterations_max = training->options->iterations_max,
+        .tolerance = TOLERANCE,
+    };
+    enum status status = lbfgs_minimise(&problem, training->parameters, ret_result, error);
+    training->stage++;
+    if (status == STATUS_OK && training->is_stopped) {
+        status = error_set(error, STATUS_FATAL, "training: stopped");
+    }
+    return status;
+}
+
+/* Margins of the held-out rows, before calibration. */
+struct held_rows {
+    uint32_t count;
+    float *margins, *chances;
+    uint8_t *labels;
+    double *weights;
+};
+
+static void held_release(struct held_rows *held)
+{
+    free(held->margins);
+    free(held->chances);
+    free(held->labels);
+    free(held->weights);
+}
+
+static enum status held_make(const struct training *training, struct held_rows *held,
+                             struct error *error)
+{
+    const struct train_matrix *matrix = &training->matrix;
+    size_t room = (size_t)matrix->row_count + 1;
+    *held = (struct held_rows){
+        .margins = calloc(room, sizeof(float)),
+        .chances = calloc(room, sizeof(float)),
+        .labels = calloc(room, 1),
+        .weights = calloc(room, sizeof(double)),
+    };
+    if (!held->margins || !held->chances || !held->labels || !held->weights) {
+        held_release(held);
+        return error_set(error, STATUS_FATAL, "training: out of memory");
+    }
+    for (uint32_t i = 0; i < matrix->row_count; i++) {
+        if (matrix->is_held[i]) {
+            held->labels[held->count] = matrix->labels[i];
+            held->weights[held->count++] = matrix->weights[i];
+        }
+    }
+    return STATUS_OK;
+}
+
+static void held_score(const struct training *training, struct held_rows *held)
+{
+    const struct train_matrix *matrix = &training->matrix;
+    uint32_t width = matrix->width;
+    uint32_t place = 0;
+    for (uint32_t i = 0; i < matrix->row_count; i++) {
+        if (matrix->is_held[i]) {
+            const float *row = matrix->values + (size_t)i * width;
+            held->margins[place++] = (float)(training->parameters[width] +
+                                             train_matrix_dot(row, training->parameters, width));
+        }
+    }
+}
+
+static void held_chances(struct held_rows *held, float slope, float offset)
+{
+    for (uint32_t i = 0; i < held->count; i++) {
+        held->chances[i] = fixed_sigmoidf(slope * held->margins[i] + offset);
+    }
+}
+
+/* Platt's two parameters, with a weak pull (one row's worth) to those that change nothing. */
+static double calibration_loss(void *context, const double *x, double *gradient)
+{
+    const struct held_rows *held = context;
+    double loss = 0.5 * ((x[0] - 1) * (x[0] - 1) + x[1] * x[1]);
+    gradient[0] = x[0] - 1;
+    gradient[1] = x[1];
+    for (uint32_t i = 0; i < held->count; i++) {
+        double margin = x[0] * (double)held->margins[i] + x[1];
+        double sign = held->labels[i] ? 1.0 : -1.0;
+        loss += held->weights[i] * soft_loss(sign * margin);
+        double pull = -sign * held->weights[i] * fixed_sigmoid(-sign * margin);
+        gradient[0] += pull * (double)held->margins[i];
+        gradient[1] += pull;
+    }
+    return loss;
+}
+
+static enum status calibrate(struct held_rows *held, struct logistic_fit *fit, struct error *error)
+{
+    double x[2] = {1, 0};
+    struct lbfgs_problem problem = {
+        .count = 2,
+        .evaluate = calibration_loss,
+        .context = held,
+        .iterations_max = 200,
+        .tolerance = 1e-8,
+    };
+    struct lbfgs_result result;
+    enum status status = lbfgs_minimise(&problem, x, &result, error);
+    if (status == STATUS_OK && x[0] > 0) {
+        fit->slope = (float)x[0];
+        fit->offset = (float)x[1];
+        fit->is_calibrated = true;
+    }
+    return status;
+}
+
+/* The chance above which F1 is best. */
+static float best_threshold(const struct held_rows *held, const struct ranking *ranking)
+{
+    double positives = 0;
+    for (uint32_t i = 0; i < held->count; i++) {
+        positives += held->labels[i] ? held->weights[i] : 0;
+    }
+    double found = 0;
+    double above = 0;
+    double best = -1;
+    float threshold = 0.5f;
+    for (uint32_t i = 0; i < ranking->count; i++) {
+        uint32_t row = ranking->order[i];
+        above += held->weights[row];
+        found += held->labels[row] ? held->weights[row] : 0;
+        double f1 = 2 * found / (above + positives);
+        if (ranking->ends_a_tie[i] && f1 > best) {
+            best = f1;
+            threshold = held->chances[row];
+        }
+    }
+    return threshold;
+}
+
+static enum status measure_held(struct held_rows *held, struct logistic_fit *fit,
+                                struct error *error)
+{
+    held_chances(held, fit->slope, fit->offset);
+    struct ranking ranking;
+    enum status status = ranking_make(held->chances, held->count, &ranking, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    double positives = 0;
+    double all = 0;
+    for (uint32_t i = 0; i < held->count; i++) {
+        positives += held->labels[i] ? held->weights[i] : 0;
+        all += held->weights[i];
+    }
+    fit->held_base_rate = positives / all;
+    fit->held_loss = metric_log_loss(held->chances, held->labels, held->weights, held->count);
+    fit->held_brier = metric_brier(held->chances, held->labels, held->weights, held->count);
+    fit->held_roc_auc = metric_roc_auc(&ranking, held->labels, held->weights);
+    fit->held_pr_auc = metric_pr_auc(&ranking, held->labels, held->weights);
+    fit->held_calibration_error =
+        metric_calibration_error(&ranking, held->chances, held->labels, held->weights, NULL);
+    fit->threshold = best_threshold(held, &ranking);
+    ranking_release(&ranking);
+    return STATUS_OK;
+}
+
+static bool has_both_classes(const struct held_rows *held)
+{
+    uint32_t positives = 0;
+    for (uint32_t i = 0; i < held->count; i++) {
+        positives += held->labels[i];
+    }
+    return positives > 0 && positives < held->count;
+}
+
+/* From the strongest to the weakest, each starting where the last one ended. */
+static enum status choose_strength(struct training *training, struct held_rows *held,
+                                   struct error *error)
+{
+    const struct train_options *options = training->options;
+    size_t bytes = ((size_t)training->matrix.width + 1) * sizeof(double);
+    double *best = malloc(bytes);
+    if (!best) {
+        return error_set(error, STATUS_FATAL, "training: out of memory");
+    }
+    double best_loss = INFINITY;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; status == STATUS_OK && i < options->l2_count; i++) {
+        struct lbfgs_result result;
+        status = fit_once(training, options->l2[i], &result, error);
+        if (status != STATUS_OK) {
+            break;
+        }
+        held_score(training, held);
+        held_chances(held, 1, 0);
+        double loss = held->count > 0
+                          ? metric_log_loss(held->chances, held->labels, held->weights, held->count)
+                          : result.value;
+        if (!(loss >= best_loss)) {
+            best_loss = loss;
+            training->fit->l2 = options->l2[i];
+            training->fit->fit_loss = result.value;
+            memcpy(best, training->parameters, bytes);
+        }
+    }
+    memcpy(training->parameters, best, bytes);
+    free(best);
+    return status;
+}
+
+static void keep_parameters(struct training *training)
+{
+    struct logistic_fit *fit = training->fit;
+    const struct train_matrix *matrix = &training->matrix;
+    for (uint32_t i = 0; i < fit->feature_count; i++) {
+        fit->weights[i] = (float)training->parameters[i];
+        int32_t indicator = matrix->indicator[i];
+        fit->missing[i] = indicator >= 0 ? (float)training->parameters[indicator] : 0.0f;
+    }
+    fit->bias = (float)training->parameters[matrix->width];
+}
+
+static enum status fit_all(struct training *training, struct error *error)
+{
+    struct logistic_fit *fit = training->fit;
+    struct held_rows held;
+    enum status status = held_make(training, &held, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = choose_strength(training, &held, error);
+    fit->slope = 1;
+    fit->threshold = 0.5f;
+    fit->held_rows = held.count;
+    fit->fit_rows = training->matrix.row_count - held.count;
+    if (status == STATUS_OK && has_both_classes(&held)) {
+        held_score(training, &held);
+        status = calibrate(&held, fit, error);
+        if (status == STATUS_OK) {
+            status = measure_held(&held, fit, error);
+        }
+    } else if (status == STATUS_OK && training->options->warn) {
+        training->options->warn(training->options->context,
+                                "the held-out rows have one class only: not calibrated");
+    }
+    if (status == STATUS_OK && training->options->is_refitted && held.count > 0) {
+        struct lbfgs_result result;
+        training->uses_held = true;
+        status = fit_once(training, fit->l2, &result, error);
+    }
+    if (status == STATUS_OK) {
+        keep_parameters(training);
+    }
+    held_release(&held);
+    return status;
+}
+
+static enum status check_rows(const struct training *training, struct error *error)
+{
+    const struct train_matrix *matrix = &training->matrix;
+    uint64_t rows = 0;
+    uint64_t positives = 0;
+    for (uint32_t i = 0; i < matrix->row_count; i++) {
+        if (!matrix->is_held[i]) {
+            rows++;
+            positives += matrix->labels[i];
+        }
+    }
+    if (rows == 0) {
+        return error_set(error, STATUS_INVALID, "training: no rows before the held-out time");
+    }
+    if (positives == 0 || positives == rows) {
+        return error_set(error, STATUS_INVALID, "training: one class only: all %llu rows are %s",
+                         (unsigned long long)rows, positives ? "positive" : "negative");
+    }
+    if (rows < training->fit->feature_count) {
+        return error_set(error, STATUS_INVALID,
+                         "training: %llu rows for %u features: use fewer features or more data",
+                         (unsigned long long)rows, training->fit->feature_count);
+    }
+    return STATUS_OK;
+}
+
+static double find_positive_factor(const struct training *training)
+{
+    const struct train_matrix *matrix = &training->matrix;
+    if (training->options->positive_weight > 0) {
+        return training->options->positive_weight;
+    }
+    double positive = 0;
+    double negative = 0;
+    for (uint32_t i = 0; i < matrix->row_count; i++) {
+        if (!matrix->is_held[i]) {
+            *(matrix->labels[i] ? &positive : &negative) += matrix->weights[i];
+        }
+    }
+    return negative / positive;
+}
+
+enum status train_logistic(const struct row_table *table, const uint8_t *is_held,
+                           const struct train_options *options, struct logistic_fit *ret_fit,
+                           struct error *error)
+{
+    *ret_fit = (struct logistic_fit){0};
+    struct training training = {
+        .table = table,
+        .is_held = is_held,
+        .options = options,
+        .fit = ret_fit,
+        .stages = options->l2_count + options->is_refitted,
+    };
+    enum status status =
+        train_matrix_make(table, is_held, options, ret_fit, &training.matrix, error);
+    if (status == STATUS_OK) {
+        status = check_rows(&training, error);
+    }
+    if (status == STATUS_OK) {
+        size_t count = (size_t)training.matrix.width + 1;
+        training.parameters = calloc(count, sizeof(double));
+        training.l1 = calloc(count, sizeof(double));
+        if (!training.parameters || !training.l1) {
+            status = error_set(error, STATUS_FATAL, "training: out of memory");
+        }
+    }
+    if (status == STATUS_OK) {
+        for (uint32_t i = 0; i < training.matrix.width; i++) {
+            training.l1[i] = options->l1;
+        }
+        training.positive_factor = find_positive_factor(&training);
+        status = fit_all(&training, error);
+    }
+    train_matrix_release(&training.matrix);
+    free(training.parameters);
+    free(training.l1);
+    if (status != STATUS_OK) {
+        logistic_fit_release(ret_fit);
+    }
+    return status;
+}
+
+void logistic_fit_release(struct logistic_fit *fit)
+{
+    free(fit->columns);
+    free(fit->features);
+    free(fit->weights);
+    free(fit->missing);
+    *fit = (struct logistic_fit){0};
+}
+
+float logistic_fit_logit(const struct logistic_fit *fit, const float *features)
+{
+    float sum = fit->bias;
+    for (uint32_t i = 0; i < fit->feature_count; i++) {
+        float x = features[fit->columns[i]];
+        sum +=
+            isnan(x) ? fit->missing[i] : fit->weights[i] * pack_feature_scale(&fit->features[i], x);
+    }
+    return fit->slope * sum + fit->offset;
+}

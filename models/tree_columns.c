@@ -1,0 +1,73 @@
+#include <assert.h>
+#include <math.h>
+
+#include "models/tree_layout.h"
+
+/* What LightGBM takes for zero: its kZeroThreshold. */
+#define ZERO_MAX 1e-35f
+
+/* XGBoost's OutOfRangeCat(): from here on floats do not tell categories apart. */
+#define CATEGORY_END 16777216.0f
+
+static float missing_value(const struct tree_column *column)
+{
+    return column->missing_left ? -INFINITY : INFINITY;
+}
+
+static float category_value(const struct tree_column *column, const uint32_t *set, float x)
+{
+    if (isnan(x)) {
+        return column->missing_left ? 0.0f : 1.0f;
+    }
+    bool is_inside = column->rounds_up ? x > -1.0f : x >= 0.0f;
+    bool is_member = false;
+    if (is_inside && x < CATEGORY_END) {
+        uint32_t category = (uint32_t)(int32_t)x;
+        uint32_t word = category >> 5;
+        is_member = word < column->set_words && (set[word] >> (category & 31) & 1u) != 0;
+    }
+    return is_member == column->set_left ? 0.0f : 1.0f;
+}
+
+static void fill_column(const struct tree_ensemble *ensemble, const struct tree_column *column,
+                        const float *features, uint32_t rows, uint32_t stride, float *lanes)
+{
+    const float *x = features + column->feature;
+    float missing = missing_value(column);
+    switch (column->kind) {
+    case TREE_COLUMN_ZERO:
+        for (uint32_t i = 0; i < rows; i++) {
+            lanes[i] = 0.0f;
+        }
+        return;
+    case TREE_COLUMN_NUMBER:
+        for (uint32_t i = 0; i < rows; i++) {
+            float value = x[(size_t)i * stride];
+            lanes[i] = value == value ? value : missing;
+        }
+        return;
+    case TREE_COLUMN_NOT_ZERO:
+        for (uint32_t i = 0; i < rows; i++) {
+            float value = x[(size_t)i * stride];
+            lanes[i] = fabsf(value) > ZERO_MAX ? value : missing; /* NaN is not greater. */
+        }
+        return;
+    case TREE_COLUMN_CATEGORY:
+        for (uint32_t i = 0; i < rows; i++) {
+            lanes[i] =
+                category_value(column, ensemble->sets + column->set_first, x[(size_t)i * stride]);
+        }
+        return;
+    }
+    assert(!"a kind of column");
+}
+
+void tree_columns_fill(const struct tree_ensemble *ensemble, const float *features, uint32_t rows,
+                       uint32_t stride, float *tile)
+{
+    assert(rows <= TREE_TILE_ROWS);
+    for (uint32_t c = 0; c < ensemble->column_count; c++) {
+        float *lanes = tile + (size_t)c * TREE_TILE_ROWS;
+        fill_column(ensemble, &ensemble->columns[c], features, rows, stride, lanes);
+    }
+}

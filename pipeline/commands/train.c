@@ -1,0 +1,328 @@
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "models/pack_writer.h"
+#include "models/time_split.h"
+#include "operators/feature_funnel.h"
+#include "pipeline/base/clock.h"
+#include "pipeline/base/iso_time.h"
+#include "pipeline/commands/command.h"
+#include "pipeline/run/step_counts.h"
+#include "pipeline/run/train_config.h"
+
+#define FILES_MAX 1024
+#define WARNINGS_SHOWN 40
+#define MARKOV_PRIOR_EVENTS 10.0
+
+static const char help[] =
+    "nudge train FILE.yaml [--input FILE...] [--truth FILE] [--output DIR] [--from TIME]\n"
+    "            [--until TIME]\n"
+    "nudge train FILE.yaml --markov FILE [--input FILE...] [--until TIME]\n"
+    "nudge train --settings\n"
+    "\n"
+    "Runs the pipeline over history, so that each row is as it was at that moment, fits a\n"
+    "logistic regression to the rows before the held-out time, chooses its strength and\n"
+    "calibrates it on those after, and writes a pack: the folder appears whole or not at\n"
+    "all. The same files, settings and seed give the same pack, bit by bit.\n"
+    "\n"
+    "  --input FILE...  history, in place of the file's input\n"
+    "  --truth FILE     what is known of the visits, for target: truth\n"
+    "  --output DIR     the pack, in place of the file's output\n"
+    "  --from TIME      sessions that begin before it are left out\n"
+    "  --until TIME     no event from this time on is looked at\n"
+    "  --markov FILE    counts the steps of sessions instead, and writes their Markov table\n"
+    "                   for the setting markov of extract_features\n"
+    "  --settings       print what FILE.yaml may say\n";
+
+struct train_arguments {
+    const char *files[FILES_MAX];
+    const char *truth, *output, *from, *until, *markov, *settings;
+    const char *config;
+    size_t file_count;
+};
+
+static enum status parse(int argc, char **argv, struct train_arguments *arguments,
+                         struct error *error)
+{
+    struct command_option options[] = {
+        {.name = "input", .is_repeated = true, .values = arguments->files, .value_max = FILES_MAX},
+        {.name = "truth", .values = &arguments->truth, .value_max = 1},
+        {.name = "output", .values = &arguments->output, .value_max = 1},
+        {.name = "from", .values = &arguments->from, .value_max = 1},
+        {.name = "until", .values = &arguments->until, .value_max = 1},
+        {.name = "settings", .is_flag = true},
+        {.name = "markov", .values = &arguments->markov, .value_max = 1},
+    };
+    size_t count;
+    enum status status = command_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
+                                       &arguments->config, 1, &count, error);
+    arguments->file_count = options[0].value_count;
+    arguments->settings = options[5].value_count ? "yes" : NULL;
+    if (status == STATUS_OK && count == 0 && !arguments->settings) {
+        return error_set(error, STATUS_INVALID,
+                         "train: a training file expected; see nudge train --help");
+    }
+    return status;
+}
+
+struct training_run {
+    const struct train_config *config;
+    struct row_table table;
+    struct row_counts counts;
+    uint8_t *parts; /* [table.count] */
+    int64_t held_from_ms;
+    struct logistic_fit fit;
+    struct column_quantiles quantiles;
+    uint64_t started_ns;
+    uint32_t warnings;
+    bool is_terminal;
+};
+
+static void show_events(uint64_t events, int64_t time_ms)
+{
+    char reached[ISO_TIME_BYTES_MAX + 1];
+    reached[iso_time_format(time_ms, reached)] = '\0';
+    if (isatty(STDERR_FILENO)) {
+        (void)fprintf(stderr, "\r\033[K%" PRIu64 " events, at %s", events, reached);
+    }
+}
+
+static bool show_loss(void *context, uint32_t stage, uint32_t stages, uint32_t iteration,
+                      double loss)
+{
+    const struct training_run *run = context;
+    double spent_s = (double)(clock_monotonic_ns() - run->started_ns) / 1e9;
+    double most = (double)run->config->settings.iterations;
+    double share = ((double)stage + (double)iteration / most) / (double)stages;
+    if (run->is_terminal) {
+        (void)fprintf(stderr, "\r\033[Kfit %u of %u, iteration %u, loss %.6f, at most %.0f s left",
+                      stage + 1, stages, iteration, loss,
+                      share > 0 ? spent_s * (1 - share) / share : 0.0);
+    }
+    return true;
+}
+
+static void warn(void *context, const char *message)
+{
+    struct training_run *run = context;
+    if (run->warnings++ < WARNINGS_SHOWN) {
+        (void)fprintf(stderr, "%swarning: %s\n", run->is_terminal ? "\r\033[K" : "", message);
+    }
+}
+
+static enum status make_rows(struct training_run *run, struct error *error)
+{
+    const struct train_config *config = run->config;
+    struct row_options rows = config->rows;
+    rows.progress = show_events;
+    enum status status =
+        labelled_rows_make(&config->config, (const char *const *)config->files, config->file_count,
+                           &rows, &run->table, &run->counts, error);
+    if (run->is_terminal) {
+        (void)fprintf(stderr, "\r\033[K");
+    }
+    if (status == STATUS_OK && run->table.count == 0) {
+        status = error_set(error, STATUS_INVALID,
+                           "training: none of %" PRIu64 " events is a row; see prefixes, "
+                           "event_types, from, until and gap",
+                           run->counts.events);
+    }
+    return status;
+}
+
+static enum status fit_rows(struct training_run *run, struct error *error)
+{
+    struct row_table *table = &run->table;
+    run->parts = calloc((size_t)table->count + 1, 1);
+    if (!run->parts) {
+        return error_set(error, STATUS_FATAL, "training: out of memory");
+    }
+    enum status status =
+        time_split(table, run->config->settings.held_share, run->config->settings.gap_ms,
+                   run->parts, &run->held_from_ms, error);
+    struct train_options options = train_config_fit_options(run->config);
+    options.progress = show_loss;
+    options.warn = warn;
+    options.context = run;
+    run->started_ns = clock_monotonic_ns();
+    if (status == STATUS_OK) {
+        status = train_logistic(table, run->parts, &options, &run->fit, error);
+    }
+    if (run->is_terminal) {
+        (void)fprintf(stderr, "\r\033[K");
+    }
+    if (status == STATUS_OK) {
+        status = column_quantiles_make(table, run->fit.columns, run->fit.feature_count,
+                                       &run->quantiles, error);
+    }
+    return status;
+}
+
+static enum status write_pack(const struct training_run *run, struct error *error)
+{
+    const struct train_settings *settings = &run->config->settings;
+    char from[ISO_TIME_BYTES_MAX + 1];
+    char to[ISO_TIME_BYTES_MAX + 1];
+    char hash[32];
+    char seed[32];
+    char training[512];
+    from[iso_time_format(run->counts.first_ms, from)] = '\0';
+    to[iso_time_format(run->counts.last_ms, to)] = '\0';
+    (void)snprintf(hash, sizeof(hash), "%016" PRIx64, row_table_hash(&run->table));
+    (void)snprintf(seed, sizeof(seed), "%" PRId64, settings->seed);
+    (void)snprintf(training, sizeof(training),
+                   "  rows_max: %" PRId64 "\n  gap: %" PRId64 "ms\n  held_share: %g\n"
+                   "  l1: %g\n  positive_weight: %g\n  iterations: %" PRId64 "\n",
+                   settings->rows_max, settings->gap_ms, settings->held_share, settings->l1,
+                   settings->positive_weight, settings->iterations);
+    struct pack_text text = {
+        .name = settings->name,
+        .version = settings->version,
+        .target = row_target_names[settings->target],
+        .trained_from = from,
+        .trained_to = to,
+        .data_hash = hash,
+        .seed = seed,
+        .training = training,
+    };
+    struct pack_quantiles quantiles = {run->quantiles.p50, run->quantiles.p99, run->quantiles.p999};
+    return pack_write(run->config->output, &text, &run->fit, &quantiles, error);
+}
+
+static void print_result(const struct training_run *run)
+{
+    const struct logistic_fit *fit = &run->fit;
+    uint32_t positives = 0;
+    for (uint32_t i = 0; i < run->table.count; i++) {
+        positives += run->table.rows[i].label;
+    }
+    char from[ISO_TIME_BYTES_MAX + 1];
+    (void)printf("%" PRIu64 " events, %" PRIu64 " sessions or visits; %u rows, %u positive\n",
+                 run->counts.events, run->counts.groups, run->table.count, positives);
+    (void)printf("fitted on %u rows, %u features; l2 %g", fit->fit_rows, fit->feature_count,
+                 fit->l2);
+    if (fit->held_rows > 0) {
+        from[iso_time_format(run->held_from_ms, from)] = '\0';
+        (void)printf("; held out %u rows from %s on", fit->held_rows, from);
+    }
+    (void)printf("\n");
+    if (fit->is_calibrated) {
+        (void)printf("held out: base rate %.4f, PR-AUC %.4f, ROC-AUC %.4f, log loss %.4f, "
+                     "Brier %.5f, calibration error %.4f\n",
+                     fit->held_base_rate, fit->held_pr_auc, fit->held_roc_auc, fit->held_loss,
+                     fit->held_brier, fit->held_calibration_error);
+        (void)printf("calibration: slope %.4f, offset %.4f; threshold %.4f\n", (double)fit->slope,
+                     (double)fit->offset, (double)fit->threshold);
+    }
+}
+
+static enum status train_all(struct training_run *run, struct error *error)
+{
+    if (!run->config->output) {
+        return error_set(error, STATUS_INVALID,
+                         "train: output: a folder expected, in the file or "
+                         "as --output");
+    }
+    enum status status = make_rows(run, error);
+    if (status == STATUS_OK) {
+        status = fit_rows(run, error);
+    }
+    if (status == STATUS_OK) {
+        status = write_pack(run, error);
+    }
+    if (status == STATUS_OK) {
+        print_result(run);
+        (void)printf("pack: %s\n", run->config->output);
+    }
+    return status;
+}
+
+/* The prior is a common shop's, so that states that hardly ever came up make sense, too. */
+static enum status write_markov(const struct train_config *config, const char *path,
+                                struct error *error)
+{
+    struct markov_counts counts;
+    struct step_totals totals;
+    enum status status =
+        step_counts_make(&config->config, (const char *const *)config->files, config->file_count,
+                         config->rows.until_ms, config->settings.gap_ms, &counts, &totals, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const char *states[EVENT_TYPE_COUNT];
+    char from[ISO_TIME_BYTES_MAX + 1];
+    char to[ISO_TIME_BYTES_MAX + 1];
+    char hash[32];
+    struct markov prior;
+    struct markov table;
+    for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
+        states[type] = event_types[type].name;
+    }
+    funnel_default_markov(&prior);
+    markov_fit(&counts, &prior, MARKOV_PRIOR_EVENTS, &table);
+    from[iso_time_format(totals.first_ms, from)] = '\0';
+    to[iso_time_format(totals.last_ms, to)] = '\0';
+    (void)snprintf(hash, sizeof(hash), "%016" PRIx64,
+                   hash64((struct text){(const char *)&counts, sizeof(counts)}));
+    const struct markov_text text = {.name = config->settings.name,
+                                     .version = config->settings.version,
+                                     .trained_from = from,
+                                     .trained_to = to,
+                                     .data_hash = hash};
+    status = markov_pack_write(path, &table, states, &text, error);
+    if (status == STATUS_OK) {
+        (void)printf("%" PRIu64 " events, %" PRIu64 " sessions\nMarkov table: %s\n", totals.events,
+                     totals.sessions, path);
+    }
+    return status;
+}
+
+static enum status train(int argc, char **argv, struct error *error)
+{
+    struct train_arguments arguments = {0};
+    enum status status = parse(argc, argv, &arguments, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (arguments.settings) {
+        settings_describe(&train_section, false, stdout);
+        return STATUS_OK;
+    }
+    struct train_overrides overrides = {
+        .files = arguments.files,
+        .file_count = arguments.file_count,
+        .truth = arguments.truth,
+        .output = arguments.output,
+        .from = arguments.from,
+        .until = arguments.until,
+    };
+    struct train_config config;
+    status = train_config_load(arguments.config, &overrides, &config, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (arguments.markov) {
+        status = write_markov(&config, arguments.markov, error);
+        train_config_release(&config);
+        return status;
+    }
+    struct training_run run = {.config = &config, .is_terminal = isatty(STDERR_FILENO)};
+    status = train_all(&run, error);
+    row_table_release(&run.table);
+    free(run.parts);
+    logistic_fit_release(&run.fit);
+    column_quantiles_release(&run.quantiles);
+    train_config_release(&config);
+    return status;
+}
+
+const struct command command_train = {
+    .name = "train",
+    .summary = "fit a model to history and write a pack",
+    .help = help,
+    .run = train,
+};

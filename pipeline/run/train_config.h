@@ -1,0 +1,61 @@
+/*
+ * The file that `nudge train` and `nudge eval` read: which pipeline makes the rows, what is to be
+ * predicted, which rows and features, and how it is fitted. One section, train; `nudge train
+ * --settings` prints its table.
+ */
+#ifndef PIPELINE_RUN_TRAIN_CONFIG_H
+#define PIPELINE_RUN_TRAIN_CONFIG_H
+
+#include "models/train_logistic.h"
+#include "pipeline/run/labelled_rows.h"
+
+struct train_settings {
+    char *pipeline, *name, *version, *output, *truth, *from, *until;
+    struct text_list input;
+    int target, truth_positive, transform;
+    struct text_list label_values, leave_out_kinds, event_types, prefixes;
+    struct text_list features, leave_out_features, leave_out_families, l2;
+    int64_t rows_max, seed, gap_ms, iterations;
+    double held_share, limit, l1, positive_weight;
+    bool is_refitted;
+};
+
+extern const struct setting_section train_section;
+
+/* What the command line puts in place of the file's. NULL or 0: as in the file. */
+struct train_overrides {
+    const char *const *files; /* [file_count] */
+    size_t file_count;
+    const char *truth;
+    const char *output;
+    const char *from, *until; /* Times as text. */
+};
+
+struct train_config {
+    struct yaml_document *document;
+    struct train_settings settings;
+    struct config config;
+    struct row_options rows; /* from_ms and until_ms as the file has them. */
+    struct truth_file *truth;
+    char **files; /* Owned, each owned. */
+    uint32_t file_count;
+    char *output; /* Owned: where the pack goes; NULL: nowhere. */
+    const char *names[FEATURES_MAX];
+    uint32_t columns[FEATURES_MAX];
+    uint32_t column_count;
+    double l2[STRENGTHS_MAX];
+    uint32_t l2_count;
+};
+
+/* STATUS_INVALID with file, line, key, value, what was expected and the nearest right name. */
+MUST_CHECK enum status train_config_load(const char *path, const struct train_overrides *overrides,
+                                         struct train_config *ret_config, struct error *error);
+void train_config_release(struct train_config *config);
+
+/* Milliseconds since 1970 of a text in ISO 8601. False where it is none. */
+bool train_time_parse(const char *text, int64_t *ret_ms);
+
+/* The options of a fit over the features that are in use. */
+struct train_options train_config_fit_options(const struct train_config *config);
+
+#endif

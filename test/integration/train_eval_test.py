@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Training and evaluation as a user runs them, on generated history and on the real night.
+
+    train_eval_test.py NUDGE
+"""
+import json
+import os
+import sys
+
+import harness
+from harness import Skip, check, equal, nudge, read, write
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+EXAMPLES = os.path.join(HERE, "..", "..", "pipeline", "examples")
+TRUTH_TRAIN = """
+train:
+  pipeline: shop.yaml
+  name: test
+  target: %s
+  leave_out_kinds: [%s]
+  prefixes: [1, 2, 3, 5, 10, 20, 50]
+  rows_max: 20000
+  l2: [0.01, 0.001]
+"""
+
+
+def history(work, seed):
+    """Generated events and truth, and the pipeline that reads them."""
+    folder = os.path.join(work, f"history-{seed}")
+    result = nudge("generate", "--output", folder, "--events", 60000, "--seed", seed, "--users",
+                   5000, "--fraud", 3)
+    check(result.code == 0, f"generate: {result}")
+    write(os.path.join(work, "shop.yaml"), "input: {format: avro}\n")
+    return os.path.join(folder, "events.avro"), os.path.join(folder, "truth.jsonl")
+
+
+def train(config, events, truth, pack, *more):
+    return nudge("train", config, "--input", events, "--truth", truth, "--output", pack, *more)
+
+
+def pack_bytes(pack):
+    return {name: read(os.path.join(pack, name)) for name in sorted(os.listdir(pack))}
+
+
+def test_trains_the_same_pack_twice_and_measures_it_on_another_seed(work):
+    events, truth = history(work, 1)
+    config = write(os.path.join(work, "train.yaml"), TRUTH_TRAIN % ("truth", "coupon_farming"))
+    for pack in ("a", "b"):
+        result = train(config, events, truth, os.path.join(work, pack))
+        check(result.code == 0, f"train: {result}")
+    first = pack_bytes(os.path.join(work, "a"))
+    equal(sorted(first), ["manifest.yaml", "weights.safetensors"], "files of the pack")
+    check(first == pack_bytes(os.path.join(work, "b")), "two trainings gave different packs")
+    other, other_truth = history(work, 2)
+    figures = os.path.join(work, "figures.json")
+    page = os.path.join(work, "page.html")
+    result = nudge("eval", config, "--pack", os.path.join(work, "a"), "--input", other, "--truth",
+                   other_truth, "--json", figures, "--html", page)
+    check(result.code == 0, f"eval: {result}")
+    slices = {part["name"]: part for part in json.loads(read(figures))["slices"]}
+    whole = slices["all rows"]
+    check(whole["roc_auc"]["value"] > 0.95, f"ROC-AUC {whole['roc_auc']}")
+    check(whole["pr_auc"]["value"] > whole["best_feature_by_pr_auc"]["pr_auc"],
+          "the model is no better than one feature")
+    check(whole["calibration_error"]["value"] < 0.03, f"calibration {whole['calibration_error']}")
+    for metric in ("pr_auc", "roc_auc", "brier"):
+        value = whole[metric]
+        check(value["low"] < value["value"] < value["high"], f"interval of {metric}: {value}")
+    html = read(page).decode()
+    check("<svg" in html and "http" not in html and "<script" not in html,
+          "the page fetches nothing")
+
+
+def test_a_pack_serves_as_it_was_measured(work):
+    events, truth = history(work, 1)
+    config = write(os.path.join(work, "train.yaml"), TRUTH_TRAIN % ("truth", ""))
+    result = train(config, events, truth, os.path.join(work, "pack"))
+    check(result.code == 0, f"train: {result}")
+    served = write(os.path.join(work, "served.yaml"),
+                   "input: {format: avro}\nscore_fraud: {base_rate: 0.5, pack: pack}\n")
+    figures = os.path.join(work, "detection.json")
+    result = nudge("eval", served, "--detection", "--input", events, "--truth", truth, "--json",
+                   figures)
+    check(result.code == 0, f"detection: {result}")
+    kinds = {kind["kind"]: kind for kind in json.loads(read(figures))["kinds"]}
+    check(kinds["card_testing"]["recall_at_0.01"] > 0.9, f"card testing: {kinds['card_testing']}")
+    check(kinds["human"]["recall_at_0.001"] <= 0.001, f"humans: {kinds['human']}")
+
+
+def test_bad_training_files_are_refused_before_anything_runs(work):
+    events, truth = history(work, 1)
+    lines = (TRUTH_TRAIN % ("purchase_in_session", "")).strip().split("\n")[1:]
+    cases = [
+        ("  colour: red", "colour"), ("  target: buys", "purchase_in_session"),
+        ("  features: [sesion_events]", "did you mean session_events?"),
+        ("  leave_out_families: [card, gab]", "gap"), ("  held_share: 2", "held_share"),
+        ("  l2: [x]", "l2"), ("  prefixes: [0]", "prefixes"), ("  until: soon", "until"),
+        ("  event_types: [purchas]", "did you mean purchase?"), ("  pipeline: nowhere.yaml", "nowhere"),
+        ("  target: truth\n  leave_out_kinds: [coupon_farmin]", "did you mean coupon_farming?"),
+    ]
+    for line, words in cases:
+        keys = [part.strip().split(":")[0] for part in line.split("\n")]
+        kept = [old for old in lines if old.strip().split(":")[0] not in keys]
+        config = write(os.path.join(work, "bad.yaml"), "\n".join(["train:", *kept, line]) + "\n")
+        result = train(config, events, truth, os.path.join(work, "bad"))
+        check(result.code == 2 and words in result.errors, f"{line}: {result}")
+        check(not os.path.exists(os.path.join(work, "bad")), f"{line}: left a pack")
+
+
+def test_training_without_a_second_class_says_so(work):
+    events, truth = history(work, 1)
+    config = write(os.path.join(work, "train.yaml"),
+                   TRUTH_TRAIN % ("purchase_in_session", "") + "  event_types: [purchase]\n")
+    result = train(config, events, truth, os.path.join(work, "pack"))
+    check(result.code == 2, str(result))
+    check("is a row" in result.errors or "one class only" in result.errors, str(result))
+
+
+def test_a_pack_that_cannot_be_written_fails_with_its_name(work):
+    events, truth = history(work, 1)
+    config = write(os.path.join(work, "train.yaml"), TRUTH_TRAIN % ("truth", ""))
+    write(os.path.join(work, "file"), "in the way")
+    result = train(config, events, truth, os.path.join(work, "file", "pack"))
+    check(result.code == 1 and "file/pack" in result.errors, str(result))
+
+
+def test_the_real_night_is_trained_before_half_past_one_and_measured_after(work):
+    data = os.environ.get("NUDGE_DATA", os.path.join(HERE, "../../../shared/data"))
+    night = os.path.join(data, "rees46", "2019-10-01_until_0230.csv.gz")
+    if not os.path.exists(night):
+        if os.environ.get("CI"):
+            raise AssertionError(f"no {night}")
+        raise Skip(f"no {night}")
+    config = os.path.join(EXAMPLES, "rees46_train.yaml")
+    pack = os.path.join(work, "pack")
+    result = nudge("train", config, "--input", night, "--output", pack)
+    check(result.code == 0, f"train: {result}")
+    check(b'trained_to: "2019-10-01T01:2' in read(os.path.join(pack, "manifest.yaml")),
+          "trained on events after 01:30")
+    figures = os.path.join(work, "figures.json")
+    result = nudge("eval", config, "--input", night, "--pack", pack, "--json", figures)
+    check(result.code == 0, f"eval: {result}")
+    slices = {part["name"]: part for part in json.loads(read(figures))["slices"]}
+    for name in ("1 event", "3 events", "5 events", "10 events", "first cart"):
+        check(name in slices and "best_feature_by_pr_auc" in slices[name], f"no {name}")
+    equal(slices["first cart"]["rows"], 36, "sessions with a cart")
+    check(slices["all rows"]["pr_auc"]["value"] > 2 * slices["all rows"]["base_rate"],
+          f"no better than chance: {slices['all rows']['pr_auc']}")
+
+
+if __name__ == "__main__":
+    harness.main(sys.modules[__name__])
