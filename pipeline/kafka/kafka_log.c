@@ -410,6 +410,7 @@ static void kafka_close(struct commit_log *log)
         (void)pthread_join(self->thread, NULL);
     }
     kafka_producer_close(&self->producer);
+    byte_buffer_release(&self->producer.frame);
     if (self->metadata) {
         rd_kafka_consumer_group_metadata_destroy(self->metadata);
     }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "pipeline/kafka/kafka_records.h"
+#include "pipeline/wire/confluent.h"
 
 #define INIT_TIMEOUT_MS 5000
 #define CALL_TIMEOUT_MS 10000
@@ -89,6 +90,20 @@ static bool wait_for_room(struct kafka_producer *producer, int *waited_ms)
 static rd_kafka_resp_err_t produce_output(struct kafka_producer *producer, int topic,
                                           const struct output_record *record)
 {
+    const void *value = record->bytes;
+    size_t value_length = record->length;
+    if (producer->topics->is_framed) {
+        producer->frame.length = 0;
+        confluent_append(&producer->frame, producer->topics->schema_ids[topic], record->bytes,
+                         record->length);
+        if (producer->frame.has_failed) {
+            return RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+        }
+        value = producer->frame.bytes;
+        value_length = producer->frame.length;
+    }
+    /* The records themselves stay where they are until the commit is done, the scratch does not. */
+    int flags = producer->topics->is_framed ? RD_KAFKA_MSG_F_COPY : 0;
     char hex[33];
     bool has_key = record->key.high != 0 || record->key.low != 0;
     const char *key = has_key ? hex : NULL;
@@ -100,9 +115,9 @@ static rd_kafka_resp_err_t produce_output(struct kafka_producer *producer, int t
     rd_kafka_resp_err_t code;
     do {
         code = rd_kafka_producev(producer->client, RD_KAFKA_V_RKT(producer->outputs[topic]),
-                                 RD_KAFKA_V_PARTITION(producer->partition), RD_KAFKA_V_MSGFLAGS(0),
-                                 RD_KAFKA_V_KEY(key, key_length),
-                                 RD_KAFKA_V_VALUE((void *)(uintptr_t)record->bytes, record->length),
+                                 RD_KAFKA_V_PARTITION(producer->partition),
+                                 RD_KAFKA_V_MSGFLAGS(flags), RD_KAFKA_V_KEY(key, key_length),
+                                 RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_length),
                                  /* 0 would stand for now. */
                                  RD_KAFKA_V_TIMESTAMP(record->time_ms > 0 ? record->time_ms : 1),
                                  RD_KAFKA_V_END);

@@ -4,6 +4,7 @@
 #ifndef PIPELINE_KAFKA_KAFKA_PRODUCER_H
 #define PIPELINE_KAFKA_KAFKA_PRODUCER_H
 
+#include "pipeline/base/byte_buffer.h"
 #include "pipeline/commit/commit_log.h"
 #include "pipeline/kafka/kafka_client.h"
 #include "pipeline/kafka/kafka_topics.h"
@@ -17,12 +18,14 @@ struct kafka_producer {
     rd_kafka_topic_t *changelog;
     rd_kafka_topic_t *journal;
     struct kafka_producer_events events;
-    uint64_t closed_before; /* Connections closed when the transaction began. */
+    uint64_t closed_before;   /* Connections closed when the transaction began. */
+    struct byte_buffer frame; /* Scratch for a framed value. */
 };
 
 /* `producer` has the first three members set. Ends an earlier transaction of the same id. */
 MUST_CHECK enum status kafka_producer_open(struct kafka_producer *producer, struct error *error);
-/* An open transaction is left to time out, or to the next owner. */
+/* Keeps the scratch memory, for an open that follows. An open transaction is left to time out, or
+ * to the next owner. */
 void kafka_producer_close(struct kafka_producer *producer);
 
 enum kafka_outcome {

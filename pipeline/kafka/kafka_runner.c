@@ -11,6 +11,7 @@
 #include "pipeline/base/log.h"
 #include "pipeline/kafka/kafka_setup.h"
 #include "pipeline/kafka/kafka_worker.h"
+#include "pipeline/output/output_schema.h"
 #include "pipeline/run/memory_plan.h"
 
 #define SCHEMA_BYTES_MAX (1u << 20)
@@ -43,6 +44,7 @@ static void fail(struct kafka_runner *runner, enum status status, const struct e
         runner->failure = *error;
     }
     (void)pthread_mutex_unlock(&runner->lock);
+    run_metrics_set_failed(runner->shared.metrics);
     atomic_store(&runner->has_failed, true);
 }
 
@@ -119,6 +121,70 @@ enum status kafka_run_partitions(const struct config *config, uint32_t *ret_coun
     return look_around(&names.setup, false, ret_count, error);
 }
 
+static void registry_failed(void *context, uint32_t attempt, int64_t wait_ms, const char *message)
+{
+    (void)context;
+    log_line(LOG_WARNING, "schema_registry", "attempt=%u wait_ms=%lld message=\"%s\"", attempt,
+             (long long)wait_ms, message);
+}
+
+/* The ids that stand before output values. */
+static enum status register_outputs(struct kafka_runner *runner,
+                                    const struct schema_registry_options *options,
+                                    const struct registry_listener *listener, struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (int i = 0; i < TOPIC_COUNT && status == STATUS_OK; i++) {
+        char subject[KAFKA_TOPIC_BYTES + 8];
+        (void)snprintf(subject, sizeof(subject), "%s-value", runner->topics.outputs[i]);
+        char *schema = output_schema_avro(output_topics[i].schema);
+        status = schema
+                     ? schema_registry_output_id(runner->registry, subject, schema,
+                                                 (enum registry_output_mode)options->output_schemas,
+                                                 listener, &runner->topics.schema_ids[i], error)
+                     : error_set(error, STATUS_FATAL, "kafka: out of memory");
+        free(schema);
+    }
+    runner->topics.is_framed = true;
+    return status;
+}
+
+static enum status open_registry(struct kafka_runner *runner, const struct config *config,
+                                 struct error *error)
+{
+    const struct registry_listener listener = {.failed = registry_failed};
+    if (config->schema_registry.urls.count == 0) {
+        return STATUS_OK;
+    }
+    enum status status = schema_registry_open(&config->schema_registry, &runner->registry, error);
+    runner->shared.registry = runner->registry;
+    if (status == STATUS_OK) {
+        status = schema_registry_await(runner->registry, &listener, error);
+    }
+    if (status == STATUS_OK && config->output.format == OUTPUT_AVRO) {
+        status = register_outputs(runner, &config->schema_registry, &listener, error);
+    }
+    return status;
+}
+
+static enum status open_metrics(struct kafka_runner *runner, const struct config *config,
+                                struct error *error)
+{
+    struct run_metrics_options options = {
+        .listen = config->metrics.listen,
+        .memory_bytes = (uint64_t)config->state.memory_bytes,
+    };
+    if (!options.listen) {
+        return STATUS_OK;
+    }
+    enum status status = run_metrics_start(&options, &runner->shared.metrics, error);
+    if (status == STATUS_OK) {
+        log_line(LOG_INFO, "metrics", "listen=%s port=%u", options.listen,
+                 (unsigned)run_metrics_port(runner->shared.metrics));
+    }
+    return status;
+}
+
 static enum status prepare(struct kafka_runner *runner, const struct kafka_run_options *options,
                            struct error *error)
 {
@@ -130,16 +196,18 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         .topics = &runner->topics,
         .state_directory = options->state_directory,
     };
-    enum status status = kafka_topics_name(&runner->names.setup, &runner->topics, error);
+    enum status status = open_metrics(runner, config, error);
+    if (status == STATUS_OK) {
+        status = kafka_topics_name(&runner->names.setup, &runner->topics, error);
+    }
     if (status == STATUS_OK) {
         status = look_around(&runner->names.setup, true, &runner->shared.partition_count, error);
     }
     if (status == STATUS_OK) {
         status = read_schema(runner, config->kafka.input_schema, error);
     }
-    if (status == STATUS_OK && config->schema_registry.urls.count > 0) {
-        status = schema_registry_open(&config->schema_registry, &runner->registry, error);
-        runner->shared.registry = runner->registry;
+    if (status == STATUS_OK) {
+        status = open_registry(runner, config, error);
     }
     if (status == STATUS_OK) {
         /* A quarter goes to records that are fetched ahead, with what the library adds to each. */
@@ -218,6 +286,8 @@ enum status kafka_run(const struct kafka_run_options *options, struct runner_res
     runner->result.watermark_ms = INT64_MIN;
     enum status status = prepare(runner, options, error);
     if (status == STATUS_OK) {
+        run_metrics_set_budget(runner->shared.metrics, runner->shared.budget);
+        run_metrics_set_ready(runner->shared.metrics, true);
         run_threads(runner, threads, options->workers);
         status = runner->failure_status;
         if (status != STATUS_OK) {
@@ -231,7 +301,10 @@ enum status kafka_run(const struct kafka_run_options *options, struct runner_res
     ret_result->elapsed_seconds = (double)(clock_monotonic_ns() - begin_ns) / 1e9;
     ret_result->cpu_seconds = (double)clock_process_cpu_ns() / 1e9;
     ret_result->was_stopped = runner_is_stopping();
+    run_metrics_set_ready(runner->shared.metrics, false);
+    run_metrics_set_budget(runner->shared.metrics, NULL);
     rocksdb_budget_destroy(runner->shared.budget);
+    run_metrics_stop(runner->shared.metrics);
     (void)pthread_mutex_destroy(&runner->lock);
     schema_registry_close(runner->registry);
     free(runner->input_schema);

@@ -11,6 +11,8 @@ struct kafka_topics {
     char outputs[TOPIC_COUNT][KAFKA_TOPIC_BYTES];
     char changelog[KAFKA_TOPIC_BYTES];
     char journal[KAFKA_TOPIC_BYTES];
+    bool is_framed;                   /* Output values begin with Confluent's header. */
+    uint32_t schema_ids[TOPIC_COUNT]; /* For it. */
 };
 
 /* STATUS_INVALID: a name is too long, or has characters that Kafka refuses. */

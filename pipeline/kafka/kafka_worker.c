@@ -83,6 +83,14 @@ static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
     (void)pthread_join(slot->opener, NULL);
     slot->state = SLOT_EMPTY;
     if (slot->open_status == STATUS_OK && slot->is_wanted) {
+        slot->open_status = partition_metrics_create(worker->shared->metrics, slot->held.name,
+                                                     &slot->held.metrics, &slot->open_error);
+        if (slot->open_status != STATUS_OK) {
+            task_destroy(slot->held.task);
+            slot->held.task = NULL;
+        }
+    }
+    if (slot->open_status == STATUS_OK && slot->is_wanted) {
         slot->state = SLOT_OPEN;
         held_partition_begin(&slot->held);
         log_line(LOG_INFO, "partition_opened", "partition=%s worker=%u", slot->held.name,
@@ -106,6 +114,8 @@ static void close_slot(struct kafka_worker *worker, struct kafka_slot *slot, boo
         /* The counters are of the partition's whole life: whoever has it last tells them. */
         worker->result.counters = counters;
     }
+    partition_metrics_destroy(slot->held.metrics);
+    slot->held.metrics = NULL;
     task_destroy(slot->held.task);
     slot->held.task = NULL;
     slot->state = SLOT_EMPTY;

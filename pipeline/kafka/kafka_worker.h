@@ -21,8 +21,9 @@ struct kafka_shared {
     const char *input_schema;
     struct schema_registry *registry;
     struct rocksdb_budget *budget;
-    size_t cache_bytes; /* Of one task. */
-    size_t queue_bytes; /* Likewise. */
+    struct run_metrics *metrics; /* NULL: there are none. */
+    size_t cache_bytes;          /* Of one task. */
+    size_t queue_bytes;          /* Likewise. */
     uint32_t partition_count;
 };
 
