@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "pipeline/base/log.h"
 #include "pipeline/commands/command.h"
@@ -9,6 +10,7 @@
 
 #define WORKERS_MAX 256
 #define PATH_BYTES 4096
+#define KAFKA_STOP_SECONDS_MAX 5
 
 static const char help[] =
     "nudge run CONFIG [--input FILE...] [--output DIR] [--state DIR] [--workers N]\n"
@@ -63,10 +65,23 @@ static enum status parse(int argc, char **argv, struct run_arguments *arguments,
     return status;
 }
 
+/* 0: however long it takes. */
+static volatile sig_atomic_t stop_seconds_max;
+
+/* A stop that hangs, on a broker that is away, is ended as a kill would: nothing is lost by it. */
+static void give_up(int number)
+{
+    static const char message[] = "nudge: no clean stop in time; the next start recovers\n";
+    (void)number;
+    (void)!write(STDERR_FILENO, message, sizeof(message) - 1);
+    _exit(1);
+}
+
 static void stop_on_signal(int number)
 {
     (void)number;
     runner_stop();
+    (void)alarm((unsigned)stop_seconds_max);
 }
 
 static void catch_signals(void)
@@ -75,6 +90,9 @@ static void catch_signals(void)
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    struct sigaction late = {.sa_handler = give_up};
+    (void)sigemptyset(&late.sa_mask);
+    (void)sigaction(SIGALRM, &late, NULL);
 }
 
 static enum status read_workers(const struct run_arguments *arguments, uint32_t *workers,
@@ -102,6 +120,7 @@ static enum status run_topics(const struct config *config, const struct run_argu
         .shows_progress = true,
     };
     enum status status = read_workers(arguments, &options.workers, error);
+    stop_seconds_max = KAFKA_STOP_SECONDS_MAX;
     return status == STATUS_OK ? kafka_run(&options, ret_result, error) : status;
 }
 

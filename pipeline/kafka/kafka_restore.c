@@ -10,7 +10,8 @@
 #include "pipeline/kafka/kafka_records.h"
 
 #define REQUEST_TIMEOUT_MS 10000
-#define FETCH_TIMEOUT_MS 100
+/* A fetch waits this long for a whole block of records, also where there are fewer. */
+#define FETCH_TIMEOUT_MS 3
 #define SILENCE_NS_MAX (30ull * 1000000000u)
 #define REPORT_NS (2ull * 1000000000u)
 

@@ -1,21 +1,23 @@
 #include "pipeline/kafka/kafka_setup.h"
 
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
+
+#define PATH_BYTES 4096
 
 /* The same for a process that starts again on the same machine and state, and for no other. */
 static void make_instance(const char *application, const char *state_directory, char *ret_name,
                           size_t bytes)
 {
     char host[256] = "";
-    char path[PATH_MAX] = "";
+    char folder[PATH_BYTES] = "";
     (void)gethostname(host, sizeof(host) - 1);
-    if (!realpath(state_directory, path)) {
-        (void)snprintf(path, sizeof(path), "%s", state_directory);
+    /* Not resolved: at the first start it need not be there yet. */
+    if (state_directory[0] != '/' && !getcwd(folder, sizeof(folder))) {
+        folder[0] = '\0';
     }
-    uint64_t hash = hash64_combine(hash64(text_of(host)), hash64(text_of(path)));
+    uint64_t path = hash64_combine(hash64(text_of(folder)), hash64(text_of(state_directory)));
+    uint64_t hash = hash64_combine(hash64(text_of(host)), path);
     (void)snprintf(ret_name, bytes, "%.32s-%016llx", application, (unsigned long long)hash);
 }
 
