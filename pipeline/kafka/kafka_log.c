@@ -57,7 +57,7 @@ static const char *input_topic(const struct kafka_log *self)
 static void pause_after_failure(struct kafka_log *self)
 {
     struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
     self->pause_ms = self->pause_ms * 2 < PAUSE_MS_MAX ? self->pause_ms * 2 : PAUSE_MS_MAX;
     int64_t ns = until.tv_nsec + (int64_t)self->pause_ms * 1000000;
     until.tv_sec += ns / 1000000000;
@@ -442,7 +442,12 @@ enum status kafka_log_open(const struct kafka_log_options *options, struct commi
     self->producer.topics = options->topics;
     self->producer.partition = options->partition;
     (void)pthread_mutex_init(&self->lock, NULL);
-    (void)pthread_cond_init(&self->wake, NULL);
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    /* A clock that is set back must not make a pause longer. */
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&self->wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
     enum status status = kafka_producer_open(&self->producer, error);
     if (status == STATUS_OK) {
         status = read_range(self, error);

@@ -174,6 +174,12 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
         int32_t partition = list->elems[i].partition;
         if (partition >= 0 && (uint32_t)partition < worker->shared->partition_count) {
             worker->slots[partition].is_wanted = true;
+        } else {
+            log_line(
+                LOG_ERROR, "partition_unknown",
+                "partition=%d message=\"the topic has grown: create the partitions of the other "
+                "topics and start again\"",
+                (int)partition);
         }
     }
     for (uint32_t i = 0; i < worker->shared->partition_count; i++) {

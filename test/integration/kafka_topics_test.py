@@ -110,6 +110,58 @@ def at_least_once(case, first):
         assert found[f"plain.{SESSIONS}-{partition}"] == first[f"shop.{SESSIONS}-{partition}"]
 
 
+def halve(case):
+    """The first and the second half of each input file."""
+    halves = [[], []]
+    for path in sorted(glob.glob(f"{case.work}/in/events*.jsonl")):
+        with open(path) as file:
+            lines = file.readlines()
+        middle = len(lines) // 2
+        for number, part in enumerate((lines[:middle], lines[middle:])):
+            halves[number].append(f"{path}.{number}")
+            with open(halves[number][-1], "w") as file:
+                file.writelines(part)
+    return halves
+
+
+def wait_for_lag(case, config, limit=60):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        lag = case.run("lag", config)
+        if lag.rstrip().endswith(" 0"):
+            return
+        time.sleep(0.5)
+    sys.exit(f"still behind after {limit} s:\n{lag}")
+
+
+def brokers_go_away(case, first):
+    """For longer than sessions and transactions live, between two halves of the input."""
+    halves = halve(case)
+    case.cluster.tool("create", "halves", "2")
+    case.cluster.tool("load", "halves", *halves[0])
+    config = case.config("away", "halves")
+    case.run("topics", "create", config)
+    log_path = f"{case.work}/away.log"
+    with open(log_path, "w") as log:
+        process = subprocess.Popen([case.nudge, "run", config, "--state", f"{case.work}/a"],
+                                   stdout=log, stderr=log)
+        wait_for_lag(case, config)
+        case.cluster.run("kill")
+        time.sleep(15)
+        case.cluster.run("restart")
+        case.cluster.tool("load", "halves", *halves[1])
+        wait_for_lag(case, config)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(timeout=30)
+    if code != 0:
+        sys.exit(f"brokers away: exit {code}\n{open(log_path).read()}")
+    case.run("run", case.config("away", "halves", more="  ends: true"), "--state",
+             f"{case.work}/a")
+    found = case.dump(f"away.{SESSIONS}")
+    for partition in range(2):
+        assert found[f"away.{SESSIONS}-{partition}"] == first[f"shop.{SESSIONS}-{partition}"]
+
+
 def stops(case):
     config = case.config("endless")
     case.run("topics", "create", config)
@@ -142,6 +194,7 @@ def main():
         topics(case)
         first = runs(case)
         at_least_once(case, first)
+        brokers_go_away(case, first)
         stops(case)
         print("kafka_topics: passed")
     finally:
