@@ -8,7 +8,8 @@
 #   scripts/kafka.sh classpath               of Kafka's own tools, fetched when it is missing
 # Needs java (17 or newer), and mvn the first time. Data, logs and jars lie in NUDGE_KAFKA_DIR, by
 # default nudge-kafka in the temporary folder; the brokers listen on NUDGE_KAFKA_PORT (29092) and
-# up, their controllers ten ports above.
+# up, their controllers ten ports above. Twenty above is a second listener that tells clients to come
+# to thirty above, where a test may put a proxy.
 set -euo pipefail
 
 version=${NUDGE_KAFKA_VERSION:-4.1.1}
@@ -52,9 +53,9 @@ write_properties() {
 process.roles=broker,controller
 node.id=$id
 controller.quorum.voters=$voters
-listeners=PLAINTEXT://127.0.0.1:$(broker_port "$id"),CONTROLLER://127.0.0.1:$(controller_port "$id")
-advertised.listeners=PLAINTEXT://127.0.0.1:$(broker_port "$id")
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$(broker_port "$id"),PROXIED://127.0.0.1:$((port + 19 + id)),CONTROLLER://127.0.0.1:$(controller_port "$id")
+advertised.listeners=PLAINTEXT://127.0.0.1:$(broker_port "$id"),PROXIED://127.0.0.1:$((port + 29 + id))
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$dir/$id/data

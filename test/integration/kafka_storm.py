@@ -19,6 +19,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from faulty_proxy import FaultyProxy  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOPICS = ["alerts", "promotions", "sessions", "decisions", "dead_letters", "late_events",
           "scored_events"]
@@ -70,8 +73,10 @@ def free_port():
 
 class Cluster:
     def __init__(self, work, brokers):
+        self.port = free_port()
+        self.brokers = brokers
         self.environment = dict(os.environ, NUDGE_KAFKA_DIR=os.path.join(work, "kafka"),
-                                NUDGE_KAFKA_PORT=str(free_port()))
+                                NUDGE_KAFKA_PORT=str(self.port))
         self.script = os.path.join(ROOT, "scripts", "kafka.sh")
         self.servers = self.run("start", "--brokers", str(brokers)).strip().splitlines()[-1]
         self.classpath = self.run("classpath").strip()
@@ -84,6 +89,12 @@ class Cluster:
         if result.returncode != 0:
             sys.exit(f"kafka.sh {' '.join(arguments)}: exit {result.returncode}")
         return result.stdout
+
+    def start_proxies(self, seed):
+        """Between instances and brokers; they let everything pass until they are told to be faulty."""
+        proxies = [FaultyProxy(self.port + 30 + i, self.port + 20 + i, seed + i)
+                   for i in range(self.brokers)]
+        return proxies, ", ".join(f"127.0.0.1:{self.port + 30 + i}" for i in range(self.brokers))
 
     def tool(self, *arguments):
         subprocess.run(["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
@@ -219,7 +230,7 @@ def disturb(arguments, randomness, cluster, instances, counts):
                 instance.start()
             continue
         dice = randomness.random()
-        if instance in stopped:
+        if instance in stopped or arguments.network:
             continue
         if dice < 0.55:
             instance.kill()
@@ -268,6 +279,8 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60, help="of disturbance")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--network", action="store_true",
+                        help="disturb connections instead of instances")
     parser.add_argument("--keep", action="store_true", help="leave the files where they are")
     arguments = parser.parse_args()
     if not shutil.which("java"):
@@ -315,6 +328,9 @@ def main():
 
         counts = {key: 0 for key in ("killed", "disks wiped", "stopped", "ended", "added",
                                      "brokers killed")}
+        proxies = []
+        if arguments.network:
+            proxies, common["servers"] = cluster.start_proxies(arguments.seed)
         for i in range(arguments.instances):
             config = write_config(f"{work}/storm{i}.yaml", source="kafka", group="storm",
                                   instance=f"  instance: node{i}", **common)
@@ -322,7 +338,13 @@ def main():
         for instance in instances[:max(1, arguments.instances - 1)]:
             instance.start()
         begin = time.monotonic()
+        for proxy in proxies:
+            proxy.is_faulty = True
         disturb(arguments, randomness, cluster, instances, counts)
+        for proxy in proxies:
+            proxy.is_faulty = False
+            for fault, count in proxy.counts.items():
+                counts[f"connections {fault}"] = counts.get(f"connections {fault}", 0) + count
         disturbed = time.monotonic() - begin
         wait_all(instances, 180)
         cluster.tool("dump", f"{work}/found", *names)
