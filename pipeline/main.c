@@ -11,8 +11,8 @@
 #include "pipeline/config/yaml.h"
 
 static const struct command *const commands[] = {
-    &command_run,   &command_check, &command_generate, &command_describe,
-    &command_train, &command_eval,  &command_explain,
+    &command_run,  &command_check,   &command_generate, &command_describe, &command_train,
+    &command_eval, &command_explain, &command_topics,   &command_lag,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

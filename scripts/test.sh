@@ -2,7 +2,7 @@
 # Installs what is missing, builds, and runs every test. Prints the time of each suite.
 #   scripts/test.sh              everything
 #   scripts/test.sh SUITE...     only these: build unit sanitizers threads fuzz check examples bad_input
-#                                operations privacy kills
+#                                operations privacy kills kafka
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export NUDGE_DATA=${NUDGE_DATA:-$PWD/../shared/data}
@@ -54,6 +54,10 @@ suite_kills() {
     cmake --build build/crash --target nudge
     test/integration/crash_points_test.sh build/crash/nudge
 }
+# Against real brokers; longer and harder by hand, see kafka_storm.py --help.
+suite_kafka() {
+    test/integration/kafka_test.sh build/release/nudge
+}
 
 run_suite() {
     local begin=$SECONDS
@@ -66,7 +70,7 @@ times=()
 scripts/install-packages.sh
 suites=("$@")
 if [ ${#suites[@]} -eq 0 ]; then
-    suites=(build unit sanitizers threads fuzz check examples bad_input operations privacy kills)
+    suites=(build unit sanitizers threads fuzz check examples bad_input operations privacy kills kafka)
 fi
 for suite in "${suites[@]}"; do
     run_suite "$suite"

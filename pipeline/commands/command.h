@@ -26,6 +26,8 @@ extern const struct command command_describe;
 extern const struct command command_train;
 extern const struct command command_eval;
 extern const struct command command_explain;
+extern const struct command command_topics;
+extern const struct command command_lag;
 
 /*
  * Options of the form --name VALUE, --name=VALUE or, for flags, --name. Every command parses with

@@ -1,13 +1,16 @@
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "pipeline/base/log.h"
 #include "pipeline/commands/command.h"
+#include "pipeline/kafka/kafka_runner.h"
 #include "pipeline/run/runner.h"
 #include "pipeline/run/summary.h"
 
 #define WORKERS_MAX 256
 #define PATH_BYTES 4096
+#define KAFKA_STOP_SECONDS_MAX 5
 
 static const char help[] =
     "nudge run CONFIG [--input FILE...] [--output DIR] [--state DIR] [--workers N]\n"
@@ -62,10 +65,23 @@ static enum status parse(int argc, char **argv, struct run_arguments *arguments,
     return status;
 }
 
+/* 0: however long it takes. */
+static volatile sig_atomic_t stop_seconds_max;
+
+/* A stop that hangs, on a broker that is away, is ended as a kill would: nothing is lost by it. */
+static void give_up(int number)
+{
+    static const char message[] = "nudge: no clean stop in time; the next start recovers\n";
+    (void)number;
+    (void)!write(STDERR_FILENO, message, sizeof(message) - 1);
+    _exit(1);
+}
+
 static void stop_on_signal(int number)
 {
     (void)number;
     runner_stop();
+    (void)alarm((unsigned)stop_seconds_max);
 }
 
 static void catch_signals(void)
@@ -74,10 +90,42 @@ static void catch_signals(void)
     (void)sigemptyset(&action.sa_mask);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    struct sigaction late = {.sa_handler = give_up};
+    (void)sigemptyset(&late.sa_mask);
+    (void)sigaction(SIGALRM, &late, NULL);
 }
 
-static enum status run_config(const struct config *config, const struct run_arguments *arguments,
-                              struct error *error)
+static enum status read_workers(const struct run_arguments *arguments, uint32_t *workers,
+                                struct error *error)
+{
+    return arguments->workers
+               ? command_number("workers", arguments->workers, WORKERS_MAX, workers, error)
+               : STATUS_OK;
+}
+
+static enum status run_topics(const struct config *config, const struct run_arguments *arguments,
+                              struct runner_result *ret_result, struct error *error)
+{
+    if (arguments->file_count > 0 || arguments->output) {
+        return error_set(error, STATUS_INVALID,
+                         "--input and --output are for files, and %s has source: kafka",
+                         config->path);
+    }
+    struct kafka_run_options options = {
+        .config = config,
+        .state_directory = arguments->state          ? arguments->state
+                           : config->state.directory ? config->state.directory
+                                                     : "nudge-state",
+        .workers = (uint32_t)config->run.workers,
+        .shows_progress = true,
+    };
+    enum status status = read_workers(arguments, &options.workers, error);
+    stop_seconds_max = KAFKA_STOP_SECONDS_MAX;
+    return status == STATUS_OK ? kafka_run(&options, ret_result, error) : status;
+}
+
+static enum status run_files(const struct config *config, const struct run_arguments *arguments,
+                             struct runner_result *ret_result, struct error *error)
 {
     const char *output = arguments->output ? arguments->output : config->output.directory;
     const char *state = arguments->state ? arguments->state : config->state.directory;
@@ -103,27 +151,44 @@ static enum status run_config(const struct config *config, const struct run_argu
         return error_set(error, STATUS_INVALID, "no input: give --input FILE, or input.files in %s",
                          config->path);
     }
-    enum status status = STATUS_OK;
-    if (arguments->workers) {
-        status =
-            command_number("workers", arguments->workers, WORKERS_MAX, &options.workers, error);
-    }
-    if (status != STATUS_OK) {
-        return status;
-    }
+    enum status status = read_workers(arguments, &options.workers, error);
+    return status == STATUS_OK ? runner_run(&options, ret_result, error) : status;
+}
+
+static enum status run_config(const struct config *config, const struct run_arguments *arguments,
+                              struct error *error)
+{
     if (!config->has_own_key) {
         log_line(LOG_WARNING, "public_key",
                  "message=\"pseudonyms are made with the built-in key; set privacy.key_file\"");
     }
     catch_signals();
     struct runner_result result;
-    status = runner_run(&options, &result, error);
+    enum status status = config->input.source == SOURCE_KAFKA
+                             ? run_topics(config, arguments, &result, error)
+                             : run_files(config, arguments, &result, error);
     if (status != STATUS_OK) {
         return status;
     }
     summary_print(&result, config, stdout);
     return arguments->summary ? summary_write(&result, config, arguments->summary, error)
                               : STATUS_OK;
+}
+
+/* Budgets are shared out among partitions, whose number the brokers know. */
+static enum status load(const struct run_arguments *arguments, struct config *ret_config,
+                        struct error *error)
+{
+    enum status status =
+        config_load(arguments->config, (uint32_t)arguments->file_count, ret_config, error);
+    if (status != STATUS_OK || ret_config->input.source != SOURCE_KAFKA) {
+        return status;
+    }
+    uint32_t partitions = 0;
+    status = kafka_run_partitions(ret_config, &partitions, error);
+    config_release(ret_config);
+    return status == STATUS_OK ? config_load(arguments->config, partitions, ret_config, error)
+                               : status;
 }
 
 static enum status run(int argc, char **argv, struct error *error)
@@ -134,7 +199,7 @@ static enum status run(int argc, char **argv, struct error *error)
         return status;
     }
     struct config config;
-    status = config_load(arguments.config, (uint32_t)arguments.file_count, &config, error);
+    status = load(&arguments, &config, error);
     if (status != STATUS_OK) {
         return status;
     }

@@ -87,7 +87,10 @@ struct commit_log_ops {
     enum status (*start)(struct commit_log *log, const struct commit_content *content,
                          struct error *error);
 
-    /* Never blocks. On COMMIT_DONE `ret_log_position` is the commit's; it rises with each. */
+    /*
+     * Never blocks. On COMMIT_DONE `ret_log_position` is the commit's. It rises with each; a store
+     * that has all earlier commits but not all of this one is as of one less.
+     */
     enum status (*poll)(struct commit_log *log, enum commit_state *ret_state,
                         uint64_t *ret_log_position, struct error *error);
 

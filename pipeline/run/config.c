@@ -15,10 +15,17 @@
 
 static const char *const input_format_names[] = {"avro", "jsonl", "csv", "combined_log", NULL};
 static const char *const output_format_names[] = {"jsonl", "avro", NULL};
+static const char *const source_names[] = {"files", "kafka", NULL};
 static const char *const late_names[] = {"process", "divert", NULL};
 
 #define INPUT(member) offsetof(struct input_options, member)
 static const struct setting input_settings[] = {
+    {.name = "source",
+     .type = SETTING_CHOICE,
+     .offset = INPUT(source),
+     .fallback = "files",
+     .choices = source_names,
+     .doc = "Files, or the topic of section kafka"},
     {.name = "files",
      .type = SETTING_LIST,
      .offset = INPUT(files),
@@ -112,6 +119,13 @@ static const struct setting state_settings[] = {
 
 #define OUTPUT(member) offsetof(struct output_options, member)
 static const struct setting output_settings[] = {
+    {.name = "sink",
+     .type = SETTING_CHOICE,
+     .offset = OUTPUT(sink),
+     .fallback = "files",
+     .choices = source_names,
+     .doc = "Files, or topics of section kafka; the same as input.source, since input and results "
+            "are committed together"},
     {.name = "directory",
      .type = SETTING_TEXT,
      .offset = OUTPUT(directory),
@@ -215,8 +229,8 @@ SECTION(privacy_section, "privacy", "How identities are hidden", privacy_setting
 SECTION(run_section, "run", "How the work is done", run_settings, struct run_options);
 
 static const struct setting_section *const own_sections[] = {
-    &input_section,   &state_section, &output_section,  &commit_section,
-    &privacy_section, &run_section,   &metrics_section,
+    &input_section, &state_section,   &output_section, &commit_section,          &privacy_section,
+    &run_section,   &metrics_section, &kafka_section,  &schema_registry_section,
 };
 
 #define SECTIONS_MAX 32
@@ -256,8 +270,9 @@ static enum status check_sections(const struct yaml_node *root, struct error *er
 static enum status read_sections(struct config *config, const struct yaml_node *root,
                                  struct error *error)
 {
-    void *const members[] = {&config->input,   &config->state, &config->output, &config->commit,
-                             &config->privacy, &config->run,   &config->metrics};
+    void *const members[] = {&config->input,   &config->state,   &config->output,
+                             &config->commit,  &config->privacy, &config->run,
+                             &config->metrics, &config->kafka,   &config->schema_registry};
     for (size_t i = 0; i < COUNT_OF(own_sections); i++) {
         enum status status = settings_read(own_sections[i], yaml_find(root, own_sections[i]->name),
                                            members[i], error);
@@ -328,6 +343,28 @@ static enum status read_name(struct config *config, const struct yaml_node *root
     }
     config->name = made;
     return made ? STATUS_OK : error_set(error, STATUS_FATAL, "configuration: out of memory");
+}
+
+static enum status read_ends(const struct config *config, const struct yaml_node *root,
+                             struct error *error)
+{
+    if (config->input.source != config->output.sink) {
+        return yaml_complain(yaml_find(root, config->input.source ? "input" : "output"), error,
+                             "input.source is %s and output.sink is %s: the same expected",
+                             source_names[config->input.source], source_names[config->output.sink]);
+    }
+    bool is_kafka = config->input.source == SOURCE_KAFKA;
+    const struct yaml_node *format = yaml_find(yaml_find(root, "input"), "format");
+    if (is_kafka && config->input.format != INPUT_JSONL && config->input.format != INPUT_AVRO) {
+        return yaml_complain(format, error, "messages are jsonl or avro");
+    }
+    if (is_kafka && config->input.format == INPUT_AVRO && !config->kafka.input_schema &&
+        config->schema_registry.urls.count == 0) {
+        return yaml_complain(format, error,
+                             "expected kafka.input_schema, or schema_registry.urls beside it");
+    }
+    return is_kafka ? kafka_options_check(&config->kafka, yaml_find(root, "kafka"), error)
+                    : STATUS_OK;
 }
 
 static enum status read_delimiter(const struct config *config, const struct yaml_node *root,
@@ -419,6 +456,9 @@ static enum status load_all(struct config *config, uint32_t partitions, struct e
         status = read_name(config, root, error);
     }
     if (status == STATUS_OK) {
+        status = read_ends(config, root, error);
+    }
+    if (status == STATUS_OK) {
         status = read_delimiter(config, root, error);
     }
     if (partitions == 0) {
@@ -465,8 +505,9 @@ enum status config_load(const char *path, uint32_t partitions, struct config *re
 
 void config_release(struct config *config)
 {
-    void *const members[] = {&config->input,   &config->state, &config->output, &config->commit,
-                             &config->privacy, &config->run,   &config->metrics};
+    void *const members[] = {&config->input,   &config->state,   &config->output,
+                             &config->commit,  &config->privacy, &config->run,
+                             &config->metrics, &config->kafka,   &config->schema_registry};
     for (size_t i = 0; i < COUNT_OF(own_sections); i++) {
         settings_release(own_sections[i], members[i]);
     }

@@ -6,10 +6,15 @@
 
 #include "pipeline/base/hash.h"
 #include "pipeline/config/settings.h"
+#include "pipeline/kafka/kafka_settings.h"
 #include "pipeline/run/run_metrics.h"
 #include "pipeline/run/stages.h"
+#include "pipeline/wire/schema_registry.h"
+
+enum input_source { SOURCE_FILES, SOURCE_KAFKA };
 
 struct input_options {
+    int source; /* enum input_source */
     struct text_list files;
     int format;    /* enum input_format */
     char *mapping; /* NULL: canonical events. */
@@ -31,6 +36,7 @@ struct state_options {
 };
 
 struct output_options {
+    int sink; /* enum input_source, the same as the input's. */
     char *directory;
     int format; /* enum output_format */
     double scored_events_share;
@@ -64,6 +70,8 @@ struct config {
     struct commit_options commit;
     struct privacy_options privacy;
     struct run_options run;
+    struct kafka_options kafka;
+    struct schema_registry_options schema_registry;
     struct metrics_options metrics;
     struct pseudonym_key key;
     bool has_own_key; /* False: the key is public, pseudonyms can be guessed. */

@@ -107,7 +107,7 @@ static enum status build_parts(const struct partition_options *options,
     const struct config *config = options->config;
     enum status status =
         record_layout_add(layout, &task_progress_part, &parts->progress_offset, error);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !options->ends) {
         status = open_input(options, parts, error);
     }
     if (status == STATUS_OK) {
@@ -128,7 +128,8 @@ static enum status build_parts(const struct partition_options *options,
         status = add_tap(parts, options->tap, error);
     }
     if (status == STATUS_OK) {
-        status = open_store_and_log(options, parts, error);
+        status = options->ends ? options->ends->open(options->ends, options, parts, error)
+                               : open_store_and_log(options, parts, error);
     }
     return status;
 }
@@ -217,8 +218,8 @@ enum status partition_open(const struct partition_options *options, struct recor
         .plan_hash = config_hash(config),
         .numeric_profile = stage_plan_numeric_profile(config->plan),
         .scored_events_share = config->output.scored_events_share,
-        .reached = options->output_directory ? state_store_rocksdb_watermark : NULL,
-        .is_finite = !config->input.is_followed,
+        .reached = options->state_directory ? state_store_rocksdb_watermark : NULL,
+        .is_finite = options->ends ? options->ends->is_finite : !config->input.is_followed,
     };
     return task_create(&task, &parts, ret_task, error);
 }

@@ -5,9 +5,22 @@
 #include "pipeline/run/config.h"
 #include "pipeline/run/task.h"
 
+struct partition_options;
+
+/*
+ * Where a partition's input, state and commits are, other than in files. Sets those three of
+ * `parts`; on failure what it has set is released by the caller.
+ */
+struct partition_ends {
+    enum status (*open)(struct partition_ends *ends, const struct partition_options *options,
+                        struct task_parts *parts, struct error *error);
+    bool is_finite; /* The input ends. */
+};
+
 struct partition_options {
     const struct config *config;
-    const char *file;
+    struct partition_ends *ends; /* NULL: files. */
+    const char *file;            /* Or what else the source is called. */
     const char *name; /* Of the partition, in file names, records and ids; outlives the task. */
     uint32_t count;   /* Partitions of the run. */
     const char *output_directory; /* NULL: nothing is written, state is in memory. */

@@ -38,6 +38,7 @@ MUST_CHECK enum status runner_run(const struct runner_options *options,
 
 /* Async-signal-safe: finish the batch, commit, and go. */
 void runner_stop(void);
+bool runner_is_stopping(void);
 
 /*
  * Runs the files one after the other through the same stages, in memory, writing nothing, with

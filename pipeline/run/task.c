@@ -69,6 +69,11 @@ void task_destroy(struct task *task)
     if (!task) {
         return;
     }
+    /* A commit on its way borrows outputs and records: the log has to let go of them first. */
+    if (task->parts.log) {
+        task->parts.log->ops->close(task->parts.log);
+        task->parts.log = NULL;
+    }
     intake_destroy(task->intake);
     timer_index_destroy(task->timers);
     record_cache_destroy(task->cache);

@@ -1,0 +1,71 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "pipeline/commands/command.h"
+#include "pipeline/kafka/kafka_setup.h"
+#include "pipeline/kafka/kafka_topics.h"
+
+static const char help[] =
+    "nudge topics create|check CONFIG\n"
+    "\n"
+    "create makes the topics of the application that are missing: outputs, changelog and\n"
+    "journal, with as many partitions as the input topic and the settings they need. check\n"
+    "says what is wrong with those that are there; run does the same before it starts.\n";
+
+static enum status with_config(const struct config *config, bool creates, struct error *error)
+{
+    if (config->input.source != SOURCE_KAFKA) {
+        return error_set(error, STATUS_INVALID, "%s: input.source: kafka expected", config->path);
+    }
+    struct kafka_names names;
+    kafka_setup_make(config, ".", &names);
+    rd_kafka_t *admin;
+    enum status status = kafka_admin_create(&names.setup, &admin, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint32_t created = 0;
+    if (creates) {
+        status = kafka_topics_create(&names.setup, admin, &created, error);
+    }
+    if (status == STATUS_OK && creates) {
+        (void)printf("%u topics created\n", created);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_topics_check(&names.setup, admin, error);
+    }
+    if (status == STATUS_OK) {
+        (void)printf("the topics are as they must be\n");
+    }
+    rd_kafka_destroy(admin);
+    return status;
+}
+
+static enum status run(int argc, char **argv, struct error *error)
+{
+    const char *positional[2];
+    size_t count;
+    enum status status = command_parse(argc, argv, NULL, 0, positional, 2, &count, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    bool creates = count == 2 && strcmp(positional[0], "create") == 0;
+    if (count != 2 || (!creates && strcmp(positional[0], "check") != 0)) {
+        return error_set(error, STATUS_INVALID,
+                         "topics: create or check and a configuration file expected");
+    }
+    struct config config;
+    status = config_load(positional[1], 0, &config, error);
+    if (status == STATUS_OK) {
+        status = with_config(&config, creates, error);
+        config_release(&config);
+    }
+    return status;
+}
+
+const struct command command_topics = {
+    .name = "topics",
+    .summary = "make and check the topics of an application",
+    .help = help,
+    .run = run,
+};

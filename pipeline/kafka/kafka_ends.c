@@ -1,0 +1,171 @@
+#include "pipeline/kafka/kafka_ends.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <rocksdb/c.h>
+
+#include "pipeline/base/log.h"
+#include "pipeline/commit/storage.h"
+#include "pipeline/kafka/kafka_input.h"
+#include "pipeline/stage.h" /* container_of */
+
+#define PATH_BYTES 4096
+#define ORIGIN_BYTES 512
+#define REQUEST_TIMEOUT_MS 5000
+
+static enum status remove_store(const char *directory, struct error *error)
+{
+    rocksdb_options_t *options = rocksdb_options_create();
+    char *message = NULL;
+    rocksdb_destroy_db(options, directory, &message);
+    rocksdb_options_destroy(options);
+    enum status status = STATUS_OK;
+    if (message) {
+        status = error_set(error, STATUS_FATAL, "state in %s: removing: %s", directory, message);
+        rocksdb_free(message);
+    }
+    return status;
+}
+
+static enum status make_anew(const struct partition_options *options, const char *directory,
+                             const char *why, struct task_parts *parts, struct error *error)
+{
+    log_line(LOG_WARNING, "state_rebuilt", "partition=%s position=%llu message=\"%s\"",
+             options->name, (unsigned long long)parts->store->ops->position(parts->store), why);
+    parts->store->ops->close(parts->store);
+    parts->store = NULL;
+    enum status status = remove_store(directory, error);
+    return status == STATUS_OK
+               ? state_store_rocksdb_open(directory, options->budget,
+                                          options->config->state.retention_ms, &parts->store, error)
+               : status;
+}
+
+/* A store that the changelog does not lead on from is of no use: it is made anew from all of it. */
+static enum status check_store(const struct partition_options *options, const char *directory,
+                               const struct kafka_log_range *range, bool is_foreign,
+                               struct task_parts *parts, struct error *error)
+{
+    uint64_t position = parts->store->ops->position(parts->store);
+    /* An empty store is at 0, and whatever the changelog has is all there is. */
+    if (position == 0) {
+        return STATUS_OK;
+    }
+    if (is_foreign) {
+        return make_anew(options, directory, "it belongs to another cluster or changelog", parts,
+                         error);
+    }
+    if (position < range->first) {
+        return make_anew(options, directory, "the changelog does not reach back to it", parts,
+                         error);
+    }
+    return position > range->last
+               ? make_anew(options, directory, "it is ahead of the changelog", parts, error)
+               : STATUS_OK;
+}
+
+/* Compares with, and then writes, what the state's folder says it is the state of. */
+static enum status check_origin(const struct partition_options *options, const char *origin,
+                                bool *ret_is_foreign, struct error *error)
+{
+    char path[PATH_BYTES];
+    char found[ORIGIN_BYTES] = "";
+    uint64_t found_bytes = 0;
+    struct storage *storage = storage_posix();
+    struct storage_file *file;
+    (void)snprintf(path, sizeof(path), "%s/%s/origin", options->state_directory, options->name);
+    enum status status = storage->ops->open(storage, path, &file, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint64_t length = strlen(origin);
+    status = storage->ops->read_at(file, 0, found, sizeof(found) - 1, &found_bytes, error);
+    bool is_same = found_bytes == length && memcmp(found, origin, length) == 0;
+    if (status == STATUS_OK && !is_same) {
+        status = storage->ops->truncate(file, 0, error);
+    }
+    if (status == STATUS_OK && !is_same) {
+        status = storage->ops->write_at(file, 0, origin, length, error);
+    }
+    if (status == STATUS_OK && !is_same) {
+        status = storage->ops->sync(file, error);
+    }
+    storage->ops->close(file);
+    *ret_is_foreign = found_bytes > 0 && !is_same;
+    return status;
+}
+
+static enum status read_origin(const struct kafka_ends *self, char ret_origin[ORIGIN_BYTES],
+                               struct error *error)
+{
+    char *cluster = rd_kafka_clusterid(self->fetcher, REQUEST_TIMEOUT_MS);
+    if (!cluster) {
+        return error_set(error, STATUS_RETRY, "kafka: the brokers do not answer");
+    }
+    (void)snprintf(ret_origin, ORIGIN_BYTES, "%s %s\n", cluster, self->topics->changelog);
+    rd_kafka_mem_free(self->fetcher, cluster);
+    return STATUS_OK;
+}
+
+static enum status open_ends(struct partition_ends *ends, const struct partition_options *options,
+                             struct task_parts *parts, struct error *error)
+{
+    struct kafka_ends *self = container_of(ends, struct kafka_ends, ends);
+    const struct config *config = options->config;
+    char directory[PATH_BYTES];
+    int length = snprintf(directory, sizeof(directory), "%s/%s/store", options->state_directory,
+                          options->name);
+    if (length >= PATH_BYTES) {
+        return error_set(error, STATUS_INVALID, "%s: path too long", options->state_directory);
+    }
+    struct kafka_log_options log = {
+        .setup = self->setup,
+        .topics = self->topics,
+        .member = self->member,
+        .fetcher = self->fetcher,
+        .partition = self->partition,
+        .is_cancelled = &self->is_cancelled,
+    };
+    struct kafka_input_options input = {
+        .fetcher = self->fetcher,
+        .topic = self->setup->options->topic,
+        .partition = self->partition,
+        .format = config->input.format == INPUT_JSONL ? WIRE_JSON
+                  : self->registry                    ? WIRE_CONFLUENT
+                                                      : WIRE_AVRO,
+        .schema = self->input_schema,
+        .registry = self->registry,
+        .mapping = config->mapping,
+        .ends = self->setup->options->ends,
+    };
+    struct kafka_log_range range;
+    char origin[ORIGIN_BYTES];
+    bool is_foreign = false;
+    enum status status = read_origin(self, origin, error);
+    if (status == STATUS_OK) {
+        status = check_origin(options, origin, &is_foreign, error);
+    }
+    /* Before the log: its lock keeps a second process on the same disk from shutting us out. */
+    if (status == STATUS_OK) {
+        status = state_store_rocksdb_open(directory, options->budget, config->state.retention_ms,
+                                          &parts->store, error);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_log_open(&log, &parts->log, &range, error);
+    }
+    if (status == STATUS_OK) {
+        status = check_store(options, directory, &range, is_foreign, parts, error);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_input_open(&input, &parts->input, error);
+    }
+    self->log = parts->log;
+    return status;
+}
+
+void kafka_ends_init(struct kafka_ends *ends)
+{
+    ends->ends.open = open_ends;
+    atomic_init(&ends->is_cancelled, false);
+}

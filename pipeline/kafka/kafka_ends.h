@@ -1,0 +1,26 @@
+/* Opens what a task needs beside its stages where input and results are topics. */
+#ifndef PIPELINE_KAFKA_KAFKA_ENDS_H
+#define PIPELINE_KAFKA_KAFKA_ENDS_H
+
+#include <stdatomic.h>
+
+#include "pipeline/kafka/kafka_log.h"
+#include "pipeline/run/partition.h"
+
+struct kafka_ends {
+    struct partition_ends ends;
+    const struct kafka_setup *setup; /* Borrowed, as all pointers here. */
+    const struct kafka_topics *topics;
+    rd_kafka_t *member;
+    rd_kafka_t *fetcher;
+    const char *input_schema;         /* JSON text for Avro without framing; else NULL. */
+    struct schema_registry *registry; /* NULL: there is none. */
+    int32_t partition;
+    atomic_bool is_cancelled; /* Set by anyone: the opening ends soon, with a failure. */
+    struct commit_log *log;   /* What was opened; the task's. */
+};
+
+/* Sets ends->ends; the other members are the caller's to set. */
+void kafka_ends_init(struct kafka_ends *ends);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * The records of one partition from an offset on, in order. Each stream has a queue of its own, so
+ * that a new one never sees what an earlier one left. One thread at a time.
+ */
+#ifndef PIPELINE_KAFKA_KAFKA_FETCH_H
+#define PIPELINE_KAFKA_KAFKA_FETCH_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "pipeline/base/status.h"
+
+#define KAFKA_FETCH_MESSAGES 512u
+
+struct kafka_fetch {
+    rd_kafka_topic_t *topic; /* NULL: not started. */
+    rd_kafka_queue_t *queue;
+    int32_t partition;
+    rd_kafka_message_t *messages[KAFKA_FETCH_MESSAGES];
+    uint32_t count; /* Messages fetched ... */
+    uint32_t taken; /* ... and of them returned; all stay until the next fill. */
+    int64_t end;    /* Where the partition ends, once all before it was returned; else -1. */
+};
+
+/* Stops an earlier stream of this struct. Borrows the client. */
+MUST_CHECK enum status kafka_fetch_start(struct kafka_fetch *fetch, rd_kafka_t *client,
+                                         const char *topic, int32_t partition, int64_t offset,
+                                         struct error *error);
+void kafka_fetch_stop(struct kafka_fetch *fetch);
+
+/*
+ * The next record, valid until the next call, or NULL where there is none after `timeout_ms`; then
+ * `end` may be set. Failure: the partition or the offset is not there.
+ */
+MUST_CHECK enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
+                                        const rd_kafka_message_t **ret_message,
+                                        struct error *error);
+
+/* The last record comes again from the next call. */
+void kafka_fetch_unread(struct kafka_fetch *fetch);
+
+#endif

@@ -1,0 +1,485 @@
+#include "pipeline/kafka/kafka_log.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "pipeline/base/log.h"
+#include "pipeline/kafka/kafka_producer.h"
+#include "pipeline/kafka/kafka_restore.h"
+#include "pipeline/stage.h" /* container_of */
+
+#define REQUEST_TIMEOUT_MS 10000
+#define PAUSE_MS_MIN 50
+#define PAUSE_MS_MAX 2000
+
+enum log_step { STEP_IDLE, STEP_REQUESTED, STEP_DONE, STEP_ABORTED, STEP_FAILED };
+
+struct kafka_log {
+    struct commit_log log;
+    struct kafka_log_options options;
+    struct kafka_log_range range; /* As of the opening. */
+
+    /* Of the committing thread, once it runs. */
+    struct kafka_producer producer;
+    rd_kafka_consumer_group_metadata_t *metadata;
+    struct commit_content content;
+    uint64_t number;        /* Of the last commit. */
+    uint64_t last_position; /* Of the last commit. */
+    int pause_ms;           /* After the next failure. */
+
+    pthread_t thread;
+    bool is_started;
+    pthread_mutex_t lock; /* Guards what follows. */
+    pthread_cond_t wake;
+    enum log_step step;
+    bool is_closing;
+    bool must_rejoin;
+    bool is_disowned;
+    struct error failure;
+};
+
+static struct kafka_log *self_of(struct commit_log *log)
+{
+    return container_of(log, struct kafka_log, log);
+}
+
+static const char *input_topic(const struct kafka_log *self)
+{
+    return self->options.setup->options->topic;
+}
+
+/* ---- the committing thread ---- */
+
+/* Ends early when the log is closed. */
+static void pause_after_failure(struct kafka_log *self)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    self->pause_ms = self->pause_ms * 2 < PAUSE_MS_MAX ? self->pause_ms * 2 : PAUSE_MS_MAX;
+    int64_t ns = until.tv_nsec + (int64_t)self->pause_ms * 1000000;
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    (void)pthread_mutex_lock(&self->lock);
+    while (!self->is_closing && pthread_cond_timedwait(&self->wake, &self->lock, &until) == 0) {
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+static bool may_go_on(struct kafka_log *self)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    bool may = !self->is_closing && !self->is_disowned;
+    (void)pthread_mutex_unlock(&self->lock);
+    return may;
+}
+
+/* The group's generation as of the last assignment. */
+static void refresh_metadata(struct kafka_log *self)
+{
+    (void)pthread_mutex_lock(&self->lock);
+    bool is_stale = self->must_rejoin || !self->metadata;
+    self->must_rejoin = false;
+    (void)pthread_mutex_unlock(&self->lock);
+    if (is_stale) {
+        if (self->metadata) {
+            rd_kafka_consumer_group_metadata_destroy(self->metadata);
+        }
+        self->metadata = rd_kafka_consumer_group_metadata(self->options.member);
+    }
+}
+
+/*
+ * Shuts out what is still on its way from the old producer, then looks which commit is the last.
+ * Goes on trying for as long as the partition is ours.
+ */
+static enum log_step resolve_doubt(struct kafka_log *self, struct error *error)
+{
+    kafka_producer_close(&self->producer);
+    while (may_go_on(self)) {
+        struct kafka_committed committed = {0};
+        enum status status = STATUS_OK;
+        if (!self->producer.client) {
+            status = kafka_producer_open(&self->producer, error);
+        }
+        if (status == STATUS_OK) {
+            status = kafka_read_committed(self->options.member, input_topic(self),
+                                          self->options.partition, &committed, error);
+        }
+        if (status == STATUS_OK) {
+            bool is_known =
+                committed.number == self->number || committed.number + 1 == self->number;
+            if (!is_known) {
+                (void)error_set(error, STATUS_FATAL,
+                                "kafka: partition %d: commit %llu was made by somebody else",
+                                (int)self->options.partition, (unsigned long long)committed.number);
+                return STEP_FAILED;
+            }
+            bool is_committed = committed.number == self->number;
+            log_line(LOG_INFO, "commit_resolved", "partition=%d commit=%llu result=%s",
+                     (int)self->options.partition, (unsigned long long)self->number,
+                     is_committed ? "committed" : "aborted");
+            return is_committed ? STEP_DONE : STEP_ABORTED;
+        }
+        if (status != STATUS_RETRY) {
+            return STEP_FAILED;
+        }
+        pause_after_failure(self);
+    }
+    (void)error_set(error, STATUS_FATAL, "kafka: partition %d: lost while a commit was in doubt",
+                    (int)self->options.partition);
+    return STEP_FAILED;
+}
+
+static enum log_step step_of(struct kafka_log *self, enum kafka_outcome outcome,
+                             struct error *error)
+{
+    switch (outcome) {
+    case KAFKA_COMMITTED:
+        return STEP_DONE;
+    case KAFKA_ABORTED:
+        return STEP_ABORTED;
+    case KAFKA_IN_DOUBT:
+        return resolve_doubt(self, error);
+    case KAFKA_FENCED:
+        return STEP_FAILED;
+    }
+    return STEP_FAILED;
+}
+
+/* Without transactions the position follows by itself. */
+static enum kafka_outcome commit_offsets(struct kafka_log *self,
+                                         const rd_kafka_topic_partition_list_t *list,
+                                         struct error *error)
+{
+    rd_kafka_resp_err_t code = rd_kafka_commit(self->options.member, list, 0);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return KAFKA_COMMITTED;
+    }
+    (void)error_set(error, STATUS_FATAL, "kafka: committing the position: %s",
+                    rd_kafka_err2str(code));
+    return KAFKA_FENCED;
+}
+
+static enum kafka_outcome commit_once(struct kafka_log *self, struct error *error)
+{
+    refresh_metadata(self);
+    if (!self->metadata) {
+        (void)error_set(error, STATUS_FATAL, "kafka: partition %d: not a member of the group",
+                        (int)self->options.partition);
+        return KAFKA_FENCED;
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *place =
+        rd_kafka_topic_partition_list_add(list, input_topic(self), self->options.partition);
+    char number[24];
+    int length = snprintf(number, sizeof(number), "%llu", (unsigned long long)self->number);
+    place->offset = (int64_t)self->content.position.ordinal;
+    place->metadata = strdup(number); /* Freed with the list. */
+    place->metadata_size = place->metadata ? (size_t)length : 0;
+    struct kafka_offsets offsets = {.list = list, .metadata = self->metadata};
+    enum kafka_outcome outcome =
+        kafka_producer_commit(&self->producer, &self->content, &offsets, error);
+    if (outcome == KAFKA_COMMITTED && !self->options.setup->options->is_exactly_once) {
+        outcome = commit_offsets(self, list, error);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return outcome;
+}
+
+/*
+ * The position of a commit is one more than the offset of its first record, so that one less is a
+ * place to go on from when only a part of the commit is in the store. Where that offset is not
+ * known, one more than the last position is before it too.
+ */
+static void finish_done(struct kafka_log *self)
+{
+    const struct kafka_producer_events *events = &self->producer.events;
+    bool is_known = events->changelog_first >= 0 && events->unplaced_count == 0;
+    uint64_t position = is_known ? (uint64_t)events->changelog_first + 1 : 0;
+    self->last_position = position > self->last_position ? position : self->last_position + 1;
+    self->pause_ms = PAUSE_MS_MIN;
+}
+
+static enum log_step carry_out(struct kafka_log *self, struct error *error)
+{
+    self->number++;
+    enum log_step step = step_of(self, commit_once(self, error), error);
+    if (step == STEP_DONE) {
+        finish_done(self);
+        return STEP_DONE;
+    }
+    self->number--;
+    if (step == STEP_ABORTED) {
+        log_line(LOG_WARNING, "commit_aborted", "partition=%d message=\"%s\"",
+                 (int)self->options.partition, error->message);
+        /* The reason, such as a rebalance, is not over at once. */
+        pause_after_failure(self);
+    }
+    return step;
+}
+
+static void *commit_thread(void *context)
+{
+    struct kafka_log *self = context;
+    (void)pthread_mutex_lock(&self->lock);
+    while (!self->is_closing) {
+        if (self->step != STEP_REQUESTED) {
+            (void)pthread_cond_wait(&self->wake, &self->lock);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&self->lock);
+        struct error error = {{0}};
+        enum log_step step = carry_out(self, &error);
+        (void)pthread_mutex_lock(&self->lock);
+        self->step = step;
+        self->failure = error;
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    return NULL;
+}
+
+/* ---- the worker's side ---- */
+
+static enum status read_range(struct kafka_log *self, struct error *error)
+{
+    int64_t low = 0;
+    int64_t high = 0;
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(self->options.fetcher, self->options.topics->changelog,
+                                         self->options.partition, &low, &high, REQUEST_TIMEOUT_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return error_set(error, kafka_status_of(code), "kafka: offsets of %s %d: %s",
+                         self->options.topics->changelog, (int)self->options.partition,
+                         rd_kafka_err2str(code));
+    }
+    self->range = (struct kafka_log_range){(uint64_t)low, (uint64_t)high};
+    return STATUS_OK;
+}
+
+static enum status refuse_record(void *context, const struct changelog_entry *entry,
+                                 uint64_t log_position, struct error *error)
+{
+    const struct kafka_log *self = context;
+    (void)entry;
+    return error_set(error, STATUS_INVALID,
+                     "kafka: group %s has no committed offset for partition %d, but %s has a "
+                     "record before offset %llu: the offsets have expired or the group was "
+                     "renamed; set the group's offsets, or make the changelog anew",
+                     self->options.setup->group, (int)self->options.partition,
+                     self->options.topics->changelog, (unsigned long long)log_position);
+}
+
+static enum status read_back(struct kafka_log *self, uint64_t from,
+                             const struct recovery_visitor *visitor, uint64_t *ret_records,
+                             struct error *error)
+{
+    struct kafka_restore_options options = {
+        .fetcher = self->options.fetcher,
+        .changelog = self->options.topics->changelog,
+        .partition = self->options.partition,
+        .from = from > self->range.first ? from : self->range.first,
+        .to = self->range.last,
+        .is_cancelled = self->options.is_cancelled,
+    };
+    return kafka_restore(&options, visitor, ret_records, error);
+}
+
+/* Each commit changes the task's own record at least: a changelog without one is not the one. */
+static enum status go_on(struct kafka_log *self, uint64_t from, uint64_t number,
+                         const struct recovery_visitor *visitor, struct error *error)
+{
+    uint64_t records = 0;
+    if (from > self->range.last || (from > 0 && from < self->range.first)) {
+        return error_set(error, STATUS_FATAL,
+                         "kafka: the state is as of %llu, the changelog has %llu to %llu",
+                         (unsigned long long)from, (unsigned long long)self->range.first,
+                         (unsigned long long)self->range.last);
+    }
+    enum status status = read_back(self, from, visitor, &records, error);
+    if (status == STATUS_OK && from == 0 && records == 0 && number > 0) {
+        status = error_set(error, STATUS_INVALID,
+                           "kafka: group %s has made %llu commits of partition %d, but %s is "
+                           "empty: it was deleted or is another application's; reset the group's "
+                           "offsets to begin anew",
+                           self->options.setup->group, (unsigned long long)number,
+                           (int)self->options.partition, self->options.topics->changelog);
+    }
+    return status;
+}
+
+/* Nothing was ever committed; then the changelog must not have anything either. */
+static enum status begin_anew(struct kafka_log *self, uint64_t *ret_ordinal, struct error *error)
+{
+    const struct recovery_visitor refuse = {.context = self, .record = refuse_record};
+    int64_t offset = 0;
+    uint64_t records = 0;
+    enum status status = read_back(self, 0, &refuse, &records, error);
+    if (status == STATUS_OK) {
+        status = kafka_start_offset(self->options.fetcher, self->options.setup->options,
+                                    self->options.partition, &offset, error);
+    }
+    *ret_ordinal = (uint64_t)offset;
+    return status;
+}
+
+static enum status kafka_recover(struct commit_log *log, uint64_t from,
+                                 const struct recovery_visitor *visitor,
+                                 struct commit_point *ret_point, struct error *error)
+{
+    struct kafka_log *self = self_of(log);
+    struct kafka_committed committed;
+    enum status status = kafka_read_committed(self->options.member, input_topic(self),
+                                              self->options.partition, &committed, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct commit_point point = {
+        .is_new = committed.is_new,
+        .position.ordinal = (uint64_t)committed.offset,
+        .log_position = self->range.last,
+    };
+    status = committed.is_new ? begin_anew(self, &point.position.ordinal, error)
+                              : go_on(self, from, committed.number, visitor, error);
+    if (status == STATUS_OK) {
+        self->number = committed.number;
+        self->last_position = self->range.last;
+        *ret_point = point;
+    }
+    return status;
+}
+
+static enum status kafka_start(struct commit_log *log, const struct commit_content *content,
+                               struct error *error)
+{
+    struct kafka_log *self = self_of(log);
+    (void)pthread_mutex_lock(&self->lock);
+    assert(self->step != STEP_REQUESTED);
+    enum status status = STATUS_OK;
+    if (self->step == STEP_FAILED || self->is_disowned) {
+        status = error_set(error, STATUS_FATAL, "kafka: partition %d is not ours any more",
+                           (int)self->options.partition);
+    } else {
+        self->content = *content;
+        self->step = STEP_REQUESTED;
+        (void)pthread_cond_signal(&self->wake);
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+static enum status kafka_poll(struct commit_log *log, enum commit_state *ret_state,
+                              uint64_t *ret_log_position, struct error *error)
+{
+    struct kafka_log *self = self_of(log);
+    (void)pthread_mutex_lock(&self->lock);
+    enum log_step step = self->step;
+    if (step == STEP_FAILED) {
+        (void)error_set(error, STATUS_FATAL, "%s", self->failure.message);
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    *ret_state = step == STEP_DONE      ? COMMIT_DONE
+                 : step == STEP_ABORTED ? COMMIT_ABORTED
+                                        : COMMIT_PENDING;
+    *ret_log_position = self->last_position;
+    return step == STEP_FAILED ? STATUS_FATAL : STATUS_OK;
+}
+
+/* Compaction of the topic forgets what is superseded. */
+static enum status kafka_trim(struct commit_log *log, uint64_t log_position, struct error *error)
+{
+    (void)log;
+    (void)log_position;
+    (void)error;
+    return STATUS_OK;
+}
+
+static void kafka_close(struct commit_log *log)
+{
+    if (!log) {
+        return;
+    }
+    struct kafka_log *self = self_of(log);
+    if (self->is_started) {
+        (void)pthread_mutex_lock(&self->lock);
+        self->is_closing = true;
+        (void)pthread_cond_signal(&self->wake);
+        (void)pthread_mutex_unlock(&self->lock);
+        (void)pthread_join(self->thread, NULL);
+    }
+    kafka_producer_close(&self->producer);
+    byte_buffer_release(&self->producer.frame);
+    if (self->metadata) {
+        rd_kafka_consumer_group_metadata_destroy(self->metadata);
+    }
+    (void)pthread_cond_destroy(&self->wake);
+    (void)pthread_mutex_destroy(&self->lock);
+    free(self);
+}
+
+static const struct commit_log_ops kafka_log_ops = {
+    .name = "kafka",
+    .recover = kafka_recover,
+    .start = kafka_start,
+    .poll = kafka_poll,
+    .trim = kafka_trim,
+    .close = kafka_close,
+};
+
+enum status kafka_log_open(const struct kafka_log_options *options, struct commit_log **ret_log,
+                           struct kafka_log_range *ret_range, struct error *error)
+{
+    struct kafka_log *self = calloc(1, sizeof(*self));
+    if (!self) {
+        return error_set(error, STATUS_FATAL, "kafka: out of memory");
+    }
+    self->log.ops = &kafka_log_ops;
+    self->options = *options;
+    self->pause_ms = PAUSE_MS_MIN;
+    self->producer.setup = options->setup;
+    self->producer.topics = options->topics;
+    self->producer.partition = options->partition;
+    (void)pthread_mutex_init(&self->lock, NULL);
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    /* A clock that is set back must not make a pause longer. */
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&self->wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    enum status status = kafka_producer_open(&self->producer, error);
+    if (status == STATUS_OK) {
+        status = read_range(self, error);
+    }
+    if (status == STATUS_OK) {
+        self->is_started = pthread_create(&self->thread, NULL, commit_thread, self) == 0;
+        if (!self->is_started) {
+            status = error_set(error, STATUS_FATAL, "kafka: cannot start a thread");
+        }
+    }
+    if (status != STATUS_OK) {
+        kafka_close(&self->log);
+        return status;
+    }
+    *ret_range = self->range;
+    *ret_log = &self->log;
+    return STATUS_OK;
+}
+
+void kafka_log_rejoin(struct commit_log *log)
+{
+    struct kafka_log *self = self_of(log);
+    (void)pthread_mutex_lock(&self->lock);
+    self->must_rejoin = true;
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+void kafka_log_disown(struct commit_log *log)
+{
+    struct kafka_log *self = self_of(log);
+    (void)pthread_mutex_lock(&self->lock);
+    self->is_disowned = true;
+    (void)pthread_cond_signal(&self->wake);
+    (void)pthread_mutex_unlock(&self->lock);
+}

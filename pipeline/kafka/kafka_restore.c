@@ -1,0 +1,192 @@
+#include "pipeline/kafka/kafka_restore.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/base/clock.h"
+#include "pipeline/base/log.h"
+#include "pipeline/base/time_text.h"
+#include "pipeline/kafka/kafka_fetch.h"
+#include "pipeline/kafka/kafka_records.h"
+
+#define REQUEST_TIMEOUT_MS 10000
+/* A fetch waits this long for a whole block of records, also where there are fewer. */
+#define FETCH_TIMEOUT_MS 3
+#define SILENCE_NS_MAX (30ull * 1000000000u)
+#define REPORT_NS (2ull * 1000000000u)
+
+enum status kafka_read_committed(rd_kafka_t *member, const char *topic, int32_t partition,
+                                 struct kafka_committed *ret_committed, struct error *error)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    (void)rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_resp_err_t code = rd_kafka_committed(member, list, REQUEST_TIMEOUT_MS);
+    const rd_kafka_topic_partition_t *found = &list->elems[0];
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = found->err;
+    }
+    enum status status = STATUS_OK;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        status = error_set(error, kafka_status_of(code), "kafka: committed offset of %s %d: %s",
+                           topic, (int)partition, rd_kafka_err2str(code));
+    } else {
+        struct kafka_committed committed = {.is_new = found->offset < 0, .offset = found->offset};
+        char text[24] = "";
+        if (found->metadata_size > 0 && found->metadata_size < sizeof(text)) {
+            memcpy(text, found->metadata, found->metadata_size);
+        }
+        committed.number = strtoull(text, NULL, 10);
+        *ret_committed = committed;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
+static enum status offset_of_time(rd_kafka_t *fetcher, const struct kafka_options *options,
+                                  int32_t partition, int64_t *ret_offset, struct error *error)
+{
+    static const struct time_format iso_time = {.notation = TIME_ISO};
+    int64_t time_ms;
+    if (!time_parse(&iso_time, NULL, text_of(options->start_time), &time_ms)) {
+        return error_set(error, STATUS_INVALID,
+                         "kafka.start_time: \"%s\": expected an ISO 8601 time",
+                         options->start_time);
+    }
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, options->topic, partition)->offset = time_ms;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(fetcher, list, REQUEST_TIMEOUT_MS);
+    code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? list->elems[0].err : code;
+    int64_t offset = list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return error_set(error, kafka_status_of(code), "kafka: offset of a time in %s %d: %s",
+                         options->topic, (int)partition, rd_kafka_err2str(code));
+    }
+    *ret_offset = offset; /* Negative: no record is as young. */
+    return STATUS_OK;
+}
+
+enum status kafka_start_offset(rd_kafka_t *fetcher, const struct kafka_options *options,
+                               int32_t partition, int64_t *ret_offset, struct error *error)
+{
+    int64_t low = 0;
+    int64_t high = 0;
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(fetcher, options->topic, partition,
+                                                                &low, &high, REQUEST_TIMEOUT_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return error_set(error, kafka_status_of(code), "kafka: offsets of %s %d: %s",
+                         options->topic, (int)partition, rd_kafka_err2str(code));
+    }
+    int64_t offset = options->start == KAFKA_START_EARLIEST ? low : high;
+    if (options->start == KAFKA_START_TIME) {
+        enum status status = offset_of_time(fetcher, options, partition, &offset, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        offset = offset < 0 ? high : offset;
+    }
+    *ret_offset = offset;
+    return STATUS_OK;
+}
+
+/* How far a restore has come; told when it takes long. */
+struct restore {
+    const struct kafka_restore_options *options;
+    uint64_t records, bytes;
+    uint64_t begin_ns, reported_ns, heard_ns;
+};
+
+static void report(struct restore *restore, uint64_t offset, bool is_done)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if (!is_done && now_ns - restore->reported_ns < REPORT_NS) {
+        return;
+    }
+    restore->reported_ns = now_ns;
+    double seconds = (double)(now_ns - restore->begin_ns) / 1e9;
+    double share = (double)(offset - restore->options->from) /
+                   (double)(restore->options->to - restore->options->from);
+    log_line(LOG_INFO, is_done ? "restored" : "restoring",
+             "partition=%d records=%llu megabytes=%.1f seconds=%.2f seconds_left=%.1f",
+             (int)restore->options->partition, (unsigned long long)restore->records,
+             (double)restore->bytes / 1e6, seconds,
+             share > 0 && !is_done ? seconds / share - seconds : 0.0);
+}
+
+static enum status visit_record(struct restore *restore, const rd_kafka_message_t *message,
+                                const struct recovery_visitor *visitor, struct error *error)
+{
+    struct changelog_entry entry = {.bytes = message->payload, .length = (uint32_t)message->len};
+    if (!kafka_record_key_read(message->key, message->key_len, &entry.key)) {
+        return error_set(error, STATUS_INVALID,
+                         "kafka: topic %s, partition %d, offset %lld: no record of a changelog",
+                         restore->options->changelog, (int)restore->options->partition,
+                         (long long)message->offset);
+    }
+    restore->records++;
+    restore->bytes += message->len + message->key_len;
+    if (!message->payload) {
+        return STATUS_OK;
+    }
+    return visitor->record(visitor->context, &entry, (uint64_t)message->offset + 1, error);
+}
+
+static enum status read_changelog(struct restore *restore, struct kafka_fetch *fetch,
+                                  const struct recovery_visitor *visitor, struct error *error)
+{
+    for (;;) {
+        const rd_kafka_message_t *message;
+        enum status status = kafka_fetch_next(fetch, FETCH_TIMEOUT_MS, &message, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (atomic_load(restore->options->is_cancelled)) {
+            return error_set(error, STATUS_RETRY, "kafka: restoring was cancelled");
+        }
+        uint64_t now_ns = clock_monotonic_ns();
+        if (message && (uint64_t)message->offset < restore->options->to) {
+            restore->heard_ns = now_ns;
+            status = visit_record(restore, message, visitor, error);
+            if (status != STATUS_OK) {
+                return status;
+            }
+            if (restore->records % 4096 == 0) {
+                report(restore, (uint64_t)message->offset, false);
+            }
+        } else if (message || (fetch->end >= 0 && (uint64_t)fetch->end >= restore->options->to)) {
+            return STATUS_OK;
+        } else if (now_ns - restore->heard_ns > SILENCE_NS_MAX) {
+            return error_set(error, STATUS_RETRY, "kafka: topic %s, partition %d does not come",
+                             restore->options->changelog, (int)restore->options->partition);
+        }
+    }
+}
+
+enum status kafka_restore(const struct kafka_restore_options *options,
+                          const struct recovery_visitor *visitor, uint64_t *ret_records,
+                          struct error *error)
+{
+    *ret_records = 0;
+    if (options->from >= options->to) {
+        return STATUS_OK;
+    }
+    struct kafka_fetch *fetch = calloc(1, sizeof(*fetch));
+    if (!fetch) {
+        return error_set(error, STATUS_FATAL, "kafka: out of memory");
+    }
+    struct restore restore = {.options = options, .begin_ns = clock_monotonic_ns()};
+    restore.reported_ns = restore.begin_ns;
+    restore.heard_ns = restore.begin_ns;
+    enum status status = kafka_fetch_start(fetch, options->fetcher, options->changelog,
+                                           options->partition, (int64_t)options->from, error);
+    if (status == STATUS_OK) {
+        status = read_changelog(&restore, fetch, visitor, error);
+    }
+    if (status == STATUS_OK) {
+        report(&restore, options->to, true);
+        *ret_records = restore.records;
+    }
+    kafka_fetch_stop(fetch);
+    free(fetch);
+    return status;
+}

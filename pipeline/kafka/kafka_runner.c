@@ -1,0 +1,314 @@
+#include "pipeline/kafka/kafka_runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pipeline/base/clock.h"
+#include "pipeline/base/log.h"
+#include "pipeline/kafka/kafka_setup.h"
+#include "pipeline/kafka/kafka_worker.h"
+#include "pipeline/output/output_schema.h"
+#include "pipeline/run/memory_plan.h"
+
+#define SCHEMA_BYTES_MAX (1u << 20)
+
+struct kafka_runner {
+    struct kafka_names names;
+    struct kafka_topics topics;
+    struct kafka_shared shared;
+    char *input_schema;
+    struct schema_registry *registry;
+    atomic_bool has_failed;
+    pthread_mutex_t lock; /* Guards the rest. */
+    enum status failure_status;
+    struct error failure;
+    struct runner_result result;
+};
+
+struct kafka_thread {
+    struct kafka_runner *runner;
+    struct kafka_worker worker;
+    pthread_t thread;
+    bool is_started;
+};
+
+static void fail(struct kafka_runner *runner, enum status status, const struct error *error)
+{
+    (void)pthread_mutex_lock(&runner->lock);
+    if (runner->failure_status == STATUS_OK) {
+        runner->failure_status = status;
+        runner->failure = *error;
+    }
+    (void)pthread_mutex_unlock(&runner->lock);
+    run_metrics_set_failed(runner->shared.metrics);
+    atomic_store(&runner->has_failed, true);
+}
+
+static void pause_briefly(void)
+{
+    struct timespec wait = {.tv_nsec = 1000000};
+    (void)nanosleep(&wait, NULL);
+}
+
+static void *work(void *context)
+{
+    struct kafka_thread *thread = context;
+    struct kafka_runner *runner = thread->runner;
+    struct error error;
+    bool has_ended = false;
+    while (!has_ended && !runner_is_stopping() && !atomic_load(&runner->has_failed)) {
+        bool waits = true;
+        enum status status = kafka_worker_round(&thread->worker, &waits, &has_ended, &error);
+        if (status != STATUS_OK) {
+            fail(runner, status, &error);
+        } else if (waits) {
+            pause_briefly();
+        }
+    }
+    enum status status = kafka_worker_stop(&thread->worker, &error);
+    if (status != STATUS_OK) {
+        fail(runner, status, &error);
+    }
+    return NULL;
+}
+
+static enum status read_schema(struct kafka_runner *runner, const char *path, struct error *error)
+{
+    if (!path) {
+        return STATUS_OK;
+    }
+    FILE *file = fopen(path, "rb");
+    char *text = calloc(1, SCHEMA_BYTES_MAX + 1);
+    size_t length = file && text ? fread(text, 1, SCHEMA_BYTES_MAX, file) : 0;
+    bool is_good = file && !ferror(file) && length > 0 && length < SCHEMA_BYTES_MAX;
+    if (file) {
+        (void)fclose(file);
+    }
+    if (!is_good) {
+        free(text);
+        return error_set(error, STATUS_INVALID,
+                         "kafka.input_schema: %s: cannot be read, is empty or too long", path);
+    }
+    runner->input_schema = text;
+    return STATUS_OK;
+}
+
+static enum status look_around(const struct kafka_setup *setup, bool checks, uint32_t *ret_count,
+                               struct error *error)
+{
+    rd_kafka_t *admin;
+    enum status status = kafka_admin_create(setup, &admin, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = kafka_topics_count(admin, setup->options->topic, ret_count, error);
+    if (status == STATUS_OK && checks) {
+        status = kafka_topics_check(setup, admin, error);
+    }
+    rd_kafka_destroy(admin);
+    return status;
+}
+
+enum status kafka_run_partitions(const struct config *config, uint32_t *ret_count,
+                                 struct error *error)
+{
+    struct kafka_names names;
+    kafka_setup_make(config, ".", &names);
+    return look_around(&names.setup, false, ret_count, error);
+}
+
+static void registry_failed(void *context, uint32_t attempt, int64_t wait_ms, const char *message)
+{
+    (void)context;
+    log_line(LOG_WARNING, "schema_registry", "attempt=%u wait_ms=%lld message=\"%s\"", attempt,
+             (long long)wait_ms, message);
+}
+
+/* The ids that stand before output values. */
+static enum status register_outputs(struct kafka_runner *runner,
+                                    const struct schema_registry_options *options,
+                                    const struct registry_listener *listener, struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (int i = 0; i < TOPIC_COUNT && status == STATUS_OK; i++) {
+        char subject[KAFKA_TOPIC_BYTES + 8];
+        (void)snprintf(subject, sizeof(subject), "%s-value", runner->topics.outputs[i]);
+        char *schema = output_schema_avro(output_topics[i].schema);
+        status = schema
+                     ? schema_registry_output_id(runner->registry, subject, schema,
+                                                 (enum registry_output_mode)options->output_schemas,
+                                                 listener, &runner->topics.schema_ids[i], error)
+                     : error_set(error, STATUS_FATAL, "kafka: out of memory");
+        free(schema);
+    }
+    runner->topics.is_framed = true;
+    return status;
+}
+
+static enum status open_registry(struct kafka_runner *runner, const struct config *config,
+                                 struct error *error)
+{
+    const struct registry_listener listener = {.failed = registry_failed};
+    if (config->schema_registry.urls.count == 0) {
+        return STATUS_OK;
+    }
+    enum status status = schema_registry_open(&config->schema_registry, &runner->registry, error);
+    runner->shared.registry = runner->registry;
+    if (status == STATUS_OK) {
+        status = schema_registry_await(runner->registry, &listener, error);
+    }
+    if (status == STATUS_OK && config->output.format == OUTPUT_AVRO) {
+        status = register_outputs(runner, &config->schema_registry, &listener, error);
+    }
+    return status;
+}
+
+static enum status open_metrics(struct kafka_runner *runner, const struct config *config,
+                                struct error *error)
+{
+    struct run_metrics_options options = {
+        .listen = config->metrics.listen,
+        .memory_bytes = (uint64_t)config->state.memory_bytes,
+    };
+    if (!options.listen) {
+        return STATUS_OK;
+    }
+    enum status status = run_metrics_start(&options, &runner->shared.metrics, error);
+    if (status == STATUS_OK) {
+        log_line(LOG_INFO, "metrics", "listen=%s port=%u", options.listen,
+                 (unsigned)run_metrics_port(runner->shared.metrics));
+    }
+    return status;
+}
+
+static enum status prepare(struct kafka_runner *runner, const struct kafka_run_options *options,
+                           struct error *error)
+{
+    const struct config *config = options->config;
+    kafka_setup_make(config, options->state_directory, &runner->names);
+    runner->shared = (struct kafka_shared){
+        .config = config,
+        .setup = &runner->names.setup,
+        .topics = &runner->topics,
+        .state_directory = options->state_directory,
+    };
+    enum status status = open_metrics(runner, config, error);
+    if (status == STATUS_OK) {
+        status = kafka_topics_name(&runner->names.setup, &runner->topics, error);
+    }
+    if (status == STATUS_OK) {
+        status = look_around(&runner->names.setup, true, &runner->shared.partition_count, error);
+    }
+    if (status == STATUS_OK) {
+        status = read_schema(runner, config->kafka.input_schema, error);
+    }
+    if (status == STATUS_OK) {
+        status = open_registry(runner, config, error);
+    }
+    if (status == STATUS_OK) {
+        /* A quarter goes to records that are fetched ahead, with what the library adds to each. */
+        int64_t memory_bytes = config->state.memory_bytes;
+        struct memory_plan memory =
+            memory_plan_make(memory_bytes / 4 * 3, runner->shared.partition_count);
+        runner->shared.queue_bytes = (size_t)(memory_bytes / 6) / runner->shared.partition_count;
+        runner->shared.cache_bytes = memory.cache_bytes;
+        runner->shared.input_schema = runner->input_schema;
+        status = rocksdb_budget_create(memory.block_cache_bytes, &runner->shared.budget, error);
+    }
+    return status;
+}
+
+static void add_result(struct runner_result *sum, const struct runner_result *more)
+{
+    uint64_t *to = (uint64_t *)(void *)&sum->counters;
+    const uint64_t *from = (const uint64_t *)(const void *)&more->counters;
+    for (size_t i = 0; i < sizeof(sum->counters) / sizeof(uint64_t); i++) {
+        to[i] += from[i];
+    }
+    sum->events_this_run += more->events_this_run;
+    sum->commits += more->commits;
+    sum->cache.hits += more->cache.hits;
+    sum->cache.misses += more->cache.misses;
+    sum->cache.new_records += more->cache.new_records;
+    sum->cache.records_written += more->cache.records_written;
+    sum->cache.bytes_written += more->cache.bytes_written;
+    sum->cache.resident += more->cache.resident;
+    for (size_t i = 0; i < TASK_STAGES_MAX + 2; i++) {
+        sum->stage_ns[i] += more->stage_ns[i];
+    }
+    sum->watermark_ms =
+        more->watermark_ms > sum->watermark_ms ? more->watermark_ms : sum->watermark_ms;
+}
+
+static void run_threads(struct kafka_runner *runner, struct kafka_thread *threads, uint32_t count)
+{
+    struct error error;
+    for (uint32_t i = 0; i < count && !atomic_load(&runner->has_failed); i++) {
+        threads[i].runner = runner;
+        enum status status = kafka_worker_init(&threads[i].worker, &runner->shared, i, &error);
+        if (status == STATUS_OK) {
+            threads[i].is_started =
+                pthread_create(&threads[i].thread, NULL, work, &threads[i]) == 0;
+            if (!threads[i].is_started) {
+                kafka_worker_release(&threads[i].worker);
+                status = error_set(&error, STATUS_FATAL, "worker %u: cannot start a thread", i);
+            }
+        }
+        if (status != STATUS_OK) {
+            fail(runner, status, &error);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (threads[i].is_started) {
+            (void)pthread_join(threads[i].thread, NULL);
+            add_result(&runner->result, &threads[i].worker.result);
+            kafka_worker_release(&threads[i].worker);
+        }
+    }
+}
+
+enum status kafka_run(const struct kafka_run_options *options, struct runner_result *ret_result,
+                      struct error *error)
+{
+    uint64_t begin_ns = clock_monotonic_ns();
+    struct kafka_thread *threads = calloc(options->workers, sizeof(*threads));
+    struct kafka_runner *runner = calloc(1, sizeof(*runner));
+    if (!threads || !runner) {
+        free(threads);
+        free(runner);
+        return error_set(error, STATUS_FATAL, "kafka: out of memory");
+    }
+    (void)pthread_mutex_init(&runner->lock, NULL);
+    runner->result.watermark_ms = INT64_MIN;
+    enum status status = prepare(runner, options, error);
+    if (status == STATUS_OK) {
+        run_metrics_set_budget(runner->shared.metrics, runner->shared.budget);
+        run_metrics_set_ready(runner->shared.metrics, true);
+        run_threads(runner, threads, options->workers);
+        status = runner->failure_status;
+        if (status != STATUS_OK) {
+            *error = runner->failure;
+        }
+    }
+    struct rusage usage;
+    (void)getrusage(RUSAGE_SELF, &usage);
+    *ret_result = runner->result;
+    ret_result->peak_memory_bytes = (uint64_t)usage.ru_maxrss * 1024u;
+    ret_result->elapsed_seconds = (double)(clock_monotonic_ns() - begin_ns) / 1e9;
+    ret_result->cpu_seconds = (double)clock_process_cpu_ns() / 1e9;
+    ret_result->was_stopped = runner_is_stopping();
+    run_metrics_set_ready(runner->shared.metrics, false);
+    run_metrics_set_budget(runner->shared.metrics, NULL);
+    rocksdb_budget_destroy(runner->shared.budget);
+    run_metrics_stop(runner->shared.metrics);
+    (void)pthread_mutex_destroy(&runner->lock);
+    schema_registry_close(runner->registry);
+    free(runner->input_schema);
+    free(runner);
+    free(threads);
+    return status;
+}

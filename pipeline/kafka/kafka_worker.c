@@ -1,0 +1,393 @@
+#include "pipeline/kafka/kafka_worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "pipeline/base/clock.h"
+#include "pipeline/base/log.h"
+
+#define FAILURES_MAX 12u
+#define RETRY_MS_MIN 500u
+#define RETRY_MS_MAX 8000u
+/* How long commits may take before a partition is given up without. */
+#define COMMIT_NS_MAX (8ull * 1000000000u)
+
+static void pause_ms(long ms)
+{
+    struct timespec wait = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    (void)nanosleep(&wait, NULL);
+}
+
+/* ---- opening ---- */
+
+static void *open_slot(void *context)
+{
+    struct kafka_slot *slot = context;
+    const struct kafka_shared *shared = slot->shared;
+    struct partition_options options = {
+        .config = shared->config,
+        .ends = &slot->ends.ends,
+        .file = shared->setup->options->topic,
+        .name = slot->held.name,
+        .count = shared->partition_count,
+        .state_directory = shared->state_directory,
+        .budget = shared->budget,
+        .cache_bytes = shared->cache_bytes,
+    };
+    slot->open_status =
+        partition_open(&options, &slot->held.layout, &slot->held.task, &slot->open_error);
+    atomic_store(&slot->is_ready, true);
+    return NULL;
+}
+
+static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    slot->ends.member = worker->member;
+    slot->ends.fetcher = worker->fetcher;
+    atomic_store(&slot->ends.is_cancelled, false);
+    atomic_store(&slot->is_ready, false);
+    slot->held.task = NULL;
+    if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
+        slot->state = SLOT_OPENING;
+    } else {
+        slot->retry_ns = clock_monotonic_ns() + RETRY_MS_MIN * 1000000u;
+    }
+}
+
+/* Tries again later, each time a little less soon, and not all partitions at once. */
+static void put_off(struct kafka_slot *slot)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    uint64_t ms = (uint64_t)RETRY_MS_MIN << (slot->failures < 4 ? slot->failures : 4);
+    ms = ms < RETRY_MS_MAX ? ms : RETRY_MS_MAX;
+    uint64_t jitter_ms = hash64_combine(now_ns, (uint64_t)slot->ends.partition) % (ms / 2);
+    slot->retry_ns = now_ns + (ms + jitter_ms) * 1000000u;
+}
+
+/* A slot whose task failed. Fails the worker where trying again is of no use. */
+static enum status handle_failure(struct kafka_slot *slot, enum status status, const char *doing,
+                                  struct error *error)
+{
+    log_line(LOG_WARNING, "partition_failed", "partition=%s doing=%s failures=%u message=\"%s\"",
+             slot->held.name, doing, slot->failures, error->message);
+    slot->failures += status == STATUS_RETRY ? 0 : 1;
+    put_off(slot);
+    bool is_final = status == STATUS_INVALID || slot->failures > FAILURES_MAX;
+    return is_final ? error_prefix(error, status, "partition %s", slot->held.name) : STATUS_OK;
+}
+
+static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    (void)pthread_join(slot->opener, NULL);
+    slot->state = SLOT_EMPTY;
+    if (slot->open_status == STATUS_OK && slot->is_wanted) {
+        slot->open_status = partition_metrics_create(worker->shared->metrics, slot->held.name,
+                                                     &slot->held.metrics, &slot->open_error);
+        if (slot->open_status != STATUS_OK) {
+            task_destroy(slot->held.task);
+            slot->held.task = NULL;
+        }
+    }
+    if (slot->open_status == STATUS_OK && slot->is_wanted) {
+        slot->state = SLOT_OPEN;
+        held_partition_begin(&slot->held);
+        log_line(LOG_INFO, "partition_opened", "partition=%s worker=%u", slot->held.name,
+                 worker->index);
+    } else if (slot->open_status == STATUS_OK) {
+        task_destroy(slot->held.task);
+        slot->held.task = NULL;
+    } else if (slot->is_wanted && worker->failure_status == STATUS_OK) {
+        worker->failure_status = handle_failure(slot, slot->open_status, "open", &slot->open_error);
+        worker->failure = slot->open_error;
+    }
+}
+
+/* ---- closing ---- */
+
+static void close_slot(struct kafka_worker *worker, struct kafka_slot *slot, bool is_last)
+{
+    struct task_counters counters = worker->result.counters;
+    held_partition_collect(&slot->held, &worker->result);
+    if (!is_last) {
+        /* The counters are of the partition's whole life: whoever has it last tells them. */
+        worker->result.counters = counters;
+    }
+    partition_metrics_destroy(slot->held.metrics);
+    slot->held.metrics = NULL;
+    task_destroy(slot->held.task);
+    slot->held.task = NULL;
+    slot->state = SLOT_EMPTY;
+}
+
+static bool is_running(const struct kafka_slot *slot)
+{
+    return slot->state == SLOT_OPEN || slot->state == SLOT_FINISHED;
+}
+
+/* Commits all tasks at the same time. Those that fail are closed as they are. */
+static void commit_slots(struct kafka_worker *worker)
+{
+    uint32_t count = worker->shared->partition_count;
+    uint64_t begin_ns = clock_monotonic_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        if (worker->slots[i].state == SLOT_OPEN) {
+            task_request_commit(worker->slots[i].held.task);
+        }
+    }
+    bool is_pending = true;
+    while (is_pending) {
+        is_pending = false;
+        bool is_late = clock_monotonic_ns() - begin_ns > COMMIT_NS_MAX;
+        for (uint32_t i = 0; i < count; i++) {
+            struct kafka_slot *slot = &worker->slots[i];
+            if (slot->state != SLOT_OPEN || task_is_committed(slot->held.task)) {
+                continue;
+            }
+            enum task_state state;
+            struct error error;
+            enum status status = task_commit_step(slot->held.task, &state, &error);
+            if (status != STATUS_OK || is_late) {
+                log_line(LOG_WARNING, "partition_dropped", "partition=%s message=\"%s\"",
+                         slot->held.name, status != STATUS_OK ? error.message : "commit too slow");
+                kafka_log_disown(slot->ends.log);
+                close_slot(worker, slot, false);
+            } else {
+                is_pending = true;
+            }
+        }
+        if (is_pending) {
+            pause_ms(1);
+        }
+    }
+}
+
+/* ---- the group ---- */
+
+static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_partition_list_t *list)
+{
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        worker->slots[i].is_wanted = false;
+    }
+    for (int i = 0; i < list->cnt; i++) {
+        int32_t partition = list->elems[i].partition;
+        if (partition >= 0 && (uint32_t)partition < worker->shared->partition_count) {
+            worker->slots[partition].is_wanted = true;
+        } else {
+            log_line(
+                LOG_ERROR, "partition_unknown",
+                "partition=%d message=\"the topic has grown: create the partitions of the other "
+                "topics and start again\"",
+                (int)partition);
+        }
+    }
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        struct kafka_slot *slot = &worker->slots[i];
+        if (slot->is_wanted && is_running(slot)) {
+            kafka_log_rejoin(slot->ends.log);
+        }
+    }
+    worker->has_assignment = true;
+    log_line(LOG_INFO, "assigned", "worker=%u partitions=%d", worker->index, list->cnt);
+}
+
+/* The tasks stay open: most of them come back with the next assignment. */
+static void revoke_slots(struct kafka_worker *worker)
+{
+    bool is_lost = rd_kafka_assignment_lost(worker->member);
+    log_line(LOG_INFO, "revoked", "worker=%u lost=%d", worker->index, (int)is_lost);
+    if (!is_lost) {
+        commit_slots(worker);
+    }
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        struct kafka_slot *slot = &worker->slots[i];
+        slot->is_wanted = false;
+        if (is_lost && is_running(slot)) {
+            kafka_log_disown(slot->ends.log);
+            close_slot(worker, slot, false);
+        }
+    }
+    worker->has_assignment = false;
+}
+
+static void on_rebalance(rd_kafka_t *member, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct kafka_worker *worker = opaque;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        assign_slots(worker, list);
+        /* The group's member fetches nothing itself. */
+        rd_kafka_topic_partition_list_t *nothing = rd_kafka_topic_partition_list_new(0);
+        (void)rd_kafka_assign(member, nothing);
+        rd_kafka_topic_partition_list_destroy(nothing);
+    } else {
+        revoke_slots(worker);
+        (void)rd_kafka_assign(member, NULL);
+    }
+}
+
+/* Serves the group's callbacks. What comes as a message is a failure. */
+static enum status poll_group(struct kafka_worker *worker, struct error *error)
+{
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(worker->member, 0);
+    if (!message) {
+        return STATUS_OK;
+    }
+    char text[256];
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        log_line(LOG_WARNING, "group", "worker=%u message=\"%s\"", worker->index,
+                 rd_kafka_message_errstr(message));
+    }
+    rd_kafka_message_destroy(message);
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(worker->member, text, sizeof(text));
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR
+               ? STATUS_OK
+               : error_set(error, STATUS_FATAL, "kafka: group %s, instance %s: %s",
+                           worker->shared->setup->group, worker->shared->setup->instance, text);
+}
+
+/* ---- running ---- */
+
+static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slot, bool *ret_waits,
+                             struct error *error)
+{
+    uint64_t commits = task_commits(slot->held.task);
+    enum status status = held_partition_step(worker->shared->config, &slot->held, ret_waits, error);
+    if (status != STATUS_OK) {
+        close_slot(worker, slot, false);
+        return handle_failure(slot, status, "run", error);
+    }
+    if (task_commits(slot->held.task) > commits) {
+        slot->failures = 0;
+    }
+    if (slot->held.is_finished) {
+        slot->state = SLOT_FINISHED;
+    }
+    return STATUS_OK;
+}
+
+/* Brings what a slot is closer to what it is to be. */
+static void steer_slot(struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    if (slot->state == SLOT_OPENING && !slot->is_wanted && worker->has_assignment) {
+        atomic_store(&slot->ends.is_cancelled, true);
+    }
+    if (slot->state == SLOT_OPENING && atomic_load(&slot->is_ready) && worker->has_assignment) {
+        finish_opening(worker, slot);
+    }
+    if (is_running(slot) && !slot->is_wanted && worker->has_assignment) {
+        log_line(LOG_INFO, "partition_closed", "partition=%s worker=%u", slot->held.name,
+                 worker->index);
+        close_slot(worker, slot, false);
+    }
+    if (slot->state == SLOT_EMPTY && slot->is_wanted && clock_monotonic_ns() >= slot->retry_ns) {
+        begin_opening(worker, slot);
+    }
+}
+
+enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, bool *ret_ended,
+                               struct error *error)
+{
+    *ret_waits = true;
+    *ret_ended = false;
+    enum status status = poll_group(worker, error);
+    bool has_ended = worker->has_assignment;
+    for (uint32_t i = 0; i < worker->shared->partition_count && status == STATUS_OK; i++) {
+        struct kafka_slot *slot = &worker->slots[i];
+        steer_slot(worker, slot);
+        if (slot->state == SLOT_OPEN && worker->has_assignment) {
+            bool waits = true;
+            status = step_slot(worker, slot, &waits, error);
+            *ret_waits = *ret_waits && waits;
+        }
+        has_ended = has_ended && (!slot->is_wanted || slot->state == SLOT_FINISHED);
+    }
+    if (status == STATUS_OK && worker->failure_status != STATUS_OK) {
+        status = worker->failure_status;
+        *error = worker->failure;
+    }
+    *ret_ended = has_ended && worker->shared->setup->options->ends;
+    return status;
+}
+
+enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error)
+{
+    enum status result = STATUS_OK;
+    commit_slots(worker);
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        struct kafka_slot *slot = &worker->slots[i];
+        if (slot->state == SLOT_OPENING) {
+            atomic_store(&slot->ends.is_cancelled, true);
+            (void)pthread_join(slot->opener, NULL);
+            task_destroy(slot->open_status == STATUS_OK ? slot->held.task : NULL);
+            slot->held.task = NULL;
+            slot->state = SLOT_EMPTY;
+        } else if (is_running(slot)) {
+            enum status status = task_flush(slot->held.task, result == STATUS_OK ? error : NULL);
+            result = result == STATUS_OK ? status : result;
+            close_slot(worker, slot, true);
+        }
+    }
+    return result;
+}
+
+enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_shared *shared,
+                              uint32_t index, struct error *error)
+{
+    *worker = (struct kafka_worker){.shared = shared, .index = index};
+    worker->result.watermark_ms = INT64_MIN;
+    worker->slots = calloc(shared->partition_count, sizeof(*worker->slots));
+    if (!worker->slots) {
+        return error_set(error, STATUS_FATAL, "kafka: out of memory");
+    }
+    for (uint32_t i = 0; i < shared->partition_count; i++) {
+        struct kafka_slot *slot = &worker->slots[i];
+        slot->shared = shared;
+        slot->held.source = shared->setup->options->topic;
+        (void)snprintf(slot->held.name, sizeof(slot->held.name), "%u", i);
+        slot->ends.setup = shared->setup;
+        slot->ends.topics = shared->topics;
+        slot->ends.input_schema = shared->input_schema;
+        slot->ends.registry = shared->registry;
+        slot->ends.partition = (int32_t)i;
+        slot->ends.ends.is_finite = shared->setup->options->ends;
+        kafka_ends_init(&slot->ends);
+    }
+    enum status status =
+        kafka_fetcher_create(shared->setup, shared->queue_bytes, &worker->fetcher, error);
+    if (status == STATUS_OK) {
+        status =
+            kafka_member_create(shared->setup, index, on_rebalance, worker, &worker->member, error);
+    }
+    if (status == STATUS_OK) {
+        rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+        (void)rd_kafka_topic_partition_list_add(topics, shared->setup->options->topic,
+                                                RD_KAFKA_PARTITION_UA);
+        rd_kafka_resp_err_t code = rd_kafka_subscribe(worker->member, topics);
+        rd_kafka_topic_partition_list_destroy(topics);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            status = error_set(error, STATUS_FATAL, "kafka: joining group %s: %s",
+                               shared->setup->group, rd_kafka_err2str(code));
+        }
+    }
+    if (status != STATUS_OK) {
+        kafka_worker_release(worker);
+    }
+    return status;
+}
+
+void kafka_worker_release(struct kafka_worker *worker)
+{
+    if (worker->member) {
+        (void)rd_kafka_consumer_close(worker->member);
+        rd_kafka_destroy(worker->member);
+    }
+    if (worker->fetcher) {
+        rd_kafka_destroy(worker->fetcher);
+    }
+    free(worker->slots);
+    worker->member = NULL;
+    worker->fetcher = NULL;
+    worker->slots = NULL;
+}

@@ -1,0 +1,71 @@
+/*
+ * One worker: a member of the group with the tasks of its partitions. Assignment, revocation,
+ * opening (on a thread each, so that the other tasks go on and the group hears of us), running,
+ * closing. Used by its own thread alone.
+ */
+#ifndef PIPELINE_KAFKA_KAFKA_WORKER_H
+#define PIPELINE_KAFKA_KAFKA_WORKER_H
+
+#include <pthread.h>
+
+#include "pipeline/kafka/kafka_ends.h"
+#include "pipeline/run/held_partition.h"
+#include "pipeline/run/runner.h"
+
+/* What the workers of a process have in common; constant. */
+struct kafka_shared {
+    const struct config *config;
+    const struct kafka_setup *setup;
+    const struct kafka_topics *topics;
+    const char *state_directory;
+    const char *input_schema;
+    struct schema_registry *registry;
+    struct rocksdb_budget *budget;
+    struct run_metrics *metrics; /* NULL: there are none. */
+    size_t cache_bytes;          /* Of one task. */
+    size_t queue_bytes;          /* Likewise. */
+    uint32_t partition_count;
+};
+
+enum slot_state { SLOT_EMPTY, SLOT_OPENING, SLOT_OPEN, SLOT_FINISHED };
+
+struct kafka_slot {
+    const struct kafka_shared *shared;
+    struct held_partition held;
+    struct kafka_ends ends;
+    enum slot_state state;
+    bool is_wanted;       /* The group says that the partition is ours. */
+    uint32_t failures;    /* Since the last commit. */
+    uint64_t retry_ns;    /* Not opened before then. */
+    pthread_t opener;     /* SLOT_OPENING */
+    atomic_bool is_ready; /* The opener is done; then what follows is set. */
+    enum status open_status;
+    struct error open_error;
+};
+
+struct kafka_worker {
+    const struct kafka_shared *shared;
+    uint32_t index;
+    rd_kafka_t *member;
+    rd_kafka_t *fetcher;
+    struct kafka_slot *slots; /* [partition_count] */
+    bool has_assignment;      /* False while the group is being rearranged: no task runs. */
+    enum status failure_status;
+    struct error failure;
+    struct runner_result result;
+};
+
+MUST_CHECK enum status kafka_worker_init(struct kafka_worker *worker,
+                                         const struct kafka_shared *shared, uint32_t index,
+                                         struct error *error);
+/* Leaves the group, if it can. */
+void kafka_worker_release(struct kafka_worker *worker);
+
+/* One round over group and tasks. *ret_waits: nothing was to do; *ret_ended: all has ended. */
+MUST_CHECK enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits,
+                                          bool *ret_ended, struct error *error);
+
+/* Commits what is processed and closes the tasks. */
+MUST_CHECK enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error);
+
+#endif

@@ -1,0 +1,13 @@
+#include "pipeline/run/memory_plan.h"
+
+struct memory_plan memory_plan_make(int64_t memory_bytes, uint32_t tasks)
+{
+    const int64_t overhead_bytes = (int64_t)(48u << 20) + (int64_t)tasks * (24 << 20);
+    int64_t floor_bytes = memory_bytes / 2;
+    int64_t free_bytes = memory_bytes - overhead_bytes;
+    free_bytes = free_bytes > floor_bytes ? free_bytes : floor_bytes;
+    return (struct memory_plan){
+        .cache_bytes = (size_t)(free_bytes * 60 / 100 / tasks),
+        .block_cache_bytes = (size_t)(free_bytes * 25 / 100),
+    };
+}

@@ -1,0 +1,15 @@
+/* How the memory that the process may have is shared out; the rest is batches, buffers and code. */
+#ifndef PIPELINE_RUN_MEMORY_PLAN_H
+#define PIPELINE_RUN_MEMORY_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct memory_plan {
+    size_t cache_bytes; /* Of one task. */
+    size_t block_cache_bytes;
+};
+
+struct memory_plan memory_plan_make(int64_t memory_bytes, uint32_t tasks);
+
+#endif
