@@ -9,6 +9,9 @@ packages=(
     libopenblas-pthread-dev librdkafka-dev librocksdb-dev
     libsimdjson-dev libsodium-dev libutf8proc-dev libxxhash-dev libyaml-dev openssl zlib1g-dev tzdata
 )
+# For the tests against real brokers; one that came from elsewhere serves as well.
+command -v javac >/dev/null || packages+=(default-jdk-headless)
+command -v mvn >/dev/null || packages+=(maven)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
