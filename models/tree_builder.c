@@ -104,9 +104,10 @@ enum status tree_builder_create(const char *name, const struct tree_settings *se
     builder->name = name;
     struct tree_ensemble *ensemble = builder->ensemble = calloc(1, sizeof(*ensemble));
     size_t number_columns = 4 * (size_t)settings->feature_count;
-    builder->number_columns = malloc(number_columns * sizeof(uint32_t));
+    builder->number_columns = malloc((number_columns + 1) * sizeof(uint32_t));
     if (!ensemble || !builder->number_columns ||
         !grow(&builder->columns, 1, sizeof(struct tree_column)) || /* Column 0. */
+        !grow(&builder->sets, 1, sizeof(uint32_t)) || /* Also empty sets have a place. */
         !copy_names(ensemble, settings)) {
         status = out_of_memory(builder, error);
         tree_builder_destroy(builder);
@@ -495,82 +496,6 @@ enum status tree_builder_add(struct tree_builder *builder, const struct tree_inp
     return STATUS_OK;
 }
 
-/* Copies the tree below `node` into slot `slot` of its heap; leaves fill all that is below them. */
-static void complete(const struct tree_ensemble *ensemble, uint32_t node, uint32_t slot,
-                     uint32_t levels, struct tree_split *splits, float *leaves)
-{
-    const struct tree_node *at = &ensemble->nodes[node];
-    if (levels == 0) {
-        *leaves = at->value;
-        return;
-    }
-    splits[slot] = (struct tree_split){at->threshold, at->column * TREE_TILE_ROWS};
-    bool is_leaf = at->left == node;
-    uint32_t half = 1u << (levels - 1);
-    complete(ensemble, at->left, 2 * slot + 1, levels - 1, splits, leaves);
-    complete(ensemble, is_leaf ? node : at->left + 1, 2 * slot + 2, levels - 1, splits,
-             leaves + half);
-}
-
-/* Cuts the trees into blocks; returns how many splits and leaves the complete ones take. */
-static void plan_blocks(struct tree_ensemble *ensemble, const uint32_t *depths, size_t *ret_splits,
-                        size_t *ret_leaves)
-{
-    size_t splits = 0;
-    size_t leaves = 0;
-    for (uint32_t i = 0; i < ensemble->block_count; i++) {
-        struct tree_block *block = &ensemble->blocks[i];
-        uint32_t rest = ensemble->facts.tree_count - i * TREE_BLOCK_TREES;
-        block->first_tree = i * TREE_BLOCK_TREES;
-        block->tree_count = rest < TREE_BLOCK_TREES ? rest : TREE_BLOCK_TREES;
-        for (uint32_t t = 0; t < block->tree_count; t++) {
-            uint32_t depth = depths[block->first_tree + t];
-            block->depth = depth > block->depth ? depth : block->depth;
-        }
-        block->is_complete = block->depth <= TREE_COMPLETE_DEPTH_MAX;
-        if (block->is_complete) {
-            block->first_split = (uint32_t)splits;
-            block->first_leaf = (uint32_t)leaves;
-            splits += TREE_BLOCK_TREES * ((1u << block->depth) - 1);
-            leaves += (size_t)TREE_BLOCK_TREES << block->depth;
-        }
-    }
-    *ret_splits = splits;
-    *ret_leaves = leaves;
-}
-
-static enum status lay_out(struct tree_builder *builder, struct tree_ensemble *ensemble,
-                           struct error *error)
-{
-    uint32_t tree_count = ensemble->facts.tree_count;
-    ensemble->block_count = (tree_count + TREE_BLOCK_TREES - 1) / TREE_BLOCK_TREES;
-    ensemble->blocks = calloc(ensemble->block_count + 1u, sizeof(*ensemble->blocks));
-    if (!ensemble->blocks) {
-        return out_of_memory(builder, error);
-    }
-    size_t splits;
-    size_t leaves;
-    plan_blocks(ensemble, builder->depths.items, &splits, &leaves);
-    if (splits > UINT32_MAX || leaves > UINT32_MAX) {
-        return error_set(error, STATUS_INVALID, "%s: too many trees", builder->name);
-    }
-    /* Zero: a block's missing trees test column 0 and have leaves of 0. */
-    ensemble->splits = calloc(splits + 1, sizeof(*ensemble->splits));
-    ensemble->leaves = calloc(leaves + 1, sizeof(*ensemble->leaves));
-    if (!ensemble->splits || !ensemble->leaves) {
-        return out_of_memory(builder, error);
-    }
-    for (uint32_t i = 0; i < ensemble->block_count; i++) {
-        const struct tree_block *block = &ensemble->blocks[i];
-        for (uint32_t t = 0; block->is_complete && t < block->tree_count; t++) {
-            complete(ensemble, ensemble->roots[block->first_tree + t], 0, block->depth,
-                     &ensemble->splits[block->first_split + t * ((1u << block->depth) - 1)],
-                     &ensemble->leaves[block->first_leaf + (t << block->depth)]);
-        }
-    }
-    return STATUS_OK;
-}
-
 static void *hand_over(struct growing *array)
 {
     void *items = array->items;
@@ -595,9 +520,8 @@ enum status tree_builder_finish(struct tree_builder *builder, struct tree_ensemb
     ensemble->outputs = hand_over(&builder->outputs);
     ensemble->shares = hand_over(&builder->shares);
     ensemble->means = hand_over(&builder->means);
-    enum status status = lay_out(builder, ensemble, error);
-    if (status != STATUS_OK) {
-        return status;
+    if (!tree_blocks_create(ensemble, builder->depths.items)) {
+        return out_of_memory(builder, error);
     }
     builder->ensemble = NULL;
     *ret_ensemble = ensemble;

@@ -30,44 +30,48 @@ static float category_value(const struct tree_column *column, const uint32_t *se
 }
 
 static void fill_column(const struct tree_ensemble *ensemble, const struct tree_column *column,
-                        const float *features, uint32_t rows, uint32_t stride, float *lanes)
+                        const float *const *starts, uint32_t place, uint32_t count, float *lanes)
 {
-    const float *x = features + column->feature;
     float missing = missing_value(column);
     switch (column->kind) {
     case TREE_COLUMN_ZERO:
-        for (uint32_t i = 0; i < rows; i++) {
+        for (uint32_t i = 0; i < count; i++) {
             lanes[i] = 0.0f;
         }
         return;
     case TREE_COLUMN_NUMBER:
-        for (uint32_t i = 0; i < rows; i++) {
-            float value = x[(size_t)i * stride];
+        for (uint32_t i = 0; i < count; i++) {
+            float value = starts[i][place];
             lanes[i] = value == value ? value : missing;
         }
         return;
     case TREE_COLUMN_NOT_ZERO:
-        for (uint32_t i = 0; i < rows; i++) {
-            float value = x[(size_t)i * stride];
+        for (uint32_t i = 0; i < count; i++) {
+            float value = starts[i][place];
             lanes[i] = fabsf(value) > ZERO_MAX ? value : missing; /* NaN is not greater. */
         }
         return;
     case TREE_COLUMN_CATEGORY:
-        for (uint32_t i = 0; i < rows; i++) {
-            lanes[i] =
-                category_value(column, ensemble->sets + column->set_first, x[(size_t)i * stride]);
+        for (uint32_t i = 0; i < count; i++) {
+            lanes[i] = category_value(column, ensemble->sets + column->set_first, starts[i][place]);
         }
         return;
     }
     assert(!"a kind of column");
 }
 
-void tree_columns_fill(const struct tree_ensemble *ensemble, const float *features, uint32_t rows,
-                       uint32_t stride, float *tile)
+void tree_columns_fill(const struct tree_ensemble *ensemble, const struct tree_rows *rows,
+                       uint32_t first, uint32_t count, float *tile)
 {
-    assert(rows <= TREE_TILE_ROWS);
+    const float *starts[TREE_TILE_ROWS];
+    assert(count <= TREE_TILE_ROWS);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t row = rows->rows ? rows->rows[first + i] : first + i;
+        starts[i] = rows->features + row * rows->stride;
+    }
     for (uint32_t c = 0; c < ensemble->column_count; c++) {
-        float *lanes = tile + (size_t)c * TREE_TILE_ROWS;
-        fill_column(ensemble, &ensemble->columns[c], features, rows, stride, lanes);
+        const struct tree_column *column = &ensemble->columns[c];
+        uint32_t place = rows->columns ? rows->columns[column->feature] : column->feature;
+        fill_column(ensemble, column, starts, place, count, tile + (size_t)c * TREE_TILE_ROWS);
     }
 }

@@ -67,6 +67,9 @@ enum status tree_scratch_create(const struct tree_ensemble *ensemble,
         scratch->sums = take_lines((size_t)facts->output_count * TREE_TILE_ROWS * sizeof(double));
         scratch->contributions = calloc(facts->feature_count, sizeof(double));
         scratch->steps = tree_path_steps_create(facts->depth);
+        for (uint32_t k = 1; k < TREE_DEPTH_MAX + 3; k++) {
+            scratch->inverses[k] = 1.0 / k;
+        }
     }
     if (!scratch || !scratch->tile || !scratch->sums || !scratch->contributions ||
         !scratch->steps) {
@@ -128,12 +131,12 @@ static tree_kernel_function *function_of(enum tree_kernel kernel, uint32_t rows)
 }
 
 static void score_tile(const struct tree_ensemble *ensemble, struct tree_scratch *scratch,
-                       enum tree_kernel kernel, const float *features, uint32_t rows,
-                       uint32_t stride, float *margins)
+                       enum tree_kernel kernel, const struct tree_rows *from, uint32_t first,
+                       uint32_t rows, float *margins)
 {
     uint32_t output_count = ensemble->facts.output_count;
     memset(scratch->sums, 0, (size_t)output_count * TREE_TILE_ROWS * sizeof(double));
-    tree_columns_fill(ensemble, features, rows, stride, scratch->tile);
+    tree_columns_fill(ensemble, from, first, rows, scratch->tile);
     function_of(kernel, rows)(ensemble, scratch->tile, rows, scratch->sums);
     for (uint32_t i = 0; i < rows; i++) {
         for (uint32_t c = 0; c < output_count; c++) {
@@ -144,24 +147,40 @@ static void score_tile(const struct tree_ensemble *ensemble, struct tree_scratch
     }
 }
 
+static void score_rows(const struct tree_ensemble *ensemble, struct tree_scratch *scratch,
+                       enum tree_kernel kernel, const struct tree_rows *from, uint32_t rows,
+                       float *margins)
+{
+    for (uint32_t first = 0; first < rows; first += TREE_TILE_ROWS) {
+        uint32_t rest = rows - first;
+        score_tile(ensemble, scratch, kernel, from, first,
+                   rest < TREE_TILE_ROWS ? rest : TREE_TILE_ROWS,
+                   margins + (size_t)first * ensemble->facts.output_count);
+    }
+}
+
 void tree_ensemble_score_by(const struct tree_ensemble *ensemble, struct tree_scratch *scratch,
                             enum tree_kernel kernel, const float *features, uint32_t rows,
                             uint32_t stride, float *margins)
 {
     assert(tree_kernel_is_available(kernel));
     assert(rows <= 1 || stride >= ensemble->facts.feature_count);
-    for (uint32_t first = 0; first < rows; first += TREE_TILE_ROWS) {
-        uint32_t rest = rows - first;
-        score_tile(ensemble, scratch, kernel, features + (size_t)first * stride,
-                   rest < TREE_TILE_ROWS ? rest : TREE_TILE_ROWS, stride,
-                   margins + (size_t)first * ensemble->facts.output_count);
-    }
+    struct tree_rows from = {.features = features, .stride = stride};
+    score_rows(ensemble, scratch, kernel, &from, rows, margins);
 }
 
 void tree_ensemble_score(const struct tree_ensemble *ensemble, struct tree_scratch *scratch,
                          const float *features, uint32_t rows, uint32_t stride, float *margins)
 {
     tree_ensemble_score_by(ensemble, scratch, tree_kernel_best(), features, rows, stride, margins);
+}
+
+void tree_ensemble_score_picked(const struct tree_ensemble *ensemble, struct tree_scratch *scratch,
+                                const float *features, uint32_t stride, const uint32_t *columns,
+                                const uint32_t *rows, uint32_t count, float *margins)
+{
+    struct tree_rows from = {features, stride, columns, rows};
+    score_rows(ensemble, scratch, tree_kernel_best(), &from, count, margins);
 }
 
 static void softmax(const float *margins, uint32_t count, float *values)

@@ -19,7 +19,7 @@
 
 #include "pipeline/base/status.h"
 
-#define TREE_FILE_BYTES_MAX (1u << 29)
+#define TREE_FILE_BYTES_MAX (1u << 28)
 #define TREE_FEATURES_MAX 65536u
 #define TREE_OUTPUTS_MAX 1024u
 #define TREE_COUNT_MAX (1u << 20)
@@ -94,6 +94,14 @@ void tree_scratch_destroy(struct tree_scratch *scratch); /* NULL is a no-op. */
  */
 void tree_ensemble_score(const struct tree_ensemble *ensemble, struct tree_scratch *scratch,
                          const float *features, uint32_t rows, uint32_t stride, float *margins);
+
+/*
+ * The same for `count` rows out of a wider matrix: row i is rows[i] (NULL: i), feature f stands in
+ * column columns[f] < stride (NULL: f).
+ */
+void tree_ensemble_score_picked(const struct tree_ensemble *ensemble, struct tree_scratch *scratch,
+                                const float *features, uint32_t stride, const uint32_t *columns,
+                                const uint32_t *rows, uint32_t count, float *margins);
 
 /* The best kernel of this machine, the one that tree_ensemble_score() uses, for the profile. */
 enum tree_kernel tree_kernel_best(void);

@@ -24,7 +24,8 @@ struct tree_path_step {
 
 struct walk {
     const struct tree_ensemble *ensemble;
-    const float *lane; /* Lane 0 of a tile. */
+    const float *lane;      /* Lane 0 of a tile. */
+    const double *inverses; /* [k] is 1 / k. */
     double *contributions;
 };
 
@@ -88,22 +89,27 @@ static void unwind(struct tree_path_step *path, uint32_t last, uint32_t place)
     }
 }
 
-/* The sum of the weights that unwind() would leave. */
-static double unwound_sum(const struct tree_path_step *path, uint32_t last, uint32_t place)
+/*
+ * The sum of the weights that unwind() would leave; `one` of a step is 0 or 1. inverses[k] is 1 /
+ * k: here most of the time goes, and divisions are slow.
+ */
+static double unwound_sum(const struct tree_path_step *path, uint32_t last, uint32_t place,
+                          const double *inverses)
 {
-    double one = path[place].one;
     double zero = path[place].zero;
-    double next = path[last].weight;
     double count = (double)last + 1;
     double sum = 0;
-    for (uint32_t i = last; i-- > 0;) {
-        if (one != 0) {
-            double weight = next * count / (((double)i + 1) * one);
-            sum += weight;
-            next = path[i].weight - weight * zero * ((double)last - i) / count;
-        } else {
-            sum += path[i].weight * count / (zero * ((double)last - i));
+    if (path[place].one == 0) {
+        for (uint32_t i = 0; i < last; i++) {
+            sum += path[i].weight * inverses[last - i];
         }
+        return sum * count / zero;
+    }
+    double next = path[last].weight;
+    for (uint32_t i = last; i-- > 0;) {
+        double weight = next * count * inverses[i + 1];
+        sum += weight;
+        next = path[i].weight - weight * zero * ((double)last - i) * inverses[last + 1];
     }
     return sum;
 }
@@ -122,7 +128,7 @@ static void settle_leaf(const struct walk *walk, const struct tree_path_step *pa
 {
     for (uint32_t i = 1; i <= last; i++) {
         walk->contributions[path[i].feature] +=
-            unwound_sum(path, last, i) * (path[i].one - path[i].zero) * value;
+            unwound_sum(path, last, i, walk->inverses) * (path[i].one - path[i].zero) * value;
     }
 }
 
@@ -171,8 +177,9 @@ enum status tree_ensemble_explain(const struct tree_ensemble *ensemble,
         return error_set(error, STATUS_INVALID,
                          "reasons: the model does not say how many rows reached each leaf");
     }
-    tree_columns_fill(ensemble, features, 1, facts->feature_count, scratch->tile);
-    struct walk walk = {ensemble, scratch->tile, scratch->contributions};
+    struct tree_rows row = {.features = features};
+    tree_columns_fill(ensemble, &row, 0, 1, scratch->tile);
+    struct walk walk = {ensemble, scratch->tile, scratch->inverses, scratch->contributions};
     memset(walk.contributions, 0, facts->feature_count * sizeof(double));
     double expected = 0;
     for (uint32_t t = 0; t < facts->tree_count; t++) {

@@ -88,14 +88,26 @@ struct tree_ensemble {
 struct tree_path_step; /* See tree_explain.c. */
 
 struct tree_scratch {
-    float *tile;                  /* [column_count][16] */
-    double *sums;                 /* [output_count][16] */
-    double *contributions;        /* [feature_count] */
-    struct tree_path_step *steps; /* Of all paths on the way down. */
+    float *tile;                         /* [column_count][16] */
+    double *sums;                        /* [output_count][16] */
+    double *contributions;               /* [feature_count] */
+    struct tree_path_step *steps;        /* Of all paths on the way down. */
+    double inverses[TREE_DEPTH_MAX + 3]; /* [k] is 1 / k. */
 };
 
-/* Fills the lanes below `rows` of the tile, and the others with zero. */
-void tree_columns_fill(const struct tree_ensemble *ensemble, const float *features, uint32_t rows,
-                       uint32_t stride, float *tile);
+/* Cuts the ensemble's trees, of `depths`, into blocks. False when memory is exhausted. */
+MUST_CHECK bool tree_blocks_create(struct tree_ensemble *ensemble, const uint32_t *depths);
+
+/* Rows of floats that a call scores. */
+struct tree_rows {
+    const float *features;
+    uint32_t stride;
+    const uint32_t *columns; /* Feature f stands in column columns[f]; NULL: in column f. */
+    const uint32_t *rows;    /* Row i is rows[i]; NULL: i. */
+};
+
+/* Fills lanes 0 to count - 1 of the tile with rows first to first + count - 1. */
+void tree_columns_fill(const struct tree_ensemble *ensemble, const struct tree_rows *rows,
+                       uint32_t first, uint32_t count, float *tile);
 
 #endif

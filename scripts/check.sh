@@ -33,6 +33,9 @@ includes_only pipeline/base pipeline/base/
 includes_only pipeline/config pipeline/base/ pipeline/config/
 # shellcheck disable=SC2086
 includes_only pipeline/state pipeline/base/ pipeline/state/ pipeline/limits.h pipeline/stage.h
+includes_only pipeline/metrics pipeline/base/ pipeline/metrics/
+# shellcheck disable=SC2086
+includes_only pipeline/wire pipeline/base/ pipeline/config/ pipeline/metrics/ pipeline/wire/ $event_contract
 # shellcheck disable=SC2086
 includes_only operators pipeline/base/ pipeline/config/ pipeline/output/ pipeline/state/record.h pipeline/stage.h \
     models/ operators/ $event_contract

@@ -7,7 +7,7 @@ packages=(
     build-essential clang clang-format clang-tidy libclang-rt-dev cmake ninja-build pkg-config python3
     libavro-dev libcmocka-dev libcsv-dev libcurl4-openssl-dev libjemalloc-dev libmicrohttpd-dev
     libopenblas-pthread-dev librdkafka-dev librocksdb-dev
-    libsimdjson-dev libsodium-dev libutf8proc-dev libxxhash-dev libyaml-dev zlib1g-dev tzdata
+    libsimdjson-dev libsodium-dev libutf8proc-dev libxxhash-dev libyaml-dev openssl zlib1g-dev tzdata
 )
 missing=()
 for package in "${packages[@]}"; do

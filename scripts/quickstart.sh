@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/install-packages.sh
 echo "building ..."
-cmake --preset release -DNUDGE_TESTS=OFF >/dev/null
-cmake --build build/release >/dev/null
+cmake --preset release >/dev/null
+cmake --build build/release --target nudge >/dev/null
 work=build/quickstart
 rm -rf "$work"
 mkdir -p "$work"

@@ -48,6 +48,9 @@ suite_privacy() {
 }
 suite_kills() {
     test/integration/kills_test.sh build/release/nudge
+    cmake --preset crash >/dev/null
+    cmake --build build/crash --target nudge
+    test/integration/crash_points_test.sh build/crash/nudge
 }
 # Against real brokers; longer and harder by hand, see kafka_storm.py --help.
 suite_kafka() {

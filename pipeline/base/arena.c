@@ -27,7 +27,7 @@ void arena_release(struct arena *arena)
         free(block);
         block = next;
     }
-    arena_init(arena, arena->block_bytes);
+    *arena = (struct arena){.block_bytes = arena->block_bytes};
 }
 
 /* Makes `current` a block with room for `bytes`: a kept one that is large enough, or a new one. */

@@ -22,7 +22,7 @@ void arena_init(struct arena *arena, size_t block_bytes);
 /* Gives every piece back at once; keeps the blocks. */
 void arena_reset(struct arena *arena);
 
-/* Frees the blocks. The arena may be initialised again. */
+/* Frees the blocks. The arena may be initialised again. A zeroed one is left as it is. */
 void arena_release(struct arena *arena);
 
 /*

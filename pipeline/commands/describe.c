@@ -9,6 +9,7 @@
 #include "pipeline/run/run_metrics.h"
 #include "pipeline/run/stages.h"
 #include "pipeline/run/task_progress.h"
+#include "pipeline/wire/registry_metrics.h"
 
 static const char help[] =
     "nudge describe features|stages|settings|metrics|events|outputs [--markdown]\n"
@@ -71,6 +72,7 @@ static void describe_metrics(bool markdown, FILE *out)
                                   "|---|---|---|---|---|\n"
                                 : "Metrics served over HTTP\n");
     metrics_describe(run_metric_infos, run_metric_count, markdown, out);
+    metrics_describe(registry_metric_infos, REGISTRY_METRIC_COUNT, markdown, out);
 }
 
 static void describe_settings(bool markdown, FILE *out)

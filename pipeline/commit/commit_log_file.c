@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pipeline/base/crash_point.h"
 #include "pipeline/commit/commit_log.h"
 #include "pipeline/commit/log_segments.h"
 #include "pipeline/commit/output_file.h"
@@ -174,6 +175,7 @@ static enum status resume(struct commit_log_file *self, const struct tail *tail,
     for (int topic = 0; topic < TOPIC_COUNT; topic++) {
         enum status status =
             output_file_recover(&self->outputs[topic], tail->output_bytes[topic], error);
+        crash_point(CRASH_RECOVER_OUTPUT_CUT);
         if (status != STATUS_OK) {
             return status;
         }
@@ -195,10 +197,12 @@ static enum status file_recover(struct commit_log *log, uint64_t from,
         status = begin_log(self, from, error);
     } else if (status == STATUS_OK) {
         status = read_log(&self->segments, from, visitor, &tail, error);
+        crash_point(CRASH_RECOVER_LOG_READ);
         if (status == STATUS_OK) {
             status = resume(self, &tail, error);
         }
     }
+    crash_point(CRASH_RECOVER_LOG_CUT);
     if (status != STATUS_OK) {
         self->is_broken = true;
         return error_prefix(error, status == STATUS_RETRY ? STATUS_FATAL : status,
@@ -220,9 +224,11 @@ static enum status write_outputs(struct commit_log_file *self, const struct outp
     for (int topic = 0; topic < TOPIC_COUNT && status == STATUS_OK; topic++) {
         status = output_file_append(&self->outputs[topic], batch, &self->buffer, error);
     }
+    crash_point(CRASH_COMMIT_OUTPUTS_WRITTEN);
     for (int topic = 0; topic < TOPIC_COUNT && status == STATUS_OK && self->is_synced; topic++) {
         status = output_file_sync(&self->outputs[topic], error);
     }
+    crash_point(CRASH_COMMIT_OUTPUTS_SYNCED);
     return status;
 }
 
@@ -253,12 +259,14 @@ static enum status file_start(struct commit_log *log, const struct commit_conten
     enum status status = STATUS_OK;
     if (self->segments.current_bytes >= self->segment_bytes) {
         status = log_segments_add(&self->segments, self->last_position + 1, error);
+        crash_point(CRASH_COMMIT_SEGMENT_ADDED);
     }
     if (status == STATUS_OK && content->outputs) {
         status = write_outputs(self, content->outputs, error);
     }
     if (status == STATUS_OK) {
         status = write_frame(self, content, error);
+        crash_point(CRASH_COMMIT_FRAME_SYNCED);
     }
     if (status != STATUS_OK) {
         self->is_broken = true;

@@ -7,6 +7,7 @@
 
 #include <xxhash.h>
 
+#include "pipeline/base/crash_point.h"
 #include "pipeline/base/little_endian.h"
 
 #define NAME_OFFSET 32u /* Of the partition's name in a header. */
@@ -387,6 +388,7 @@ enum status log_segments_append(struct log_segments *segments, const struct byte
     const struct storage_ops *ops = segments->storage->ops;
     enum status status = ops->write_at(segments->current, segments->current_bytes, frame->bytes,
                                        frame->length, error);
+    crash_point(CRASH_COMMIT_FRAME_WRITTEN);
     if (status == STATUS_OK) {
         status = sync_current(segments, error);
     }
@@ -417,6 +419,7 @@ enum status log_segments_trim(struct log_segments *segments, uint64_t log_positi
         uint64_t first = segments->firsts[0];
         enum status status = segments->has_spare ? remove_segment(segments, first, error)
                                                  : keep_as_spare(segments, first, error);
+        crash_point(CRASH_LOG_TRIMMED);
         if (status != STATUS_OK) {
             return status;
         }

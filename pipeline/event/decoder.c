@@ -43,6 +43,7 @@ static enum status create(const struct mapping *mapping, const struct source_opt
 static enum status complete(const struct mapping *mapping, struct decoder *decoder,
                             struct decoder **ret_decoder, struct error *error)
 {
+    assert(decoder);
     decoder->mapping = mapping;
     decoder->is_canonical = mapping_is_canonical(mapping);
     decoder->wanted = mapping_source_fields(mapping);

@@ -51,8 +51,13 @@ static enum status input_file_next(struct input *input, struct event_batch *batc
         [MAPPING_REJECTED] = INPUT_REJECTED,
         [MAPPING_SKIPPED] = INPUT_SKIPPED,
     };
-    ret_item->result =
-        results[decoder_decode(self->decoder, &ret_item->raw, batch, row, &ret_item->rejection)];
+    enum mapping_result decoded =
+        decoder_decode(self->decoder, &ret_item->raw, batch, row, &ret_item->rejection);
+    if (decoded == MAPPING_FAILED) {
+        return error_set(error, STATUS_FATAL, "%s: record %llu: out of memory", self->path,
+                         (unsigned long long)ret_item->raw.position.ordinal);
+    }
+    ret_item->result = results[decoded];
     return STATUS_OK;
 }
 

@@ -47,7 +47,13 @@ enum status intake_create(const struct intake_options *options, const struct rec
     }
     intake->options = *options;
     intake->options.source_name = source_name;
+    if (options->retention_ms > 0 && options->retention_ms < options->timer_floor_ms) {
+        intake->options.retention_ms = options->timer_floor_ms;
+    }
     intake->options.partition = partition;
+    if (intake->options.batch_timers_max == 0 || intake->options.batch_timers_max > POPPED_MAX) {
+        intake->options.batch_timers_max = POPPED_MAX;
+    }
     intake->source_name = source_name;
     intake->partition = partition;
     intake->layout = layout;
@@ -67,9 +73,15 @@ void intake_destroy(struct intake *intake)
     }
 }
 
-uint32_t intake_records_max(const struct intake *intake)
+bool intake_shrink(struct intake *intake)
 {
-    return intake->options.batch_events_max * ENTITY_KIND_COUNT + POPPED_MAX;
+    struct intake_options *options = &intake->options;
+    if (options->batch_events_max == 1 && options->batch_timers_max == 1) {
+        return false;
+    }
+    options->batch_events_max = (options->batch_events_max + 1) / 2;
+    options->batch_timers_max = (options->batch_timers_max + 1) / 2;
+    return true;
 }
 
 static int64_t subtract_clamped(int64_t a, int64_t b)
@@ -126,6 +138,10 @@ static enum status pop_timers(struct intake *intake, struct builder *builder, in
 {
     *ret_is_full = false;
     for (;;) {
+        if (intake->popped_count == intake->options.batch_timers_max) {
+            *ret_is_full = true;
+            return STATUS_OK;
+        }
         int64_t bound_ms = builder_bound(intake, builder);
         int64_t limit_ms = until_ms < bound_ms ? until_ms : bound_ms;
         struct timer_entry entry;
@@ -134,10 +150,6 @@ static enum status pop_timers(struct intake *intake, struct builder *builder, in
             return status;
         }
         if (entry.time_ms == TIMER_NONE || entry.time_ms > limit_ms) {
-            return STATUS_OK;
-        }
-        if (intake->popped_count == POPPED_MAX) {
-            *ret_is_full = true;
             return STATUS_OK;
         }
         timer_index_pop(intake->timers);
@@ -269,6 +281,11 @@ static enum status take_event(struct intake *intake, struct builder *builder, bo
 static enum status add_timer_rows(struct intake *intake, struct builder *builder,
                                   struct error *error)
 {
+    /* A batch that is full of timers ends with the last one popped; others may share its time. */
+    const struct timer_entry *last = &intake->popped[intake->options.batch_timers_max - 1];
+    bool is_cut = intake->popped_count == intake->options.batch_timers_max &&
+                  last->time_ms == builder->watermark_ms;
+    const struct key128 *last_id = is_cut ? &last->key.id : NULL;
     for (uint32_t i = 0; i < intake->popped_count; i++) {
         intake->keys[i] = intake->popped[i].key;
     }
@@ -283,7 +300,7 @@ static enum status add_timer_rows(struct intake *intake, struct builder *builder
             continue; /* Stale: the record's entry stands elsewhere. */
         }
         record->index_ms = TIMER_NONE;
-        intake_add_timer_rows(builder->batch, record, builder->watermark_ms);
+        intake_add_timer_rows(builder->batch, record, builder->watermark_ms, last_id);
     }
     return STATUS_OK;
 }
@@ -322,6 +339,9 @@ static enum status tick(struct intake *intake, struct builder *builder, struct e
         int64_t time_ms = add_clamped(progress->tick_ms, intake->options.allowed_lateness_ms);
         progress->time_max_ms = time_ms > progress->time_max_ms ? time_ms : progress->time_max_ms;
         progress->is_ticking = 0;
+        /* A popped record's own timers may all be later than its entry, and before the tick. */
+        builder_advance(builder, progress->tick_ms > builder->watermark_ms ? progress->tick_ms
+                                                                           : builder->watermark_ms);
     }
     return status;
 }
@@ -362,16 +382,15 @@ enum status intake_fill(struct intake *intake, struct task_progress *progress, b
         return status;
     }
     /* Records that were no events also are progress, so they make a batch, if one without rows. */
-    *ret_result =
-        !builder.is_empty || said == INPUT_EVENT || said == INPUT_SKIPPED || said == INPUT_REJECTED
-            ? INTAKE_BATCH
-        : said == INPUT_END ? INTAKE_END
-                            : INTAKE_NOTHING;
+    *ret_result = !builder.is_empty || builder.records > 0 ? INTAKE_BATCH
+                  : said == INPUT_END                      ? INTAKE_END
+                                                           : INTAKE_NOTHING;
     return STATUS_OK;
 }
 
 enum status intake_settle(struct intake *intake, struct event_batch *batch, struct error *error)
 {
+    intake_note_timers(batch);
     for (uint32_t row = 0; row < batch->row_count; row++) {
         struct record *record = batch->record[ENTITY_USER][row];
         if (!record) {

@@ -18,10 +18,11 @@ struct intake_options {
     const char *partition;
     int64_t allowed_lateness_ms;
     int64_t max_ahead_ms; /* An event further ahead of the newest one is a dead letter. */
-    int64_t retention_ms; /* 0: records are kept for ever. */
+    int64_t retention_ms; /* 0: records are kept for ever; else at least timer_floor_ms. */
     int64_t timer_floor_ms;
     uint32_t entity_mask;      /* Bit per enum entity_kind that state is kept by. */
     uint32_t batch_events_max; /* 1 to BATCH_EVENTS_MAX; smaller in tests. */
+    uint32_t batch_timers_max; /* Index entries taken; 0: as many as there is room for. */
     bool diverts_late;
     bool deduplicates_by_content;
     bool keeps_rejected_bytes; /* Dead letters hold the record itself. */
@@ -57,7 +58,7 @@ MUST_CHECK enum status intake_fill(struct intake *intake, struct task_progress *
 MUST_CHECK enum status intake_settle(struct intake *intake, struct event_batch *batch,
                                      struct error *error);
 
-/* Upper bound of the records that one batch takes. */
-uint32_t intake_records_max(const struct intake *intake);
+/* Batches of half as many events and timers from now on; false when they are of one already. */
+bool intake_shrink(struct intake *intake);
 
 #endif

@@ -128,10 +128,13 @@ enum status intake_take_records(struct record_cache *cache, const struct pseudon
     return STATUS_OK;
 }
 
-void intake_add_timer_rows(struct event_batch *batch, struct record *record, int64_t watermark_ms)
+void intake_add_timer_rows(struct event_batch *batch, struct record *record, int64_t watermark_ms,
+                           const struct key128 *last_id)
 {
+    bool is_behind = last_id && key128_compare(record->key.id, *last_id) > 0;
     for (int slot = 0; slot < TIMER_SLOT_COUNT; slot++) {
-        if (record->timer_ms[slot] > watermark_ms) {
+        if (record->timer_ms[slot] > watermark_ms ||
+            (record->timer_ms[slot] == watermark_ms && is_behind)) {
             continue;
         }
         assert(batch->row_count < BATCH_ROWS_MAX);
@@ -213,16 +216,30 @@ uint64_t intake_expire_records(struct event_batch *batch, const struct record_la
             }
             int64_t last_ms = record->last_event_ms;
             if (retention_ms > 0 && last_ms != INT64_MIN && batch->watermark_ms[row] > last_ms &&
-                batch->watermark_ms[row] - last_ms > retention_ms) {
-                struct record_key key = record->key;
-                free(record->unknown_parts);
-                record_init(layout, key, record);
+                batch->watermark_ms[row] - last_ms > retention_ms &&
+                record_next_timer(record) == TIMER_NONE) {
+                /* The unknown parts are the committed copy's, which goes with the commit. */
+                record_init(layout, record->key, record);
                 expired++;
             }
-            if (batch->time_ms[row] > record->last_event_ms) {
-                record->last_event_ms = batch->time_ms[row];
+            /* A late event is heard of when it comes: else the next one would find it expired. */
+            int64_t heard_ms = batch->time_ms[row] > batch->watermark_ms[row]
+                                   ? batch->time_ms[row]
+                                   : batch->watermark_ms[row];
+            if (heard_ms > record->last_event_ms) {
+                record->last_event_ms = heard_ms;
             }
         }
     }
     return expired;
+}
+
+void intake_note_timers(struct event_batch *batch)
+{
+    for (uint32_t row = batch->event_count; row < batch->row_count; row++) {
+        struct record *record = batch->record[ENTITY_USER][row];
+        if (batch->state[row] == ROW_LIVE && batch->time_ms[row] > record->last_event_ms) {
+            record->last_event_ms = batch->time_ms[row];
+        }
+    }
 }

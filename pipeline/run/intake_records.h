@@ -14,18 +14,29 @@ MUST_CHECK enum status intake_take_records(struct record_cache *cache,
                                            const struct pseudonym_key *key, uint32_t entity_mask,
                                            struct event_batch *batch, struct error *error);
 
-/* Appends a row for each timer of `record` that is due by `watermark_ms`. */
-void intake_add_timer_rows(struct event_batch *batch, struct record *record, int64_t watermark_ms);
+/*
+ * Appends a row for each timer of `record` that is due by `watermark_ms`. With a `last_id`, those
+ * at that very time only if the record's id is not behind it: the timers of the ids behind it,
+ * which come later in the order, are not all in this batch.
+ */
+void intake_add_timer_rows(struct event_batch *batch, struct record *record, int64_t watermark_ms,
+                           const struct key128 *last_id);
 
 /* Writes `order`: by watermark, timers before the event that reaches them, timers by time and key.
  */
 void intake_sort_rows(struct event_batch *batch);
 
 /*
- * Starts records anew that were last heard of more than `retention_ms` before the watermark in
- * front of their row (0: never), and notes the newest event time. Returns how many it started anew.
+ * Starts records anew that have no timer and were last heard of more than `retention_ms` before the
+ * watermark of their row (0: never), and notes when they were heard of. Returns how many it started
+ * anew. Does not depend on the batch's cut: a timer that is set when the batch begins and fires
+ * before the row has let the record be heard of less than the floor ago, which is shorter than any
+ * retention (see intake_note_timers).
  */
 uint64_t intake_expire_records(struct event_batch *batch, const struct record_layout *layout,
                                int64_t retention_ms);
+
+/* After the stages: a record is heard of when its timer fires as well. */
+void intake_note_timers(struct event_batch *batch);
 
 #endif

@@ -57,7 +57,8 @@ static enum status open_input(const struct partition_options *options, struct ta
         .path = options->file,
         .format = (enum input_format)input->format,
         .is_followed = input->is_followed,
-        .csv_delimiter = strcmp(input->csv_delimiter, "\\t") == 0 ? '\t' : input->csv_delimiter[0],
+        .csv_delimiter =
+            (char)(strcmp(input->csv_delimiter, "\\t") == 0 ? '\t' : input->csv_delimiter[0]),
         .csv_has_header = input->csv_has_header,
         .csv_columns = input->csv_columns.count > 0 ? &input->csv_columns : NULL,
     };
@@ -150,8 +151,9 @@ static struct portion plan_portion(const struct record_layout *layout, size_t ca
     const size_t least = 16;
     size_t user_bytes = record_encoded_bytes_max(layout, ENTITY_USER, 0);
     size_t event_bytes = 0;
-    for (uint8_t kind = 0; kind < ENTITY_TASK; kind++) {
-        event_bytes += layout->bytes[kind] > 0 ? record_encoded_bytes_max(layout, kind, 0) : 0;
+    for (int kind = 0; kind < ENTITY_TASK; kind++) {
+        event_bytes +=
+            layout->bytes[kind] > 0 ? record_encoded_bytes_max(layout, (uint8_t)kind, 0) : 0;
     }
     size_t set_aside =
         user_bytes * (BATCH_ROWS_MAX - BATCH_EVENTS_MAX) / TIMER_SLOT_COUNT + TASK_BYTES_MAX;

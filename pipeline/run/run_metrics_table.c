@@ -17,28 +17,28 @@ static const struct metric_bounds batches = {batch_bounds, COUNT_OF(batch_bounds
 #define TASK_ROW(member, sentence)                                                                 \
     [METRIC_TASK_##member] = {.name = "nudge_" #member "_total",                                   \
                               .unit = "",                                                          \
-                              .doc = sentence,                                                     \
+                              .doc = (sentence),                                                   \
                               .labels = {"partition"},                                             \
                               .type = METRIC_COUNTER},
 #define PARTITION_ROW(ENUM, title, kind, measure, scale, sentence)                                 \
-    [METRIC_##ENUM] = {.name = title,                                                              \
-                       .unit = measure,                                                            \
-                       .doc = sentence,                                                            \
+    [METRIC_##ENUM] = {.name = (title),                                                            \
+                       .unit = (measure),                                                          \
+                       .doc = (sentence),                                                          \
                        .labels = {"partition"},                                                    \
                        .divisor = (scale),                                                         \
                        .type = METRIC_##kind},
 #define DURATION_ROW(ENUM, title, sentence)                                                        \
-    [METRIC_##ENUM] = {.name = title,                                                              \
+    [METRIC_##ENUM] = {.name = (title),                                                            \
                        .unit = "seconds",                                                          \
-                       .doc = sentence,                                                            \
+                       .doc = (sentence),                                                          \
                        .labels = {"partition"},                                                    \
                        .divisor = NS_PER_SECOND,                                                   \
                        .bounds = &waits,                                                           \
                        .type = METRIC_HISTOGRAM},
 #define PROCESS_ROW(ENUM, title, kind, measure, scale, sentence)                                   \
-    [METRIC_##ENUM] = {.name = title,                                                              \
-                       .unit = measure,                                                            \
-                       .doc = sentence,                                                            \
+    [METRIC_##ENUM] = {.name = (title),                                                            \
+                       .unit = (measure),                                                          \
+                       .doc = (sentence),                                                          \
                        .divisor = (scale),                                                         \
                        .type = METRIC_##kind},
 

@@ -1,7 +1,6 @@
 #include "pipeline/run/runner.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +14,16 @@
 #include "pipeline/run/partition.h"
 #include "pipeline/run/progress.h"
 
-static volatile sig_atomic_t stop_requested;
+static atomic_bool stop_requested; /* Lock-free, so a signal handler may set it. */
 
 void runner_stop(void)
 {
-    stop_requested = 1;
+    atomic_store(&stop_requested, true);
 }
 
 bool runner_is_stopping(void)
 {
-    return stop_requested;
+    return atomic_load(&stop_requested);
 }
 
 struct runner {
@@ -74,7 +73,7 @@ static enum status work_round(struct worker *worker, bool *ret_all_finished, boo
         }
         *ret_all_finished = false;
         bool waits = false;
-        enum status status = stop_requested
+        enum status status = atomic_load(&stop_requested)
                                  ? held_partition_stop(partition, error)
                                  : held_partition_step(options->config, partition, &waits, error);
         if (status != STATUS_OK) {
@@ -255,7 +254,7 @@ enum status runner_run(const struct runner_options *options, struct runner_resul
     result.peak_memory_bytes = (uint64_t)usage.ru_maxrss * 1024u;
     result.elapsed_seconds = (double)(clock_monotonic_ns() - begin_ns) / 1e9;
     result.cpu_seconds = (double)clock_process_cpu_ns() / 1e9;
-    result.was_stopped = stop_requested;
+    result.was_stopped = atomic_load(&stop_requested);
     *ret_result = result;
     return status;
 }

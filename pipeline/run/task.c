@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "pipeline/base/clock.h"
+#include "pipeline/base/crash_point.h"
 #include "pipeline/output/topic_records.h"
 
 /* A transaction is committed when it holds this many bytes of outputs, whatever the clock says. */
@@ -36,6 +37,13 @@ struct task {
     uint64_t trimmed_position;
     uint32_t committed_records; /* By the last commit. */
     uint64_t commits;
+    uint64_t counted_outputs[TOPIC_COUNT]; /* Of this transaction's, those in progress. */
+    uint32_t batches;                      /* Of this transaction. */
+    uint32_t batches_max;                  /* More did not fit into the cache. */
+    uint64_t outgrown;                     /* Transactions. */
+    bool asks_again; /* The input had ended when it was last committed; it may have grown. */
+    bool needs_room; /* The cache is full of dirty records. */
+    bool is_refused; /* The log could not take the commit at the moment. */
     uint64_t stage_ns[TASK_STAGES_MAX + 2]; /* intake, stages, commit */
 };
 
@@ -81,6 +89,7 @@ static enum status recover_record(void *context, const struct changelog_entry *e
 {
     struct task *task = context;
     enum status status = record_cache_apply(task->cache, entry, log_position, error);
+    crash_point(CRASH_RECOVER_RECORD_APPLIED);
     if (status == STATUS_OK) {
         status = record_cache_relieve(task->cache, error);
     }
@@ -126,10 +135,15 @@ static enum status read_progress(struct task *task, struct error *error)
 {
     struct record *own;
     enum status status = take_own_record(task, &own, error);
+    if (status == STATUS_RETRY) {
+        status = record_cache_write_back(task->cache, 0, error);
+        status = status == STATUS_OK ? take_own_record(task, &own, error) : status;
+    }
     if (status == STATUS_OK) {
         memcpy(&task->progress, record_part_at(own, task->parts.progress_offset),
                sizeof(task->progress));
         record_cache_abort(task->cache);
+        task->asks_again = task->progress.is_drained != 0;
     }
     return status;
 }
@@ -158,8 +172,7 @@ static enum status recover(struct task *task, struct error *error)
     if (status == STATUS_OK) {
         status = read_progress(task, error);
     }
-    /* The input may have grown since it ended; where it has not, the next read says so at once. */
-    task->progress.is_drained = 0;
+    crash_point(CRASH_RECOVER_DONE);
     return status;
 }
 
@@ -201,6 +214,7 @@ enum status task_create(const struct task_options *options, const struct task_pa
     task->numeric_profile = profile;
     task->partition = partition;
     task->requested_tick_ms = TIMER_NONE;
+    task->batches_max = UINT32_MAX;
     enum status status = create_members(task, error);
     if (status == STATUS_OK) {
         status = recover(task, error);
@@ -284,11 +298,23 @@ static void write_side_topics(const struct task *task)
     }
 }
 
+/* Once each, however often it is called in a transaction. */
+static void count_outputs(struct task *task)
+{
+    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
+        uint64_t count = output_batch_count(task->parts.outputs, (enum topic)topic);
+        task->progress.counters.outputs[topic] += count - task->counted_outputs[topic];
+        task->counted_outputs[topic] = count;
+    }
+}
+
+/* STATUS_RETRY: the cache has no room for it. */
 static enum status process_batch(struct task *task, struct error *error)
 {
     uint64_t mark_ns = clock_thread_cpu_ns();
     enum intake_result result;
-    bool is_draining = task->progress.is_drained;
+    bool asks = task->asks_again && !task->progress.is_ticking;
+    bool is_draining = task->progress.is_drained && !asks;
     enum status status = intake_fill(task->intake, &task->progress, is_draining, &task->batch,
                                      task->parts.outputs, &result, error);
     if (status != STATUS_OK) {
@@ -296,6 +322,11 @@ static enum status process_batch(struct task *task, struct error *error)
     }
     account(task, 0, &mark_ns);
     task->said = result;
+    if (asks && result != INTAKE_NOTHING) {
+        task->asks_again = false;
+        task->progress.is_drained = result == INTAKE_END;
+        task->said = INTAKE_BATCH; /* Where it has not grown, the timers are still to come. */
+    }
     if (result != INTAKE_BATCH) {
         return STATUS_OK;
     }
@@ -314,6 +345,8 @@ static enum status process_batch(struct task *task, struct error *error)
         count_batch(task);
     }
     status = intake_settle(task->intake, &task->batch, error);
+    count_outputs(task);
+    task->batches++;
     task->position = task->parts.input->ops->position(task->parts.input);
     task->is_dirty = true;
     account(task, 0, &mark_ns);
@@ -323,12 +356,66 @@ static enum status process_batch(struct task *task, struct error *error)
     return status;
 }
 
-static void count_outputs(struct task *task)
+/* Everything since the last commit is as if it had not been, but for the input's place. */
+static void forget_transaction(struct task *task)
 {
-    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
-        task->progress.counters.outputs[topic] +=
-            output_batch_count(task->parts.outputs, (enum topic)topic);
+    record_cache_abort(task->cache);
+    timer_index_abort(task->timers);
+    output_batch_reset(task->parts.outputs);
+    memset(task->counted_outputs, 0, sizeof(task->counted_outputs));
+    task->batches = 0;
+    task->journal_count = 0;
+    task->is_dirty = false;
+    task->phase = PHASE_RUNNING;
+    task->position = task->committed_position;
+}
+
+/* Goes on behind the last commit. */
+static enum status read_again(struct task *task, struct error *error)
+{
+    /* It was asked for at a later place, whose events are yet to come. */
+    task->requested_tick_ms = TIMER_NONE;
+    enum status status = task->parts.input->ops->seek(task->parts.input, &task->position, error);
+    if (status == STATUS_OK) {
+        status = read_progress(task, error);
     }
+    if (status == STATUS_OK) {
+        begin_epoch(task);
+    }
+    return status;
+}
+
+/*
+ * The transaction has outgrown the cache: it is begun again, with less in it, when the dirty
+ * records are in the store.
+ */
+static enum status begin_smaller(struct task *task, struct error *error)
+{
+    uint32_t batches = task->batches;
+    bool has_dirty = record_cache_stats(task->cache).dirty > 0;
+    forget_transaction(task);
+    if (batches > 0) {
+        task->batches_max = batches;
+    } else if (!has_dirty && !intake_shrink(task->intake)) {
+        return error_prefix(error, STATUS_INVALID, "the memory given cannot hold one event");
+    }
+    task->needs_room = true;
+    task->outgrown++;
+    return STATUS_OK;
+}
+
+/* Tries to get on with begin_smaller(); the store may be too busy for now. */
+static enum status make_room(struct task *task, struct error *error)
+{
+    enum status status = record_cache_write_back(task->cache, 0, error);
+    if (status == STATUS_RETRY) {
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        task->needs_room = false;
+        status = read_again(task, error);
+    }
+    return status;
 }
 
 static enum status start_commit(struct task *task, struct error *error)
@@ -338,7 +425,6 @@ static enum status start_commit(struct task *task, struct error *error)
     if (status != STATUS_OK) {
         return status;
     }
-    count_outputs(task);
     memcpy(record_part_at(own, task->parts.progress_offset), &task->progress,
            sizeof(task->progress));
     struct commit_content content = {
@@ -349,8 +435,14 @@ static enum status start_commit(struct task *task, struct error *error)
     };
     status =
         record_cache_encode_changes(task->cache, &content.records, &content.record_count, error);
-    if (status == STATUS_OK) {
-        status = task->parts.log->ops->start(task->parts.log, &content, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = task->parts.log->ops->start(task->parts.log, &content, error);
+    task->is_refused = status == STATUS_RETRY;
+    if (status == STATUS_RETRY) {
+        task->wants_commit = true;
+        return STATUS_OK; /* Nothing was handed over; the next step tries again. */
     }
     if (status == STATUS_OK) {
         task->phase = PHASE_COMMITTING;
@@ -368,9 +460,10 @@ static enum status relieve(struct task *task, struct error *error)
     for (uint32_t i = 0; status == STATUS_OK && i < slices; i++) {
         status = record_cache_relieve(task->cache, error);
     }
-    if (status != STATUS_OK) {
-        return status;
+    if (status != STATUS_OK && status != STATUS_RETRY) {
+        return status; /* A store that is busy is asked again after the next commit. */
     }
+    status = STATUS_OK;
     uint64_t durable = task->parts.store->ops->durable_position(task->parts.store);
     if (durable > task->trimmed_position) {
         status = task->parts.log->ops->trim(task->parts.log, durable, error);
@@ -384,7 +477,10 @@ static enum status finish_commit(struct task *task, uint64_t log_position, struc
     task->committed_records = record_cache_taken(task->cache);
     record_cache_commit(task->cache, log_position);
     timer_index_commit(task->timers);
+    crash_point(CRASH_COMMIT_PROMOTED);
     output_batch_reset(task->parts.outputs);
+    memset(task->counted_outputs, 0, sizeof(task->counted_outputs));
+    task->batches = 0;
     task->journal_count = 0;
     task->is_dirty = false;
     task->log_position = log_position;
@@ -400,21 +496,8 @@ static enum status finish_commit(struct task *task, uint64_t log_position, struc
 /* The log took the commit back: forget it, and read the same input again. */
 static enum status rewind_task(struct task *task, struct error *error)
 {
-    record_cache_abort(task->cache);
-    timer_index_abort(task->timers);
-    output_batch_reset(task->parts.outputs);
-    task->journal_count = 0;
-    task->is_dirty = false;
-    task->phase = PHASE_RUNNING;
-    task->position = task->committed_position;
-    enum status status = task->parts.input->ops->seek(task->parts.input, &task->position, error);
-    if (status == STATUS_OK) {
-        status = read_progress(task, error);
-    }
-    if (status == STATUS_OK) {
-        begin_epoch(task);
-    }
-    return status;
+    forget_transaction(task);
+    return read_again(task, error);
 }
 
 static enum status poll_commit(struct task *task, struct error *error)
@@ -436,6 +519,7 @@ static enum status poll_commit(struct task *task, struct error *error)
 static bool is_transaction_full(const struct task *task)
 {
     return record_cache_taken(task->cache) >= task->options.transaction_records_max ||
+           task->batches >= task->batches_max ||
            output_batch_bytes(task->parts.outputs) >= TRANSACTION_BYTES_MAX;
 }
 
@@ -459,6 +543,10 @@ static void end_input(struct task *task)
 static void begin_tick(struct task *task)
 {
     if (task->requested_tick_ms == TIMER_NONE || task->progress.is_ticking) {
+        return;
+    }
+    if (task->journal_count + 2 > JOURNAL_MAX) {
+        task->wants_commit = true; /* It waits: the drain needs a place as well. */
         return;
     }
     if (task->requested_tick_ms > task_watermark_ms(task) && task->progress.is_started) {
@@ -490,7 +578,8 @@ static bool step_commit(struct task *task, enum status *ret_status, struct error
 
 static enum task_state state_of(const struct task *task)
 {
-    bool waits = task->phase == PHASE_COMMITTING || task->said == INTAKE_NOTHING ||
+    bool waits = task->phase == PHASE_COMMITTING || task->needs_room || task->is_refused ||
+                 task->said == INTAKE_NOTHING ||
                  (task->said == INTAKE_END && !task->options.is_finite);
     return task->phase == PHASE_FINISHED ? TASK_FINISHED : waits ? TASK_WAITING : TASK_BUSY;
 }
@@ -498,12 +587,17 @@ static enum task_state state_of(const struct task *task)
 enum status task_step(struct task *task, enum task_state *ret_state, struct error *error)
 {
     enum status status = STATUS_OK;
-    if (!step_commit(task, &status, error) && task->phase == PHASE_RUNNING) {
+    if (task->needs_room) {
+        status = make_room(task, error);
+    } else if (!step_commit(task, &status, error) && task->phase == PHASE_RUNNING) {
         begin_tick(task);
         status = process_batch(task, error);
         if (status == STATUS_OK && task->said == INTAKE_END) {
             end_input(task);
         }
+    }
+    if (status == STATUS_RETRY) {
+        status = begin_smaller(task, error);
     }
     *ret_state = state_of(task);
     return status;
@@ -512,7 +606,14 @@ enum status task_step(struct task *task, enum task_state *ret_state, struct erro
 enum status task_commit_step(struct task *task, enum task_state *ret_state, struct error *error)
 {
     enum status status = STATUS_OK;
-    (void)step_commit(task, &status, error);
+    if (task->needs_room) {
+        status = make_room(task, error);
+    } else {
+        (void)step_commit(task, &status, error);
+    }
+    if (status == STATUS_RETRY) {
+        status = begin_smaller(task, error);
+    }
     *ret_state = state_of(task);
     return status;
 }
@@ -536,8 +637,12 @@ enum status task_flush(struct task *task, struct error *error)
 {
     assert(task_is_committed(task));
     enum status status = record_cache_write_back(task->cache, 0, error);
+    if (status == STATUS_RETRY) {
+        return STATUS_OK; /* The store is busy: the log keeps what it could not take. */
+    }
     if (status == STATUS_OK) {
         status = task->parts.store->ops->flush(task->parts.store, error);
+        crash_point(CRASH_STORE_FLUSHED);
     }
     return status == STATUS_OK ? relieve(task, error) : status;
 }
@@ -588,6 +693,11 @@ struct record_cache_stats task_cache_stats(const struct task *task)
 uint64_t task_commits(const struct task *task)
 {
     return task->commits;
+}
+
+uint64_t task_outgrown(const struct task *task)
+{
+    return task->outgrown;
 }
 
 const uint64_t *task_stage_ns(const struct task *task)

@@ -81,7 +81,10 @@ bool task_is_committed(const struct task *task);
 /* Moves the watermark of an idle partition to `watermark_ms`; journaled. */
 void task_tick(struct task *task, int64_t watermark_ms);
 
-/* Writes all dirty records to the store and makes them durable; for a clean stop. */
+/*
+ * Writes all dirty records to the store and makes them durable; for a clean stop. What a busy store
+ * does not take stays in the log.
+ */
 MUST_CHECK enum status task_flush(struct task *task, struct error *error);
 
 /*
@@ -97,6 +100,8 @@ int64_t task_watermark_ms(const struct task *task);
 double task_input_progress(const struct task *task);
 struct record_cache_stats task_cache_stats(const struct task *task);
 uint64_t task_commits(const struct task *task);
+/* Transactions that were begun again, in smaller pieces, for want of memory. */
+uint64_t task_outgrown(const struct task *task);
 
 /* Nanoseconds of CPU spent in each stage, for the benchmark; [0] intake, then the stages. */
 const uint64_t *task_stage_ns(const struct task *task);

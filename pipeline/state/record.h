@@ -42,7 +42,8 @@ enum timer_slot {
 
 struct record {
     struct record_key key;
-    int64_t last_event_ms;              /* Newest event time seen; INT64_MIN: a new record. */
+    int64_t last_event_ms;              /* Last heard of: the newest event's time, the watermark at
+                                           a late one, a timer that fired. INT64_MIN: new. */
     int64_t timer_ms[TIMER_SLOT_COUNT]; /* Event time at which it falls due; TIMER_NONE: not set. */
     int64_t index_ms;                   /* Where the key's one entry in the timer index stands. */
     void *unknown_parts;                /* Owned. Parts of other writers, carried along; or NULL. */

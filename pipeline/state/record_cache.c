@@ -236,7 +236,7 @@ enum status record_cache_take(struct record_cache *cache, const struct record_ke
     if (status != STATUS_OK) {
         discard_working(cache, taken_before);
         if (status == STATUS_RETRY && taken_before == 0 && cache->dirty_head == CACHE_NO_ENTRY) {
-            status = error_set(error, STATUS_INVALID,
+            status = error_set(error, STATUS_RETRY,
                                "record cache: %zu bytes are too few for a batch of %u records",
                                cache->mapping_bytes + cache->unknown_bytes_max, count);
         }

@@ -21,6 +21,7 @@ struct record_cache;
 struct record_cache_options {
     size_t bytes_max;       /* All records, table and bookkeeping. Dirty ones at most half. */
     uint32_t slice_records; /* Records of one write-back slice, e.g. 4096. */
+    uint32_t records_max;   /* Fewer than the bytes have room for, in tests; 0: that many. */
 };
 
 struct record_cache_stats {
@@ -41,7 +42,7 @@ void record_cache_destroy(struct record_cache *cache);
  * ret_records[i] is the working copy of keys[i], loaded or new; equal keys give the same pointer,
  * and so does a later take in the same transaction. Every record taken counts as changed. Pointers
  * are valid until commit or abort. STATUS_RETRY, with nothing taken, when the dirty ones fill the
- * cache: commit and write back first.
+ * cache: commit and write back first. With none taken before and none dirty it is too small.
  */
 MUST_CHECK enum status record_cache_take(struct record_cache *cache, const struct record_key *keys,
                                          uint32_t count, struct record **ret_records,

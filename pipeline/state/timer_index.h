@@ -14,7 +14,10 @@
 
 struct timer_index;
 
-/* Borrows both. `entries_max` bounds the heap (32 bytes each). */
+/*
+ * Borrows both. `entries_max` bounds the heap (32 bytes each). At least 8: an entry may be there
+ * three times (dirty, stored, added), and half of the heap must hold another one.
+ */
 MUST_CHECK enum status timer_index_create(struct state_store *store, struct record_cache *cache,
                                           uint32_t entries_max, struct timer_index **ret_index,
                                           struct error *error);

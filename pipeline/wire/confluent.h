@@ -16,7 +16,7 @@
 /* False: not of that form; `ret_datum` points into `bytes`. */
 static inline bool confluent_split(struct text bytes, uint32_t *ret_id, struct text *ret_datum)
 {
-    if (bytes.length < CONFLUENT_HEADER_BYTES || bytes.data[0] != 0) {
+    if (!bytes.data || bytes.length < CONFLUENT_HEADER_BYTES || bytes.data[0] != 0) {
         return false;
     }
     const unsigned char *at = (const unsigned char *)bytes.data + 1;

@@ -1,9 +1,11 @@
 #include "pipeline/wire/http_client.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <curl/curl.h>
 
@@ -297,12 +299,45 @@ static enum status send_to(struct http_client *client, const char *base, const c
     return judge(client, base, code, response, error);
 }
 
+/*
+ * A TLS library writes to connections that the other side has closed, which would end the process
+ * by SIGPIPE. The signal goes to the thread that writes, so it is enough to hold it off here.
+ */
+struct pipe_guard {
+    sigset_t before;
+    bool was_pending;
+};
+
+static void hold_pipe_signal(struct pipe_guard *guard)
+{
+    sigset_t pipe_only;
+    sigset_t pending;
+    (void)sigemptyset(&pipe_only);
+    (void)sigaddset(&pipe_only, SIGPIPE);
+    (void)sigpending(&pending);
+    guard->was_pending = sigismember(&pending, SIGPIPE) == 1;
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &guard->before);
+}
+
+static void release_pipe_signal(const struct pipe_guard *guard)
+{
+    sigset_t pipe_only;
+    (void)sigemptyset(&pipe_only);
+    (void)sigaddset(&pipe_only, SIGPIPE);
+    const struct timespec at_once = {0};
+    while (!guard->was_pending && sigtimedwait(&pipe_only, NULL, &at_once) == SIGPIPE) {
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+}
+
 enum status http_client_send(struct http_client *client, const char *path,
                              const struct byte_buffer *body, struct http_response *ret_response,
                              struct error *error)
 {
     struct http_response response = {.body = {.bytes_max = HTTP_RESPONSE_BYTES_MAX}};
     enum status status = STATUS_RETRY;
+    struct pipe_guard guard;
+    hold_pipe_signal(&guard);
     for (uint32_t i = 0; i < client->url_count; i++) {
         uint32_t at = (client->current + i) % client->url_count;
         byte_buffer_release(&response.body);
@@ -312,6 +347,7 @@ enum status http_client_send(struct http_client *client, const char *path,
             break;
         }
     }
+    release_pipe_signal(&guard);
     if (status != STATUS_OK) {
         byte_buffer_release(&response.body);
         return status;

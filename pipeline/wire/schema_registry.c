@@ -83,7 +83,7 @@ static struct entry *add_entry(struct schema_registry *registry, uint32_t id)
     } else {
         if (registry->count == registry->room) {
             uint32_t room = registry->room ? 2 * registry->room : 16;
-            struct entry **entries = realloc(registry->entries, sizeof(*entries) * room);
+            struct entry **entries = realloc(registry->entries, sizeof(struct entry *) * room);
             if (!entries) {
                 return NULL;
             }

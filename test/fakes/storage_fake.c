@@ -60,6 +60,7 @@ struct storage_fake {
     enum storage_fault fault;
     bool is_down;
     bool is_sync_ignored;
+    bool is_cut_ignored;
     uint64_t capacity;
     storage_fake_hook *hook;
     void *hook_context;
@@ -458,8 +459,10 @@ static enum status fake_truncate(struct storage_file *file, uint64_t bytes, stru
         return outcome.before;
     }
     struct content *content = &self->fake->contents[self->content];
-    set_length(&content->cached, bytes);
-    add_change(content, (struct change){.offset = bytes, .is_cut = true}, NULL);
+    if (!self->fake->is_cut_ignored) {
+        set_length(&content->cached, bytes);
+        add_change(content, (struct change){.offset = bytes, .is_cut = true}, NULL);
+    }
     return outcome.after;
 }
 
@@ -637,9 +640,19 @@ void storage_fake_ignore_sync(struct storage_fake *fake, bool is_ignored)
     fake->is_sync_ignored = is_ignored;
 }
 
+void storage_fake_ignore_cuts(struct storage_fake *fake, bool is_ignored)
+{
+    fake->is_cut_ignored = is_ignored;
+}
+
 void storage_fake_set_capacity(struct storage_fake *fake, uint64_t bytes)
 {
     fake->capacity = bytes;
+}
+
+uint64_t storage_fake_used(const struct storage_fake *fake)
+{
+    return used_bytes(fake);
 }
 
 uint64_t storage_fake_calls(const struct storage_fake *fake)

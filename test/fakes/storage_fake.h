@@ -64,8 +64,14 @@ void storage_fake_crash(struct storage_fake *fake, enum storage_crash crash, uin
 /* A disk that only says that it has synced. */
 void storage_fake_ignore_sync(struct storage_fake *fake, bool is_ignored);
 
+/* A defect to find: cutting files off does nothing. */
+void storage_fake_ignore_cuts(struct storage_fake *fake, bool is_ignored);
+
 /* Writes that would make all files together larger fail, half written. At first there is no end. */
 void storage_fake_set_capacity(struct storage_fake *fake, uint64_t bytes);
+
+/* Bytes of all files as a process sees them. */
+uint64_t storage_fake_used(const struct storage_fake *fake);
 
 /* Calls so far: all of them, and those of one kind. */
 uint64_t storage_fake_calls(const struct storage_fake *fake);

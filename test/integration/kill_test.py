@@ -7,6 +7,7 @@ variable NUDGE_CRASH_AT=STEP:COUNT, which only a build with crash points knows).
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -64,16 +65,23 @@ def topics(directory):
     return {path: content for path, content in found.items() if content}
 
 
-def run(arguments, output, kill_after=None):
-    """Runs to the end, or kills after so many seconds. Returns whether it ended by itself."""
+def run(arguments, output, kill_after=None, crash_at=None):
+    """Runs to the end, or kills after so many seconds or at STEP:COUNT. Returns whether it ended by itself."""
     command = [arguments.nudge, "run", arguments.config, "--output", output, "--input",
                *arguments.input]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    environment = dict(os.environ)
+    environment.pop("NUDGE_CRASH_AT", None)
+    if crash_at:
+        environment["NUDGE_CRASH_AT"] = crash_at
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                               env=environment)
     try:
         _, errors = process.communicate(timeout=kill_after)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
         process.communicate()
+        return False
+    if crash_at and process.returncode == -signal.SIGKILL:
         return False
     if process.returncode != 0:
         sys.exit(f"exit {process.returncode}: {errors.decode()[-2000:]}")
@@ -87,6 +95,43 @@ def compare(expected, found):
                      f"{len(found.get(path, b''))} after the kills")
 
 
+def steps_of(header):
+    """Names of the steps, from the table in crash_point.h."""
+    with open(header, encoding="utf-8") as file:
+        return re.findall(r'X\([A-Z_]+, "([a-z]+\.[a-z_]+)"\)', file.read())
+
+
+def kill_at_steps(arguments, expected, work):
+    """Each step at several counts; then, while recovering from that, at each step of recovery."""
+    steps = steps_of(arguments.steps)
+    recovery = [step for step in steps if step.startswith("recover.")]
+    hits = {step: 0 for step in steps}
+    kills = 0
+    for step in steps:
+        for count in (1, 2, 5):
+            output = os.path.join(work, f"step-{step}-{count}")
+            if step in recovery:
+                run(arguments, output, crash_at="commit.frame_synced:4")
+                kills += 1
+            if not run(arguments, output, crash_at=f"{step}:{count}"):
+                hits[step] += 1
+                kills += 1
+                # Again while recovering from it, and while recovering from that.
+                for again in random.sample(recovery, 2):
+                    if not run(arguments, output, crash_at=f"{again}:{random.randint(1, 3)}"):
+                        hits[again] += 1
+                        kills += 1
+            run(arguments, output)
+            compare(expected, topics(output))
+            shutil.rmtree(output)
+    for step in steps:
+        print(f"{hits[step]:6} {step}")
+    never = [step for step in steps if hits[step] == 0]
+    if never:
+        sys.exit(f"never killed at: {', '.join(never)}")
+    print(f"{kills} kills at {len(steps)} steps, outputs the same each time")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nudge")
@@ -94,6 +139,7 @@ def main():
     parser.add_argument("--input", nargs="+", required=True)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", help="crash_point.h: kill at each step it names instead")
     arguments = parser.parse_args()
     random.seed(arguments.seed)
     work = tempfile.mkdtemp(prefix="nudge-kill-")
@@ -105,6 +151,9 @@ def main():
         expected = topics(undisturbed)
         if not expected:
             sys.exit("the undisturbed run has no outputs: nothing would be compared")
+        if arguments.steps:
+            kill_at_steps(arguments, expected, work)
+            return
         kills = rounds = 0
         while kills < arguments.kills:
             output = os.path.join(work, f"killed-{rounds}")

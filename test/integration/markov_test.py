@@ -18,11 +18,12 @@ TYPES = {"view": "product_view", "cart": "add_to_cart", "purchase": "purchase",
 PRIOR_EVENTS = 10
 GAP_S = 1800
 
-TRAINING = """pipeline: {root}/pipeline/examples/rees46.yaml
-name: shop
-version: 1
-target: purchase_in_session
-gap: 30m
+TRAINING = """train:
+  pipeline: {root}/pipeline/examples/rees46.yaml
+  name: shop
+  version: 1
+  target: purchase_in_session
+  gap: 30m
 """
 
 

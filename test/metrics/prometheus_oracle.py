@@ -12,7 +12,6 @@ import json
 import math
 import re
 import sys
-import urllib.request
 
 NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -131,6 +130,7 @@ def check_histograms(samples, types):
 def main():
     place = sys.argv[1]
     if place.startswith("http"):
+        import urllib.request  # Slow to load, and of no use for files.
         with urllib.request.urlopen(place, timeout=10) as answer:
             if answer.headers["Content-Type"] != "text/plain; version=0.0.4; charset=utf-8":
                 raise Bad(f"media type {answer.headers['Content-Type']}")

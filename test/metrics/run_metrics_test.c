@@ -14,12 +14,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "pipeline/base/clock.h"
+#include "pipeline/run/run_metrics_internal.h"
 #include "pipeline/run/runner.h"
 #include "test/fakes/fixture.h"
 #include "test/fakes/output_of.h"
 
-#define PARTITIONS 2
-#define EVENTS 3000
+#define PARTITIONS 2u
+#define EVENTS 3000u
+#define DEFECTS 30u /* Of the events: each hundredth. */
+#define BATCHES 30u /* Of a hundred events. */
 
 struct fixture {
     char *directory;
@@ -52,7 +56,7 @@ static void write_input(const char *path)
     static const char *const types[] = {"product_view", "add_to_cart", "search", "page_view"};
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    for (int i = 0; i < EVENTS; i++) {
+    for (int i = 0; i < (int)EVENTS; i++) {
         if (i % 100 == 99) {
             (void)fprintf(file, "no event\n");
             continue;
@@ -74,8 +78,8 @@ static int setup(void **state)
                    fixture->directory);
     (void)snprintf(fixture->output, sizeof(fixture->output), "%s/out", fixture->directory);
     (void)snprintf(fixture->state, sizeof(fixture->state), "%s/state", fixture->directory);
-    for (int i = 0; i < PARTITIONS; i++) {
-        (void)snprintf(fixture->files[i], sizeof(fixture->files[i]), "%s/%d.jsonl",
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
+        (void)snprintf(fixture->files[i], sizeof(fixture->files[i]), "%s/%u.jsonl",
                        fixture->directory, i);
         write_input(fixture->files[i]);
     }
@@ -108,7 +112,7 @@ static void *run(void *context)
     struct fixture *fixture = context;
     struct config config;
     const char *files[PARTITIONS];
-    for (int i = 0; i < PARTITIONS; i++) {
+    for (uint32_t i = 0; i < PARTITIONS; i++) {
         files[i] = fixture->files[i];
     }
     fixture->status = config_load(fixture->config_path, PARTITIONS, &config, &fixture->error);
@@ -208,9 +212,9 @@ static void expect_counters(const char *said, const struct runner_result *result
 #undef CHECK
     char start[128];
     for (int i = REJECTION_NONE + 1; i < REJECTION_COUNT; i++) {
-        for (int partition = 0; partition < PARTITIONS; partition++) {
+        for (uint32_t partition = 0; partition < PARTITIONS; partition++) {
             (void)snprintf(start, sizeof(start),
-                           "nudge_dead_letters_total{\"partition\":\"%d\",\"reason\":\"%s\"}",
+                           "nudge_dead_letters_total{\"partition\":\"%u\",\"reason\":\"%s\"}",
                            partition, rejection_names[i]);
             expect_sum(said, start, (double)counters->dead_letters[i] / PARTITIONS);
         }
@@ -251,9 +255,9 @@ static void tells_what_the_summary_tells(void **state)
         fail_msg("%s", fixture->error.message);
     }
     const struct runner_result *result = &fixture->result;
-    assert_true(result->counters.events_read == PARTITIONS * EVENTS);
+    assert_int_equal(result->counters.events_read, (uint64_t)PARTITIONS * EVENTS);
     assert_true(result->counters.duplicates > 0);
-    assert_true(result->counters.outputs[TOPIC_DEAD_LETTERS] == PARTITIONS * EVENTS / 100);
+    assert_int_equal(result->counters.outputs[TOPIC_DEAD_LETTERS], (uint64_t)PARTITIONS * DEFECTS);
     assert_true(result->stage_counter_count > 0);
     expect_counters(said, result);
     expect_sum(said, "nudge_commits_total{", (double)result->commits);
@@ -270,7 +274,7 @@ static void tells_what_the_summary_tells(void **state)
     assert_true(sum_of(said, "process_cpu_seconds_total{") > 0);
     assert_true(sum_of(said, "process_open_fds{") > 3);
     assert_true(sum_of(said, "nudge_stage_batch_seconds_count{\"partition\":\"0\",\"stage\":"
-                             "\"sessionize\"}") >= EVENTS / 100);
+                             "\"sessionize\"}") >= BATCHES);
     free(said);
 }
 
@@ -299,6 +303,11 @@ static void answers_503_while_it_is_not_ready_or_has_failed(void **state)
     expect_answer(fixture, "/readyz", "503 text/plain; charset=utf-8 not ready\n");
     run_metrics_set_ready(metrics, true);
     expect_answer(fixture, "/readyz", "200 text/plain; charset=utf-8 ready\n");
+    atomic_store(&partition->begun_ns, clock_monotonic_ns() - STUCK_AFTER_NS - 1);
+    expect_answer(fixture, "/healthz",
+                  "503 text/plain; charset=utf-8 partition 7 has not moved for a minute\n");
+    atomic_store(&partition->begun_ns, clock_monotonic_ns() - STUCK_AFTER_NS / 2);
+    expect_answer(fixture, "/healthz", "200 text/plain; charset=utf-8 ok\n");
     run_metrics_set_failed(metrics);
     expect_answer(fixture, "/healthz", "503 text/plain; charset=utf-8 failed\n");
     expect_answer(fixture, "/readyz", "503 text/plain; charset=utf-8 not ready\n");

@@ -89,7 +89,7 @@ static float score_by_node(const struct plain_node *trees, const float *row)
 {
     float sum = 0;
     for (uint32_t t = 0; t < TREES; t++) {
-        const struct plain_node *tree = trees + t * NODES;
+        const struct plain_node *tree = trees + (size_t)t * NODES;
         const struct plain_node *node = tree;
         while (node->left >= 0) {
             float x = row[node->feature];
@@ -107,7 +107,7 @@ static double time_by_node(const struct plain_node *plain, const float *rows, fl
     for (int round = 0; round < ROUNDS; round++) {
         double start = seconds();
         for (uint32_t i = 0; i < ROWS; i++) {
-            margins[i] = score_by_node(plain, rows + i * FEATURES);
+            margins[i] = score_by_node(plain, rows + (size_t)i * FEATURES);
         }
         double time = seconds() - start;
         best = time < best ? time : best;
@@ -130,7 +130,8 @@ static double time_kernel(const struct tree_ensemble *ensemble, struct tree_scra
         double time = seconds() - start;
         best = time < best ? time : best;
     }
-    return best * 1e9 / (ROWS / batch * batch);
+    uint32_t scored = ROWS / batch * batch;
+    return best * 1e9 / scored;
 }
 
 static double time_reasons(const struct tree_ensemble *ensemble, struct tree_scratch *scratch,
@@ -158,35 +159,11 @@ static float *make_rows(struct random *random, uint32_t features)
     return rows;
 }
 
-int main(int argument_count, char **arguments)
+static void compare(const struct tree_ensemble *ensemble, struct tree_scratch *scratch,
+                    const float *rows, float *margins, double by_node)
 {
     static const uint32_t batches[] = {1, 2, 4, 6, 8, 16, 32, 128, 512};
-    struct random random = {1};
-    struct error error = {""};
-    struct plain_node *plain = calloc((size_t)TREES * NODES, sizeof(*plain));
-    struct tree_ensemble *ensemble = NULL;
-    struct tree_scratch *scratch = NULL;
-    double by_node = NAN;
-    if (argument_count > 1) {
-        if (tree_ensemble_load(arguments[1], &ensemble, &error) != STATUS_OK) {
-            (void)fprintf(stderr, "%s\n", error.message);
-            free(plain);
-            return 2;
-        }
-    } else {
-        ensemble = make_ensemble(&random, plain);
-    }
     uint32_t features = tree_ensemble_facts(ensemble)->feature_count;
-    uint32_t outputs = tree_ensemble_facts(ensemble)->output_count;
-    float *rows = make_rows(&random, features);
-    float *margins = malloc((size_t)ROWS * outputs * sizeof(*margins));
-    if (!rows || !margins || tree_scratch_create(ensemble, &scratch, &error) != STATUS_OK) {
-        return 1;
-    }
-    if (argument_count == 1) {
-        by_node = time_by_node(plain, rows, margins);
-        (void)printf("%-10s %30.0f ns a row\n", "by node", by_node);
-    }
     for (enum tree_kernel kernel = TREE_KERNEL_PLAIN; kernel < TREE_KERNEL_COUNT; kernel++) {
         for (size_t b = 0; b < sizeof(batches) / sizeof(batches[0]); b++) {
             if (tree_kernel_is_available(kernel)) {
@@ -201,10 +178,44 @@ int main(int argument_count, char **arguments)
                  time_reasons(ensemble, scratch, TREE_REASONS_PATH, 400, rows, features));
     (void)printf("reasons by Shapley value %16.0f ns a row\n",
                  time_reasons(ensemble, scratch, TREE_REASONS_SHAPLEY, 40, rows, features));
+}
+
+int main(int argument_count, char **arguments)
+{
+    struct random random = {1};
+    struct error error = {""};
+    struct plain_node *plain = calloc((size_t)TREES * NODES, sizeof(*plain));
+    struct tree_ensemble *ensemble = NULL;
+    struct tree_scratch *scratch = NULL;
+    float *rows = NULL;
+    float *margins = NULL;
+    double by_node = NAN;
+    int result = 1;
+    if (!plain) {
+        goto cleanup;
+    }
+    if (argument_count == 1) {
+        ensemble = make_ensemble(&random, plain);
+    } else if (tree_ensemble_load(arguments[1], &ensemble, &error) != STATUS_OK) {
+        (void)fprintf(stderr, "%s\n", error.message);
+        goto cleanup;
+    }
+    rows = make_rows(&random, tree_ensemble_facts(ensemble)->feature_count);
+    margins = malloc((size_t)ROWS * tree_ensemble_facts(ensemble)->output_count * sizeof(float));
+    if (!rows || !margins || tree_scratch_create(ensemble, &scratch, &error) != STATUS_OK) {
+        goto cleanup;
+    }
+    if (argument_count == 1) {
+        by_node = time_by_node(plain, rows, margins);
+        (void)printf("%-10s %30.0f ns a row\n", "by node", by_node);
+    }
+    compare(ensemble, scratch, rows, margins, by_node);
+    result = 0;
+cleanup:
     free(rows);
     free(margins);
     free(plain);
     tree_scratch_destroy(scratch);
     tree_ensemble_unload(ensemble);
-    return 0;
+    return result;
 }

@@ -82,7 +82,8 @@ static void read_expected(const char *path, bool has_predictions, struct expecte
     expected->predictions = calloc(ROWS_MAX, expected->outputs * sizeof(double));
     expected->contributions = calloc(ROWS_MAX, shape * sizeof(double));
     uint32_t row = 0;
-    while (row < ROWS_MAX && fscanf(stream, "%f", &expected->x[row * expected->features]) == 1) {
+    while (row < ROWS_MAX &&
+           fscanf(stream, "%f", &expected->x[(size_t)row * expected->features]) == 1) {
         for (uint32_t f = 1; f < expected->features; f++) {
             assert_int_equal(fscanf(stream, "%f", &expected->x[row * expected->features + f]), 1);
         }
@@ -149,10 +150,11 @@ static void check_contributions(const struct made_model *model, struct tree_ense
     for (uint32_t i = 0; i < expected->rows * expected->outputs; i++) {
         float base;
         const double *wanted = &expected->contributions[(size_t)i * (features + 1)];
-        assert_int_equal(tree_ensemble_explain(ensemble, scratch, TREE_REASONS_SHAPLEY,
-                                               &expected->x[i / expected->outputs * features],
-                                               i % expected->outputs, values, &base, NULL),
-                         STATUS_OK);
+        assert_int_equal(
+            tree_ensemble_explain(ensemble, scratch, TREE_REASONS_SHAPLEY,
+                                  &expected->x[(size_t)(i / expected->outputs) * features],
+                                  i % expected->outputs, values, &base, NULL),
+            STATUS_OK);
         for (uint32_t f = 0; f <= features; f++) {
             double value = f < features ? (double)values[f] : (double)base;
             double size = fabs(expected->margins[i]) > 1 ? fabs(expected->margins[i]) : 1;
@@ -179,7 +181,7 @@ static void check_model(const struct made_model *model)
     assert_int_equal(facts->output_count, expected.outputs);
     assert_int_equal(facts->link, model->link);
 
-    float *values = calloc(expected.rows * expected.outputs, sizeof(*values));
+    float *values = calloc((size_t)expected.rows * expected.outputs + 1, sizeof(*values));
     for (enum tree_kernel kernel = TREE_KERNEL_PLAIN; kernel < TREE_KERNEL_COUNT; kernel++) {
         if (tree_kernel_is_available(kernel)) {
             tree_ensemble_score_by(ensemble, scratch, kernel, expected.x, expected.rows,
@@ -246,7 +248,7 @@ static uint32_t read_sparse(const char *path, float *rows, uint32_t features)
     char line[4096];
     uint32_t count = 0;
     while (count < ROWS_MAX && fgets(line, sizeof(line), stream)) {
-        float *row = &rows[count++ * features];
+        float *row = &rows[(size_t)count++ * features];
         for (uint32_t f = 0; f < features; f++) {
             row[f] = NAN;
         }

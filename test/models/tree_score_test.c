@@ -2,7 +2,8 @@
 #include "test/models/tree_random.h"
 
 #include <stdio.h>
-#include <string.h>
+
+#include "pipeline/base/fixed_math.h"
 
 #define TREES_MAX 37u
 #define ROWS 61u
@@ -24,7 +25,7 @@ static void expect_margins(struct fixture *fixture, const double *base, double d
         double sums[OUTPUTS_MAX] = {0};
         for (uint32_t t = 0; t < fixture->tree_count; t++) {
             const struct random_tree *tree = &fixture->trees[t];
-            sums[tree->output] += random_tree_walk(tree, &fixture->rows[i * STRIDE]);
+            sums[tree->output] += random_tree_walk(tree, &fixture->rows[(size_t)i * STRIDE]);
         }
         for (uint32_t c = 0; c < fixture->outputs; c++) {
             fixture->wanted[i * fixture->outputs + c] = (float)(base[c] + sums[c] / divisor);
@@ -72,11 +73,11 @@ static void check_batches(struct fixture *fixture, enum tree_kernel kernel, uint
     for (uint32_t i = 0; i < ROWS; i += batch) {
         uint32_t rows = ROWS - i < batch ? ROWS - i : batch;
         tree_ensemble_score_by(fixture->ensemble, fixture->scratch, kernel,
-                               &fixture->rows[i * STRIDE], rows, STRIDE,
-                               &margins[i * fixture->outputs]);
+                               &fixture->rows[(size_t)i * STRIDE], rows, STRIDE,
+                               &margins[(size_t)i * fixture->outputs]);
     }
     for (uint32_t i = 0; i < ROWS * fixture->outputs; i++) {
-        if (memcmp(&margins[i], &fixture->wanted[i], sizeof(float)) != 0) {
+        if (fixed_bits_of_float(margins[i]) != fixed_bits_of_float(fixture->wanted[i])) {
             fail_msg("seed %u, kernel %s, batch %u: row %u: %a, by node %a", (unsigned)seed,
                      tree_kernel_names[kernel], batch, i / fixture->outputs, (double)margins[i],
                      (double)fixture->wanted[i]);
@@ -100,6 +101,34 @@ static void every_kernel_and_batch_gives_the_bits_of_a_walk(void **state)
         }
         unmake(&fixture);
     }
+}
+
+static void picked_rows_and_columns_score_as_if_they_stood_alone(void **state)
+{
+    (void)state;
+    static const uint32_t columns[RANDOM_FEATURES] = {8, 0, 5, 3, 1, 7, 2};
+    struct fixture fixture = {0};
+    make(&fixture, 5);
+    float wide[ROWS * STRIDE];
+    uint32_t rows[ROWS];
+    float margins[ROWS * OUTPUTS_MAX];
+    for (uint32_t i = 0; i < ROWS; i++) {
+        rows[i] = (i * 17 + 3) % ROWS; /* Each once. */
+        for (uint32_t f = 0; f < STRIDE; f++) {
+            wide[i * STRIDE + f] = 1e9f;
+        }
+    }
+    for (uint32_t i = 0; i < ROWS; i++) {
+        for (uint32_t f = 0; f < RANDOM_FEATURES; f++) {
+            wide[rows[i] * STRIDE + columns[f]] = fixture.rows[i * STRIDE + f];
+        }
+    }
+    tree_ensemble_score_picked(fixture.ensemble, fixture.scratch, wide, STRIDE, columns, rows, ROWS,
+                               margins);
+    for (uint32_t i = 0; i < ROWS * fixture.outputs; i++) {
+        assert_int_equal(fixed_bits_of_float(margins[i]), fixed_bits_of_float(fixture.wanted[i]));
+    }
+    unmake(&fixture);
 }
 
 static void full_trees_of_every_depth_are_walked_alike(void **state)
@@ -148,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kernel_and_batch_gives_the_bits_of_a_walk),
+        cmocka_unit_test(picked_rows_and_columns_score_as_if_they_stood_alone),
         cmocka_unit_test(full_trees_of_every_depth_are_walked_alike),
         cmocka_unit_test(the_best_kernel_is_one_that_the_machine_has),
     };

@@ -479,7 +479,7 @@ static void a_batch_that_can_never_fit_is_refused(void **state)
     }
     struct error error;
     assert_int_equal(record_cache_take(world->cache, keys, KEYS_MAX, records, &error),
-                     STATUS_INVALID);
+                     STATUS_RETRY);
     assert_int_equal(record_cache_taken(world->cache), 0);
     must(record_cache_take(world->cache, keys, 10, records, &error), &error);
     free(keys);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "pipeline/base/clock.h"
+#include "pipeline/wire/registry_metrics.h"
 #include "pipeline/wire/schema_registry.h"
 #include "test/fakes/fixture.h"
 #include "test/fakes/registry_process.h"
@@ -277,6 +278,42 @@ static void closes_at_once_in_the_middle_of_a_request(void **state)
     assert_true(clock_monotonic_ns() - begin_ns < UINT64_C(3000000000));
 }
 
+static void tells_its_metrics(void **state)
+{
+    struct fixture *fixture = *state;
+    start_server(fixture, NULL);
+    (void)registry_process_tell(&fixture->server, "add 7 %s", SCHEMA_A);
+    (void)registry_process_tell(&fixture->server, "fail 503 2");
+    open_registry(fixture);
+    struct metrics *metrics = NULL;
+    struct registry_metrics told;
+    assert_int_equal(metrics_create(&metrics, NULL), STATUS_OK);
+    assert_int_equal(registry_metrics_add(metrics, &told, NULL), STATUS_OK);
+    const char *schema = NULL;
+    char detail[REGISTRY_DETAIL_BYTES];
+    assert_int_equal(find_at_last(fixture, 7, &schema, detail), REGISTRY_FOUND);
+    assert_int_equal(find_at_last(fixture, 8, &schema, detail), REGISTRY_UNKNOWN);
+    registry_process_stop(&fixture->server);
+    assert_int_equal(schema_registry_find(fixture->registry, 9, &schema, detail), REGISTRY_PENDING);
+    while (!schema_registry_stats(fixture->registry).is_away) {
+    }
+    registry_metrics_publish(&told, fixture->registry);
+    struct byte_buffer text = {0};
+    metrics_render(metrics, &text);
+    byte_buffer_append_byte(&text, '\0');
+    const char *said = (const char *)text.bytes;
+    assert_non_null(said);
+    assert_null(strstr(said, "registry_requests_total 0\n"));
+    assert_null(strstr(said, "registry_failures_total 0\n"));
+    assert_non_null(strstr(said, "registry_known_schemas 1\n"));
+    assert_non_null(strstr(said, "registry_pending_schemas 1\n"));
+    assert_non_null(strstr(said, "registry_unknown_schemas 1\n"));
+    assert_non_null(strstr(said, "registry_away 1\n"));
+    byte_buffer_release(&text);
+    metrics_remove(metrics, &told);
+    metrics_destroy(metrics);
+}
+
 /* ---- The start ---- */
 
 static void retries_at_the_start_and_then_says_what_is_wrong(void **state)
@@ -466,6 +503,10 @@ static void speaks_tls_to_whom_its_certificates_vouch_for(void **state)
         if (cases[i].status != STATUS_OK) {
             assert_non_null(strstr(error.message, "its certificate does not hold"));
         }
+        if (cases[i].status == STATUS_OK) {
+            (void)registry_process_tell(&fixture->server, "fail 0 3");
+            assert_int_equal(schema_registry_await(fixture->registry, NULL, &error), STATUS_OK);
+        }
         schema_registry_close(fixture->registry);
         fixture->registry = NULL;
     }
@@ -557,6 +598,7 @@ int main(void)
         TEST(goes_to_another_address_when_one_is_away),
         TEST(holds_no_more_ids_than_it_may),
         TEST(closes_at_once_in_the_middle_of_a_request),
+        TEST(tells_its_metrics),
         TEST(retries_at_the_start_and_then_says_what_is_wrong),
         TEST(starts_once_the_registry_has_come),
         TEST(gives_a_request_up_after_its_time),

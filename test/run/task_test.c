@@ -1,0 +1,270 @@
+/* What the simulator does not single out: small runs of a task, looked at closely. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pipeline/run/task.h"
+#include "test/fakes/broker.h"
+#include "test/simulation/plans.h"
+#include "test/simulation/script.h"
+#include "test/simulation/simulated_store.h"
+
+#define START_MS INT64_C(1700000000000)
+
+/* A partition that outlives its tasks. */
+struct shop {
+    struct script script;
+    struct scripted_input input;
+    struct record_layout layout;
+    struct storage_fake *disk;
+    struct state_store *memory;
+    struct simulated_store store;
+    struct broker *broker;
+    struct task_options options;
+    struct task *task;
+};
+
+static int open_shop(void **state)
+{
+    struct shop *shop = calloc(1, sizeof(*shop));
+    struct error error;
+    assert_non_null(shop);
+    shop->disk = storage_fake_create();
+    shop->broker = broker_create();
+    assert_int_equal(state_store_memory_open(&shop->memory, &error), STATUS_OK);
+    shop->options = (struct task_options){
+        .intake = {.source_name = "script",
+                   .partition = "0",
+                   .allowed_lateness_ms = 1000,
+                   .max_ahead_ms = 60000,
+                   .timer_floor_ms = stage_plan_timer_floor_ms(plans_get(2)),
+                   .entity_mask = 1,
+                   .batch_events_max = 100},
+        .cache = {.bytes_max = 8u << 20, .slice_records = 64},
+        .timer_entries_max = 64,
+        .transaction_records_max = 256,
+        .feature_count = stage_plan_features(plans_get(2))->count,
+        .plan_hash = 1,
+        .numeric_profile = "test",
+    };
+    *state = shop;
+    return 0;
+}
+
+static int close_shop(void **state)
+{
+    struct shop *shop = *state;
+    task_destroy(shop->task);
+    shop->memory->ops->close(shop->memory);
+    broker_destroy(shop->broker);
+    storage_fake_destroy(shop->disk);
+    free(shop);
+    return 0;
+}
+
+static struct script_event *add_event(struct shop *shop, int64_t after_ms)
+{
+    struct script_event *event = &shop->script.events[shop->script.event_count++];
+    *event = (struct script_event){.result = INPUT_EVENT,
+                                   .time_ms = START_MS + after_ms,
+                                   .type = EVENT_PAGE_VIEW,
+                                   .user = "u1",
+                                   .raw = "record"};
+    return event;
+}
+
+static void start(struct shop *shop)
+{
+    struct task_parts parts = {.layout = &shop->layout};
+    struct error error = {0};
+    struct stage_context context = {.partition = "0", .partition_count = 1, .entity_mask = 1};
+    task_destroy(shop->task);
+    shop->task = NULL;
+    shop->layout = (struct record_layout){0};
+    scripted_input_init(&shop->input, &shop->script);
+    simulated_store_init(&shop->store, shop->memory, shop->disk);
+    parts.input = &shop->input.input;
+    parts.store = &shop->store.store;
+    parts.log = broker_log_open(shop->broker);
+    assert_int_equal(output_batch_create(OUTPUT_JSONL, &parts.outputs, &error), STATUS_OK);
+    assert_int_equal(
+        record_layout_add(&shop->layout, &task_progress_part, &parts.progress_offset, &error),
+        STATUS_OK);
+    assert_int_equal(stage_plan_create_stages(plans_get(2), &context, &shop->layout, parts.stages,
+                                              &parts.stage_count, &error),
+                     STATUS_OK);
+    if (task_create(&shop->options, &parts, &shop->task, &error) != STATUS_OK) {
+        fail_msg("%s", error.message);
+    }
+}
+
+static void step(struct shop *shop, uint32_t steps)
+{
+    enum task_state task_state;
+    struct error error;
+    for (uint32_t i = 0; i < steps; i++) {
+        if (task_step(shop->task, &task_state, &error) != STATUS_OK) {
+            fail_msg("%s", error.message);
+        }
+    }
+}
+
+static void commit(struct shop *shop)
+{
+    task_request_commit(shop->task);
+    step(shop, 6);
+    assert_true(task_is_committed(shop->task));
+}
+
+static uint64_t lines_of(const struct shop *shop, enum topic topic)
+{
+    uint64_t bytes = 0;
+    uint64_t lines = 0;
+    const unsigned char *text = broker_output(shop->broker, topic, &bytes);
+    for (uint64_t i = 0; i < bytes; i++) {
+        lines += text[i] == '\n';
+    }
+    return lines;
+}
+
+static void an_event_too_far_ahead_is_a_dead_letter_and_moves_nothing(void **state)
+{
+    struct shop *shop = *state;
+    add_event(shop, 0);
+    add_event(shop, 60001);
+    add_event(shop, 60000);
+    start(shop);
+    step(shop, 3);
+    commit(shop);
+    struct task_progress progress = task_progress(shop->task);
+    assert_int_equal(progress.counters.dead_letters[REJECTION_TIME_AHEAD], 1);
+    assert_int_equal(progress.counters.events_accepted, 2);
+    assert_int_equal(progress.time_max_ms, START_MS + 60000);
+    assert_int_equal(lines_of(shop, TOPIC_DEAD_LETTERS), 1);
+}
+
+static void late_events_are_diverted_where_so_configured(void **state)
+{
+    struct shop *shop = *state;
+    add_event(shop, 5000);
+    add_event(shop, 3999);
+    add_event(shop, 4000);
+    shop->options.intake.diverts_late = true;
+    start(shop);
+    step(shop, 3);
+    commit(shop);
+    struct task_progress progress = task_progress(shop->task);
+    assert_int_equal(progress.counters.late_events, 1);
+    assert_int_equal(progress.counters.late_diverted, 1);
+    assert_int_equal(progress.counters.events_accepted, 2);
+    assert_int_equal(lines_of(shop, TOPIC_LATE_EVENTS), 1);
+}
+
+static void records_that_are_all_rejected_are_committed(void **state)
+{
+    struct shop *shop = *state;
+    add_event(shop, 0)->result = INPUT_REJECTED;
+    add_event(shop, 0)->result = INPUT_SKIPPED;
+    shop->script.events[0].reason = REJECTION_NOT_PARSED;
+    start(shop);
+    step(shop, 3);
+    commit(shop);
+    assert_int_equal(lines_of(shop, TOPIC_DEAD_LETTERS), 1);
+    start(shop);
+    struct task_progress progress = task_progress(shop->task);
+    assert_int_equal(progress.counters.events_read, 2);
+    assert_int_equal(progress.counters.events_skipped, 1);
+    assert_int_equal(progress.counters.dead_letters[REJECTION_NOT_PARSED], 1);
+    step(shop, 3);
+    assert_int_equal(task_progress(shop->task).counters.events_read, 2);
+}
+
+static void a_changed_configuration_begins_an_epoch_once(void **state)
+{
+    struct shop *shop = *state;
+    add_event(shop, 0);
+    start(shop);
+    step(shop, 3);
+    commit(shop);
+    assert_int_equal(task_progress(shop->task).epoch, 1);
+    start(shop);
+    assert_true(task_is_committed(shop->task));
+    shop->options.plan_hash = 2;
+    start(shop);
+    assert_false(task_is_committed(shop->task));
+    commit(shop);
+    assert_int_equal(task_progress(shop->task).epoch, 2);
+    start(shop);
+    assert_int_equal(task_progress(shop->task).epoch, 2);
+    assert_true(task_is_committed(shop->task));
+}
+
+static void more_ticks_than_the_journal_holds_wait_for_a_commit(void **state)
+{
+    struct shop *shop = *state;
+    add_event(shop, 0);
+    start(shop);
+    step(shop, 2);
+    for (int64_t tick = 1; tick <= 40; tick++) {
+        task_tick(shop->task, START_MS + tick * 1000);
+        step(shop, 4);
+    }
+    commit(shop);
+    assert_int_equal(task_watermark_ms(shop->task), START_MS + 40000);
+    assert_int_equal(task_progress(shop->task).counters.ticks, 40);
+}
+
+static void a_tick_ends_the_session_of_a_silent_partition(void **state)
+{
+    struct shop *shop = *state;
+    add_event(shop, 0);
+    start(shop);
+    step(shop, 2);
+    commit(shop);
+    assert_int_equal(lines_of(shop, TOPIC_SESSIONS), 0);
+    task_tick(shop->task, START_MS + 3600000);
+    step(shop, 4);
+    commit(shop);
+    assert_int_equal(lines_of(shop, TOPIC_SESSIONS), 1);
+}
+
+static void a_finite_input_is_drained_once(void **state)
+{
+    struct shop *shop = *state;
+    add_event(shop, 0);
+    shop->options.is_finite = true;
+    for (int run = 0; run < 2; run++) {
+        start(shop);
+        enum task_state task_state = TASK_BUSY;
+        struct error error;
+        while (task_state != TASK_FINISHED) {
+            assert_int_equal(task_step(shop->task, &task_state, &error), STATUS_OK);
+        }
+        assert_int_equal(task_commits(shop->task), run == 0 ? 1 : 0);
+        assert_int_equal(task_flush(shop->task, &error), STATUS_OK);
+        assert_int_equal(lines_of(shop, TOPIC_SESSIONS), 1);
+    }
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, open_shop, close_shop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_event_too_far_ahead_is_a_dead_letter_and_moves_nothing),
+        TEST(late_events_are_diverted_where_so_configured),
+        TEST(records_that_are_all_rejected_are_committed),
+        TEST(a_changed_configuration_begins_an_epoch_once),
+        TEST(more_ticks_than_the_journal_holds_wait_for_a_commit),
+        TEST(a_tick_ends_the_session_of_a_silent_partition),
+        TEST(a_finite_input_is_drained_once),
+    };
+    int failed = cmocka_run_group_tests_name("task", tests, NULL, NULL);
+    plans_release();
+    return failed;
+}
