@@ -23,7 +23,7 @@ void runner_stop(void)
 
 bool runner_is_stopping(void)
 {
-    return stop_requested;
+    return atomic_load(&stop_requested);
 }
 
 struct runner {
