@@ -25,24 +25,28 @@ uint32_t key_map_find(const struct key_map *map, uint64_t key)
 
 static bool grow(struct key_map *map)
 {
-    struct key_map larger = {.capacity = map->capacity ? map->capacity * 2 : 1024,
-                             .count = map->count};
-    larger.keys = larger.capacity ? calloc(larger.capacity, sizeof(*larger.keys)) : NULL;
-    larger.numbers = larger.keys ? calloc(larger.capacity, sizeof(*larger.numbers)) : NULL;
-    if (!larger.numbers) {
-        free(larger.keys);
+    const uint32_t capacity = map->capacity ? map->capacity * 2 : 1024;
+    uint64_t *keys = calloc(capacity, sizeof(*keys));
+    uint32_t *numbers = calloc(capacity, sizeof(*numbers));
+    if (!keys || !numbers) {
+        free(keys);
+        free(numbers);
         return false;
     }
+    struct key_map larger = {
+        .capacity = capacity, .count = map->count, .keys = keys, .numbers = numbers};
     for (uint32_t i = 0; i < map->capacity; i++) {
         if (map->keys[i] != 0) {
             uint32_t place = place_of(&larger, map->keys[i]);
-            larger.keys[place] = map->keys[i];
-            larger.numbers[place] = map->numbers[i];
+            keys[place] = map->keys[i];
+            numbers[place] = map->numbers[i];
         }
     }
     free(map->keys);
     free(map->numbers);
-    *map = larger;
+    map->keys = keys;
+    map->numbers = numbers;
+    map->capacity = capacity;
     return true;
 }
 

@@ -1,5 +1,6 @@
 #include "pipeline/run/progress.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ struct totals {
 
 static struct totals sum(const struct progress *progress)
 {
+    assert(progress->count > 0);
     struct totals totals = {.watermark_ms = INT64_MIN};
     for (uint32_t i = 0; i < progress->count; i++) {
         struct progress_cell *cell = progress->cells[i];
@@ -128,6 +130,7 @@ static void *display(void *context)
 
 struct progress *progress_start(struct progress_cell *const *cells, uint32_t count)
 {
+    assert(count > 0);
     struct progress *progress = calloc(1, sizeof(*progress));
     struct progress_cell **copy = calloc(count, sizeof(struct progress_cell *));
     if (!progress || !copy) {

@@ -104,9 +104,24 @@ static enum status reorder_lock(struct storage *storage, const char *path,
     return status == STATUS_OK ? wrap(reorder, path, inner, ret_file) : status;
 }
 
+/* What is held for a file that is closed goes with it: the process that wrote it is gone. */
+static void drop_held(struct storage_reorder *reorder, const struct storage_file *inner)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < reorder->held_count; i++) {
+        if (reorder->held[i].file == inner) {
+            free(reorder->held[i].bytes);
+        } else {
+            reorder->held[kept++] = reorder->held[i];
+        }
+    }
+    reorder->held_count = kept;
+}
+
 static void reorder_close(struct storage_file *file)
 {
     if (file) {
+        drop_held(file_of(file)->reorder, file_of(file)->inner);
         file_of(file)->inner->ops->close(file_of(file)->inner);
         free(file);
     }
