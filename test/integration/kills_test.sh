@@ -14,5 +14,5 @@ input: {format: avro}
 output: {format: $format, scored_events_share: 0.01}
 commit: {interval: 20ms, segment: 1MiB}
 CONFIG
-    "$here/kill_test.py" "$nudge" "$work/$format.yaml" --input "$work/in/events.avro" --kills 60
+    "$here/kill_test.py" "$nudge" "$work/$format.yaml" --input "$work/in/events.avro" --kills 65
 done
