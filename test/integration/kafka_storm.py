@@ -253,7 +253,8 @@ def disturb(arguments, randomness, cluster, instances, counts):
                 sys.exit(f"{instance.directory}: no clean stop within 20 s")
             # A stop that a stalled network holds up beyond its time ends like a kill, and says so.
             log = open(instance.log, errors="replace").read()
-            if code != 0 and not log.rstrip().endswith("no clean stop in time; the next start recovers"):
+            # So does one that comes before the instance has begun to listen for it.
+            if code not in (0, -signal.SIGTERM) and not log.rstrip().endswith("no clean stop in time; the next start recovers"):
                 sys.exit(f"{instance.directory}: exit {code}\n{log[-3000:]}")
             counts["ended late"] = counts.get("ended late", 0) + (code != 0)
             instance.process = None
