@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+#include "pipeline/base/clock.h"
 
 #define REQUEST_TIMEOUT_MS 15000
 #define TOPICS_MAX (TOPIC_COUNT + 2)
@@ -183,6 +186,25 @@ static enum status send_requests(rd_kafka_t *client, rd_kafka_NewTopic_t **reque
     return status;
 }
 
+/* A broker answers the request before all of them know the topic: waits until they do. */
+static enum status wait_until_seen(rd_kafka_t *client, const char *topic, struct error *error)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    uint64_t until_ns = clock_monotonic_ns() + REQUEST_TIMEOUT_MS * 1000000ull;
+    uint32_t present = 0;
+    for (;;) {
+        enum status status = count_partitions(client, topic, &present, error);
+        if (status != STATUS_OK || present > 0) {
+            return status;
+        }
+        if (clock_monotonic_ns() >= until_ns) {
+            return error_set(error, STATUS_RETRY,
+                             "kafka: topic %s was made, but the brokers do not show it", topic);
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *client,
                                 uint32_t *ret_created, struct error *error)
 {
@@ -215,6 +237,9 @@ enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *cli
         status = send_requests(client, requests, count, error);
     }
     rd_kafka_NewTopic_destroy_array(requests, count);
+    for (uint32_t i = 0; i < planned && status == STATUS_OK && count > 0; i++) {
+        status = wait_until_seen(client, plans[i].name, error);
+    }
     if (status == STATUS_OK) {
         *ret_created = count;
     }

@@ -3,6 +3,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
 import java.time.Duration;
 import java.util.*;
+import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
@@ -32,6 +33,19 @@ public class KafkaTool {
             request.configs(Map.of("message.timestamp.after.max.ms", "" + Long.MAX_VALUE,
                                    "retention.ms", "-1"));
             admin.createTopics(List.of(request)).all().get();
+            while (!isSeen(admin, topic, partitions)) {
+                Thread.sleep(50);
+            }
+        }
+    }
+
+    /* The answer to the request comes before the brokers' metadata shows the topic. */
+    static boolean isSeen(Admin admin, String topic, int partitions) throws Exception {
+        try {
+            return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic)
+                       .partitions().size() == partitions;
+        } catch (ExecutionException unknown) {
+            return false;
         }
     }
 
@@ -41,6 +55,11 @@ public class KafkaTool {
             List<String> found = new ArrayList<>(topics);
             found.retainAll(present);
             admin.deleteTopics(found).all().get();
+            for (String topic : found) {
+                while (admin.listTopics().names().get().contains(topic)) {
+                    Thread.sleep(50);
+                }
+            }
         }
     }
 
