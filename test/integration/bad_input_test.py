@@ -99,6 +99,8 @@ CONFIGURATIONS = [
      ["CONFIG:2", "entities", '"devcie"', "device"]),
     ("entity over partitions", "state:\n  entities: [device]\n",
      ["CONFIG:2", "entities", "device", "2 partitions"], "--partitions", "2"),
+    ("entity beside the state's", "extract_features:\n  entities: [device]\n",
+     ["CONFIG:2", "entities", "unknown key"]),
     ("key twice", "input:\n  format: csv\n  format: avro\n", ["CONFIG:3", "format", "line 2"]),
     ("section twice", "input: {}\nname: a\ninput: {}\n", ["CONFIG:3", "input", "line 1"]),
     ("tab as indentation", "input:\n\tformat: csv\n", ["CONFIG:2", "not valid YAML"]),
