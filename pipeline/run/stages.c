@@ -132,8 +132,9 @@ static enum status load_parts(struct stage_plan *plan, const struct yaml_node *r
         status = predict_intent_load(&plan->intent, &plan->intent_packs, error);
     }
     if (status == STATUS_OK) {
-        status = emit_interventions_rules(&plan->interventions, extract_features_set(),
-                                          &plan->rules, error);
+        status = emit_interventions_rules(&plan->interventions,
+                                          yaml_find(root, emit_interventions_section.name),
+                                          extract_features_set(), &plan->rules, error);
     }
     return status;
 }
