@@ -105,6 +105,7 @@ static enum status create_members(struct task *task, struct error *error)
 enum status task_create(const struct task_options *options, const struct task_parts *parts,
                         struct task **ret_task, struct error *error)
 {
+    assert(options->transaction_records_max > 0);
     struct task *task = calloc(1, sizeof(*task));
     char *profile = strdup(options->numeric_profile);
     char *partition = strdup(options->intake.partition);

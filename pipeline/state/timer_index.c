@@ -75,7 +75,7 @@ enum status timer_index_create(struct state_store *store, struct record_cache *c
                                uint32_t entries_max, struct timer_index **ret_index,
                                struct error *error)
 {
-    assert(entries_max >= 2);
+    assert(entries_max >= TIMER_INDEX_ENTRIES_MIN);
     struct timer_index *index = calloc(1, sizeof(*index));
     if (!index) {
         return error_set(error, STATUS_FATAL, "timer index: out of memory");
