@@ -216,7 +216,6 @@ static void accept_event(struct intake *intake, struct builder *builder, uint32_
         intake->options.deduplicates_by_content ? hash64(item->raw.bytes)
         : event_has(batch, row, FIELD_EVENT_ID) ? hash64(batch->text[FIELD_EVENT_ID][row])
                                                 : 0;
-    progress->counters.late_events += is_late;
     batch->event_count = row + 1;
     builder_advance(builder, watermark_ms);
 }

@@ -15,7 +15,7 @@
     X(events_skipped, "Records that are none of the mapping's events")                             \
     X(events_accepted, "Events that reached the stages")                                           \
     X(duplicates, "Events seen before, dropped")                                                   \
-    X(late_events, "Events older than the watermark")                                              \
+    X(late_events, "Events older than the watermark, but for duplicates")                                              \
     X(late_diverted, "Late events sent to the late topic instead of the stages")                   \
     X(timers_fired, "Timers that fell due")                                                        \
     X(records_expired, "Records treated as new after the retention time")                          \

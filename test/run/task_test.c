@@ -165,6 +165,24 @@ static void late_events_are_diverted_where_so_configured(void **state)
     assert_int_equal(lines_of(shop, TOPIC_LATE_EVENTS), 1);
 }
 
+static void a_late_duplicate_is_a_duplicate_and_not_late(void **state)
+{
+    struct shop *shop = *state;
+    (void)strcpy(add_event(shop, 0)->id, "a");
+    (void)strcpy(add_event(shop, 5000)->id, "b");
+    (void)strcpy(add_event(shop, 0)->id, "a");
+    (void)strcpy(add_event(shop, 1000)->id, "c");
+    start(shop);
+    step(shop, 3);
+    commit(shop);
+    struct task_counters counters = task_progress(shop->task).counters;
+    assert_int_equal(counters.events_read, 4);
+    assert_int_equal(counters.events_accepted, 3);
+    assert_int_equal(counters.duplicates, 1);
+    assert_int_equal(counters.late_events, 1);
+    assert_int_equal(lines_of(shop, TOPIC_LATE_EVENTS), 1);
+}
+
 static void records_that_are_all_rejected_are_committed(void **state)
 {
     struct shop *shop = *state;
@@ -258,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_event_too_far_ahead_is_a_dead_letter_and_moves_nothing),
         TEST(late_events_are_diverted_where_so_configured),
+        TEST(a_late_duplicate_is_a_duplicate_and_not_late),
         TEST(records_that_are_all_rejected_are_committed),
         TEST(a_changed_configuration_begins_an_epoch_once),
         TEST(more_ticks_than_the_journal_holds_wait_for_a_commit),
