@@ -80,6 +80,15 @@ void cache_mark_dirty(struct record_cache *cache, uint32_t index, uint64_t log_p
 MUST_CHECK enum status cache_decode(struct record_cache *cache, uint32_t index, const void *bytes,
                                     uint32_t length, struct error *error);
 
+/* Asks for the whole record; NULL is a no-op. */
+RECORD_PREFETCHES void cache_prefetch(const struct record_cache *cache, const struct record *record,
+                                      uint8_t kind)
+{
+    for (uint32_t at = 0; record && at < cache->slab.slot_bytes[kind]; at += 64) {
+        __builtin_prefetch((const char *)record + at);
+    }
+}
+
 static inline size_t cache_slot_bytes(const struct record_cache *cache, uint32_t index)
 {
     return cache->slab.slot_bytes[cache->entries[index].key.kind];
