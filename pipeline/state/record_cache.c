@@ -67,6 +67,7 @@ enum status cache_decode(struct record_cache *cache, uint32_t index, const void 
         record_slab_give(&cache->slab, record);
         return status;
     }
+    record->cache_entry = index;
     entry->committed = record;
     cache->stats.resident++;
     cache->unknown_bytes += record->unknown_bytes;
@@ -152,6 +153,7 @@ static enum status start_working(struct record_cache *cache, uint32_t index, str
     } else {
         record_init(cache->layout, entry->key, working);
     }
+    working->cache_entry = index;
     entry->working = working;
     cache->taken[cache->taken_count++] = index;
     cache->taken_bytes += slot_bytes;

@@ -28,6 +28,7 @@ struct record_cache {
     uint32_t entries_cut; /* Used at some time; those behind were never touched. */
     uint32_t free_entry;  /* First of the given-back ones, or CACHE_NO_ENTRY. */
     uint32_t clock_hand;
+    uint64_t compact_from[ENTITY_KIND_COUNT]; /* Free slots; with fewer, no chunk is given up. */
     size_t unknown_bytes, unknown_bytes_max;
 
     /* The transaction: entries in order of their first take. */
