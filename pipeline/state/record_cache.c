@@ -257,6 +257,11 @@ uint32_t record_cache_taken(const struct record_cache *cache)
     return cache->taken_count;
 }
 
+size_t record_cache_taken_bytes(const struct record_cache *cache)
+{
+    return cache->taken_encoded_bytes;
+}
+
 enum status record_cache_encode_changes(struct record_cache *cache,
                                         const struct changelog_entry **ret_entries,
                                         uint32_t *ret_count, struct error *error)
