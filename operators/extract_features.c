@@ -179,6 +179,19 @@ static void process_entities(const struct extract_features *self, const struct e
     }
 }
 
+/* The records of a row that comes soon. */
+RECORD_PREFETCHES void prefetch_row(const struct extract_features *self, const struct event_batch *batch,
+                         uint32_t row)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        if (self->entity_offset[i] != OFFSET_NONE) {
+            record_prefetch(batch->record[entity_kinds[i]][row], self->entity_offset[i],
+                            ENTITY_FEATURES_BYTES);
+        }
+    }
+    record_prefetch(batch->record[ENTITY_USER][row], self->user_offset, USER_FEATURES_BYTES);
+}
+
 static enum status extract_features_process(struct stage *stage, struct event_batch *batch,
                                             struct error *error)
 {
@@ -186,6 +199,9 @@ static enum status extract_features_process(struct stage *stage, struct event_ba
     const struct extract_features *self = container_of(stage, struct extract_features, stage);
     assert(batch->feature_count == FEATURE_COUNT);
     for (uint32_t i = 0; i < batch->row_count; i++) {
+        if (i + RECORD_PREFETCH_ROWS < batch->row_count) {
+            prefetch_row(self, batch, batch->order[i + RECORD_PREFETCH_ROWS]);
+        }
         uint32_t row = batch->order[i];
         if (batch->state[row] != ROW_LIVE) {
             continue;

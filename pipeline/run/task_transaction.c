@@ -209,7 +209,9 @@ enum status task_poll_commit(struct task *task, struct error *error)
 
 bool task_is_transaction_full(const struct task *task)
 {
+    size_t bytes_max = task->options.transaction_bytes_max;
     return record_cache_taken(task->cache) >= task->options.transaction_records_max ||
+           (bytes_max > 0 && record_cache_taken_bytes(task->cache) >= bytes_max) ||
            task->batches >= task->batches_max ||
            output_batch_bytes(task->parts.outputs) >= TRANSACTION_BYTES_MAX;
 }
