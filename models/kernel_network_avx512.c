@@ -1,0 +1,33 @@
+#include "models/kernel_network.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#define VECTOR __m512
+#define KERNEL __attribute__((target("avx512f,fma")))
+#define INLINE static inline __attribute__((always_inline, target("avx512f,fma")))
+
+/* 24 of the 32 registers hold sums. */
+#define TILE_ROWS_MAX 8u
+#define TILE_BLOCKS 3u
+#define HALF_TILE_ROWS 4u
+#define HALF_TILE_BLOCKS 4u
+#define TILE_BLOCKS_MAX 8u
+
+#define lanes_load _mm512_loadu_ps
+#define lanes_store _mm512_storeu_ps
+#define lanes_all _mm512_set1_ps
+#define lanes_add _mm512_add_ps
+#define lanes_subtract _mm512_sub_ps
+#define lanes_multiply _mm512_mul_ps
+#define lanes_divide _mm512_div_ps
+#define lanes_least _mm512_min_ps
+#define lanes_most _mm512_max_ps
+#define lanes_fused _mm512_fmadd_ps
+
+#include "models/kernel_network_body.h"
+
+const struct network_kernels network_kernels_avx512 = NETWORK_KERNELS("avx512");
+
+#endif
