@@ -42,6 +42,13 @@ struct network_product {
     uint32_t rows, steps, blocks;
 };
 
+/* How raw numbers become inputs; arrays of `count`, a multiple of 16, zeros where none is. */
+struct network_scaling {
+    const float *mean, *inverse, *limit, *fill;
+    const float *octaves; /* All bits set where the number is first taken in octaves, else 0. */
+    uint32_t count;
+};
+
 struct network_kernels {
     const char *name;
     void (*product)(const struct network_product *product);
@@ -64,6 +71,10 @@ struct network_kernels {
      */
     void (*normalize)(const float *weight, const float *bias, float epsilon, float *x,
                       uint32_t count);
+
+    /* x = clamp((t(x) - mean) * inverse, -limit, limit), or fill where x is NaN; t is octaves_of
+     * (models/model_pack.h) or nothing. */
+    void (*standardise)(const struct network_scaling *scaling, float *x);
 };
 
 extern const struct network_kernels network_kernels_plain;

@@ -30,6 +30,32 @@ LANES_OF(lanes_multiply, _mm256_mul_ps)
 LANES_OF(lanes_divide, _mm256_div_ps)
 LANES_OF(lanes_least, _mm256_min_ps)
 LANES_OF(lanes_most, _mm256_max_ps)
+LANES_OF(lanes_and, _mm256_and_ps)
+LANES_OF(lanes_or, _mm256_or_ps)
+
+INLINE struct lanes lanes_without(struct lanes a, struct lanes b)
+{
+    return (struct lanes){_mm256_andnot_ps(b.low, a.low), _mm256_andnot_ps(b.high, a.high)};
+}
+
+INLINE __m256 half_steps(__m256 v)
+{
+    __m256i bits = _mm256_sub_epi32(_mm256_castps_si256(v), _mm256_set1_epi32(0x3F800000));
+    return _mm256_cvtepi32_ps(bits);
+}
+
+INLINE struct lanes lanes_steps(struct lanes v)
+{
+    return (struct lanes){half_steps(v.low), half_steps(v.high)};
+}
+
+INLINE struct lanes lanes_or_missing(struct lanes x, struct lanes z, struct lanes fill)
+{
+    __m256 low = _mm256_cmp_ps(x.low, x.low, _CMP_UNORD_Q);
+    __m256 high = _mm256_cmp_ps(x.high, x.high, _CMP_UNORD_Q);
+    return (struct lanes){_mm256_blendv_ps(z.low, fill.low, low),
+                          _mm256_blendv_ps(z.high, fill.high, high)};
+}
 
 INLINE struct lanes lanes_load(const float *from)
 {

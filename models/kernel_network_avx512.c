@@ -26,6 +26,33 @@
 #define lanes_most _mm512_max_ps
 #define lanes_fused _mm512_fmadd_ps
 
+#define BITS(x) _mm512_castps_si512(x)
+
+INLINE __m512 lanes_and(__m512 a, __m512 b)
+{
+    return _mm512_castsi512_ps(_mm512_and_epi32(BITS(a), BITS(b)));
+}
+
+INLINE __m512 lanes_or(__m512 a, __m512 b)
+{
+    return _mm512_castsi512_ps(_mm512_or_epi32(BITS(a), BITS(b)));
+}
+
+INLINE __m512 lanes_without(__m512 a, __m512 b)
+{
+    return _mm512_castsi512_ps(_mm512_andnot_epi32(BITS(b), BITS(a)));
+}
+
+INLINE __m512 lanes_steps(__m512 v)
+{
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(BITS(v), _mm512_set1_epi32(0x3F800000)));
+}
+
+INLINE __m512 lanes_or_missing(__m512 x, __m512 z, __m512 fill)
+{
+    return _mm512_mask_mov_ps(z, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), fill);
+}
+
 #include "models/kernel_network_body.h"
 
 const struct network_kernels network_kernels_avx512 = NETWORK_KERNELS("avx512");

@@ -238,8 +238,27 @@ KERNEL static void normalize(const float *weight, const float *bias, float epsil
     }
 }
 
+/* ---- Inputs ---- */
+
+KERNEL static void standardise(const struct network_scaling *scaling, float *x)
+{
+    for (uint32_t i = 0; i < scaling->count; i += NETWORK_LANES) {
+        VECTOR raw = lanes_load(x + i);
+        VECTOR sign = lanes_and(raw, lanes_all(-0.0f));
+        VECTOR size = lanes_add(lanes_all(1.0f), lanes_without(raw, lanes_all(-0.0f)));
+        VECTOR octaves = lanes_or(lanes_multiply(lanes_steps(size), lanes_all(0x1p-23f)), sign);
+        VECTOR mask = lanes_load(scaling->octaves + i);
+        VECTOR t = lanes_or(lanes_and(octaves, mask), lanes_without(raw, mask));
+        VECTOR z = lanes_multiply(lanes_subtract(t, lanes_load(scaling->mean + i)),
+                                  lanes_load(scaling->inverse + i));
+        VECTOR limit = lanes_load(scaling->limit + i);
+        z = lanes_most(lanes_least(z, limit), lanes_subtract(lanes_all(0.0f), limit));
+        lanes_store(x + i, lanes_or_missing(raw, z, lanes_load(scaling->fill + i)));
+    }
+}
+
 #define NETWORK_KERNELS(NAME)                                                                      \
     {                                                                                              \
         .name = NAME, .product = product, .activate = activate, .gru = gru, .lstm = lstm,          \
-        .normalize = normalize                                                                     \
+        .normalize = normalize, .standardise = standardise                                         \
     }

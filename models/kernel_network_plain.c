@@ -1,6 +1,8 @@
 /* Without vector instructions; fmaf is the machine's own where it has it. */
 #include "models/kernel_network.h"
 
+#include "pipeline/base/fixed_math.h"
+
 struct lanes {
     float lane[NETWORK_LANES];
 };
@@ -60,6 +62,36 @@ INLINE struct lanes lanes_fused(struct lanes a, struct lanes b, struct lanes c)
         c.lane[i] = __builtin_fmaf(a.lane[i], b.lane[i], c.lane[i]);
     }
     return c;
+}
+
+#define BITS_OF(NAME, RESULT)                                                                      \
+    INLINE struct lanes NAME(struct lanes a, struct lanes b) {                                     \
+        for (uint32_t i = 0; i < NETWORK_LANES; i++) {                                             \
+            uint32_t x = fixed_bits_of_float(a.lane[i]);                                           \
+            uint32_t y = fixed_bits_of_float(b.lane[i]);                                           \
+            a.lane[i] = fixed_float_of_bits(RESULT);                                               \
+        }                                                                                          \
+        return a;                                                                                  \
+    }
+
+BITS_OF(lanes_and, x &y)
+BITS_OF(lanes_or, x | y)
+BITS_OF(lanes_without, x & ~y)
+
+INLINE struct lanes lanes_steps(struct lanes v)
+{
+    for (uint32_t i = 0; i < NETWORK_LANES; i++) {
+        v.lane[i] = (float)(int32_t)(fixed_bits_of_float(v.lane[i]) - 0x3F800000u);
+    }
+    return v;
+}
+
+INLINE struct lanes lanes_or_missing(struct lanes x, struct lanes z, struct lanes fill)
+{
+    for (uint32_t i = 0; i < NETWORK_LANES; i++) {
+        z.lane[i] = x.lane[i] == x.lane[i] ? z.lane[i] : fill.lane[i];
+    }
+    return z;
 }
 
 #include "models/kernel_network_body.h"

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "models/kernel_network.h"
+#include "models/model_pack.h"
 #include "test/fakes/random.h"
 
 #define ROWS 37u
@@ -293,6 +294,43 @@ static void layer_norm_has_the_stated_mean_and_variance(void **state)
     }
 }
 
+static void inputs_are_scaled_as_those_of_every_pack(void **state)
+{
+    (void)state;
+    float raw[64], mean[64], inverse[64], limit[64], filler[64], octaves[64], x[64], first[64];
+    struct random random = {11};
+    struct pack_feature features[64];
+    for (uint32_t i = 0; i < 64; i++) {
+        features[i] = (struct pack_feature){
+            .transform = i % 2 ? TRANSFORM_OCTAVES : TRANSFORM_NONE,
+            .mean = number(&random, 2),
+            .scale = 1.5f + number(&random, 1),
+            .limit = 3,
+        };
+        mean[i] = features[i].mean;
+        inverse[i] = 1.0f / features[i].scale;
+        limit[i] = 3;
+        filler[i] = number(&random, 1);
+        octaves[i] = fixed_float_of_bits(i % 2 ? UINT32_MAX : 0);
+        raw[i] = i % 7 == 0 ? NAN : number(&random, i % 3 ? 5 : 1e6f);
+    }
+    raw[1] = INFINITY;
+    raw[2] = -INFINITY;
+    const struct network_scaling scaling = {mean, inverse, limit, filler, octaves, 64};
+    for (uint32_t k = 0; network_kernels_at(k); k++) {
+        memcpy(x, raw, sizeof(x));
+        network_kernels_at(k)->standardise(&scaling, x);
+        if (k == 0) {
+            memcpy(first, x, sizeof(x));
+        }
+        assert_memory_equal(x, first, sizeof(x));
+        for (uint32_t i = 0; i < 64; i++) {
+            float expected = isnan(raw[i]) ? filler[i] : pack_feature_scale(&features[i], raw[i]);
+            assert_true(x[i] == expected);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +342,7 @@ int main(void)
         cmocka_unit_test(activations_are_right_and_have_the_same_bits),
         cmocka_unit_test(cells_follow_their_equations),
         cmocka_unit_test(layer_norm_has_the_stated_mean_and_variance),
+        cmocka_unit_test(inputs_are_scaled_as_those_of_every_pack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
