@@ -191,6 +191,9 @@ void tape_gather(struct network_tape *tape, const float *d, uint32_t d_row, cons
                  float *bias)
 {
     uint32_t padded = network_padded(in);
+    if (!tape->has_gradient) {
+        return;
+    }
     for (uint32_t block = 0; block < padded; block += NETWORK_LANES) {
         for (uint32_t row = 0; row < rows; row++) {
             memcpy(tape->panels + ((size_t)block * rows + (size_t)row * NETWORK_LANES),
@@ -348,8 +351,10 @@ static void undo_norm(const struct network_tape *tape, uint32_t index, const flo
         float sum = 0;
         float along = 0;
         for (uint32_t j = 0; j < layer->size; j++) {
-            gradient[layer->norm_weight + j] += d[j] * centred[j];
-            gradient[layer->norm_bias + j] += d[j];
+            if (gradient) {
+                gradient[layer->norm_weight + j] += d[j] * centred[j];
+                gradient[layer->norm_bias + j] += d[j];
+            }
             d[j] *= weight[j];
             sum += d[j];
             along += d[j] * centred[j];
@@ -376,7 +381,8 @@ static float *layers_backward(struct network_tape *tape, const float *parameters
             undo_norm(tape, i, parameters, rows, d, gradient);
         }
         tape_gather(tape, d, kept->padded, from, from_row, rows, layer->size, layer->inputs,
-                    gradient + layer->weight, gradient + layer->bias);
+                    gradient ? gradient + layer->weight : NULL,
+                    gradient ? gradient + layer->bias : NULL);
         if (i == 0 && !is_asked) {
             return NULL;
         }
@@ -459,6 +465,7 @@ void network_tape_backward(struct network_tape *tape, const float *parameters,
     bool has_tables =
         tape->shape.input_count > tape->shape.numeric_count + tape->shape.indicator_count;
     size_t bytes = (size_t)rows * tape->input_padded * sizeof(float);
+    tape->has_gradient = gradient != NULL;
     memset(tape->pulls[0], 0, (size_t)rows * NETWORK_LANES * sizeof(float));
     for (uint32_t row = 0; row < rows; row++) {
         tape->pulls[0][(size_t)row * NETWORK_LANES] = pulls[row];
@@ -471,7 +478,7 @@ void network_tape_backward(struct network_tape *tape, const float *parameters,
         tape_cell_backward(tape, parameters, batch, d, gradient);
         d = tape->input_pulls;
     }
-    if (has_tables) {
+    if (has_tables && gradient) {
         gather_tables(tape, batch, d, gradient);
     }
     if (ret_inputs) {

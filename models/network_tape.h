@@ -35,8 +35,8 @@ void network_tape_forward(struct network_tape *tape, const float *parameters,
 
 /*
  * Of the same parameters and batch as the last forward: adds to gradient [parameter_count] that of
- * the sum over the rows of pulls[row] * outputs[row]. ret_inputs, unless NULL, is
- * [row_count][network_padded(input_count)]: the same by input.
+ * the sum over the rows of pulls[row] * outputs[row]; NULL: nobody asks for it. ret_inputs, unless
+ * NULL, is [row_count][network_padded(input_count)]: the same by input.
  */
 void network_tape_backward(struct network_tape *tape, const float *parameters,
                            const struct network_batch *batch, const float *pulls, float *gradient,

@@ -261,12 +261,13 @@ static void gather_gates(struct network_tape *tape, const float *parameters, uin
         const float *d = tape->gate_pulls + (size_t)gate * padded;
         bool is_inner = shape->cell == CELL_GRU && gate == 2;
         tape_gather(tape, d, 4 * padded, tape->inputs, tape->input_padded, rows, shape->hidden,
-                    shape->input_count, gradient + shape->weight_ih + output * shape->input_count,
-                    gradient + shape->bias_ih + output);
+                    shape->input_count,
+                    gradient ? gradient + shape->weight_ih + output * shape->input_count : NULL,
+                    gradient ? gradient + shape->bias_ih + output : NULL);
         tape_gather(tape, is_inner ? tape->inner_pulls : d, is_inner ? padded : 4 * padded,
                     tape->before_h, padded, rows, shape->hidden, shape->hidden,
-                    gradient + shape->weight_hh + output * shape->hidden,
-                    gradient + shape->bias_hh + output);
+                    gradient ? gradient + shape->weight_hh + output * shape->hidden : NULL,
+                    gradient ? gradient + shape->bias_hh + output : NULL);
         tape_times_turned(tape, d, 4 * padded, rows,
                           parameters + shape->weight_ih + output * shape->input_count,
                           shape->hidden, shape->input_count, tape->input_pulls, tape->input_padded);

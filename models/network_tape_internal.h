@@ -17,7 +17,8 @@ struct network_tape {
     struct network_shape shape; /* Copy. */
     const struct network_kernels *kernels;
     uint32_t rows_max;
-    float *block; /* Owned: all below. */
+    bool has_gradient; /* Else only the gradient by the inputs is asked for. */
+    float *block;      /* Owned: all below. */
     uint32_t input_padded, hidden_padded, widest;
     float *inputs;         /* [rows][input_padded] */
     float *gates;          /* [rows][4][hidden_padded]: r, z, n and n's inner sum, or i, f, g, o. */
