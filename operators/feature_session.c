@@ -48,6 +48,23 @@ static void observe_type(struct user_session *session, const struct feature_even
     }
 }
 
+static void observe_request(struct user_session *session, const struct feature_event *event)
+{
+    if (session->seen == UINT16_MAX) {
+        return; /* Shares of all would drift once one counter stops. */
+    }
+    session->seen++;
+    if (event->type == EVENT_PAGE_VIEW || event->type == EVENT_PRODUCT_VIEW ||
+        event->type == EVENT_SEARCH) {
+        session->pages++;
+    } else if (event->type == EVENT_IMPRESSION) {
+        session->impressions++;
+    }
+    if (event->has_referrer) {
+        session->referred++;
+    }
+}
+
 static void observe_category(struct user_session *session, uint64_t category)
 {
     if (category == 0) {
@@ -76,6 +93,7 @@ void session_observe(struct user_session *session, const struct feature_event *e
         event->session_events < UINT16_MAX ? (uint16_t)event->session_events : UINT16_MAX;
     session->events = session->events > 0 ? session->events : 1;
     observe_type(session, event);
+    observe_request(session, event);
     observe_category(session, event->category);
     sketch_add64(&session->items, event->item);
 }
@@ -108,4 +126,7 @@ void session_write(const struct user_session *session, int64_t newest_ms,
     if (session->purchases > 0) {
         row[FEATURE_SESSION_SPEND] = session->spend;
     }
+    row[FEATURE_SESSION_IMPRESSIONS] = (float)session->impressions;
+    row[FEATURE_SESSION_PAGE_SHARE] = feature_ratio(session->pages, session->seen);
+    row[FEATURE_SESSION_REFERRER_SHARE] = feature_ratio(session->referred, session->seen);
 }

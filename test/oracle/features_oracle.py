@@ -27,7 +27,7 @@ NAN = math.nan
 # ---- making streams ----------------------------------------------------------------------------
 
 COLUMNS = ("user time type id item category price quantity device card terminal address "
-           "text").split()
+           "referrer text").split()
 
 
 def make_random(seed):
@@ -59,6 +59,7 @@ def make_random(seed):
             "terminal": f"t{rng.randrange(4)}" if rng.random() < 0.4 else "",
             "address": f"a{rng.randrange(20)}" if rng.random() < 0.8 else "",
             "text": rng.choice(["chargeback", "fraud", "genuine", ""]),
+            "referrer": f"/{rng.randrange(9)}" if rng.random() < 0.4 else "",
             "id": f"e{len(rows)}",
         }
         rows.append(event)
@@ -252,6 +253,9 @@ def session_features(events, out):
     out["session_view_price_mean"] = ratio(single_sum(e["price"] for e in views), len(views))
     bought = of(members, "purchase")
     out["session_spend"] = single_sum(e["amount"] for e in bought) if bought else NAN
+    out["session_impressions"] = len(of(members, "impression"))
+    out["session_page_share"] = len(of(members, "page_view", "product_view", "search")) / len(members)
+    out["session_referrer_share"] = sum(event["referred"] for event in members) / len(members)
 
 
 def user_features(user, out):
@@ -504,7 +508,7 @@ def entity_features(kind, heard, row, before, out):
 def read_row(fields):
     number = {name: int(fields[name]) for name in
               ("kind time flags session session_start session_events item category device address "
-               "card terminal user_hash bad_label live pieces").split()}
+               "card terminal user_hash bad_label live pieces referred").split()}
     price = None if fields["price"] == "" else int(fields["price"])
     row = dict(number, user=fields["user"], type=fields["type"],
                price=None if price is None else price / 1e6)
