@@ -54,14 +54,15 @@ static void observe_request(struct user_session *session, const struct feature_e
         return; /* Shares of all would drift once one counter stops. */
     }
     session->seen++;
-    if (event->type == EVENT_PAGE_VIEW || event->type == EVENT_PRODUCT_VIEW ||
-        event->type == EVENT_SEARCH) {
+    bool is_page = event->type == EVENT_PAGE_VIEW || event->type == EVENT_PRODUCT_VIEW ||
+                   event->type == EVENT_SEARCH;
+    if (is_page) {
         session->pages++;
-    } else if (event->type == EVENT_IMPRESSION) {
-        session->impressions++;
     }
     if (event->has_referrer) {
         session->referred++;
+    } else if (is_page) {
+        session->direct_pages++;
     }
 }
 
@@ -126,7 +127,7 @@ void session_write(const struct user_session *session, int64_t newest_ms,
     if (session->purchases > 0) {
         row[FEATURE_SESSION_SPEND] = session->spend;
     }
-    row[FEATURE_SESSION_IMPRESSIONS] = (float)session->impressions;
     row[FEATURE_SESSION_PAGE_SHARE] = feature_ratio(session->pages, session->seen);
+    row[FEATURE_SESSION_DIRECT_PAGE_SHARE] = feature_ratio(session->direct_pages, session->seen);
     row[FEATURE_SESSION_REFERRER_SHARE] = feature_ratio(session->referred, session->seen);
 }

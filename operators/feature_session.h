@@ -22,7 +22,7 @@ struct user_session {
     uint16_t gaps, fast_gaps;
     uint16_t transitions; /* Steps that surprise_sum is of. */
     uint16_t seen;        /* Events that the next three are among. */
-    uint16_t pages, impressions, referred;
+    uint16_t pages, direct_pages, referred;
     uint8_t removes, checkouts, purchases, failures;
     uint8_t last_type; /* Of the last forward event, from 1; 0: none yet. */
     uint8_t stage;

@@ -253,8 +253,9 @@ def session_features(events, out):
     out["session_view_price_mean"] = ratio(single_sum(e["price"] for e in views), len(views))
     bought = of(members, "purchase")
     out["session_spend"] = single_sum(e["amount"] for e in bought) if bought else NAN
-    out["session_impressions"] = len(of(members, "impression"))
-    out["session_page_share"] = len(of(members, "page_view", "product_view", "search")) / len(members)
+    pages = of(members, "page_view", "product_view", "search")
+    out["session_page_share"] = len(pages) / len(members)
+    out["session_direct_page_share"] = sum(not e["referred"] for e in pages) / len(members)
     out["session_referrer_share"] = sum(event["referred"] for event in members) / len(members)
 
 
