@@ -21,11 +21,10 @@ struct user_session {
     uint16_t last_category;                 /* 16 bits of its hash. */
     uint16_t gaps, fast_gaps;
     uint16_t transitions; /* Steps that surprise_sum is of. */
-    uint16_t seen;        /* Events that the next three are among. */
-    uint16_t pages, direct_pages, referred;
     uint8_t removes, checkouts, purchases, failures;
     uint8_t last_type; /* Of the last forward event, from 1; 0: none yet. */
     uint8_t stage;
+    uint8_t requests, pages, direct_pages, referred, page_run; /* See feature_table.c. */
 };
 
 /* How the event stands to the newest session, which `session` holds. */

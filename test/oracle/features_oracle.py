@@ -253,10 +253,22 @@ def session_features(events, out):
     out["session_view_price_mean"] = ratio(single_sum(e["price"] for e in views), len(views))
     bought = of(members, "purchase")
     out["session_spend"] = single_sum(e["amount"] for e in bought) if bought else NAN
-    pages = of(members, "page_view", "product_view", "search")
-    out["session_page_share"] = len(pages) / len(members)
-    out["session_direct_page_share"] = sum(not e["referred"] for e in pages) / len(members)
-    out["session_referrer_share"] = sum(event["referred"] for event in members) / len(members)
+    request_features(members, out)
+
+
+def request_features(members, out):
+    requests = pages = direct = referred = run = 0
+    for event in members:
+        if requests == 255:
+            requests, pages, direct, referred = 127, pages // 2, direct // 2, referred // 2
+        is_page = event["type"] in ("page_view", "product_view", "search")
+        requests += 1
+        pages += is_page
+        direct += is_page and not event["referred"]
+        referred += event["referred"]
+        run = min(255, run + 1) if is_page else 0
+    out.update(session_page_share=pages / requests, session_direct_page_share=direct / requests,
+               session_referrer_share=referred / requests, session_page_run=run)
 
 
 def user_features(user, out):
