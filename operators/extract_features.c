@@ -148,6 +148,7 @@ static struct feature_event read_row(const struct extract_features *self,
     event.device = batch->hash[HASH_DEVICE][row];
     event.address = batch->hash[HASH_ADDRESS][row];
     event.card = batch->hash[HASH_CARD][row];
+    event.has_referrer = event_has(batch, row, FIELD_REFERRER);
     read_money(batch, row, &event);
     return event;
 }
