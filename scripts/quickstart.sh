@@ -7,7 +7,7 @@ scripts/install-packages.sh build
 echo "building ..."
 # A newer compiler than ours may warn of more; that is for the tests to complain of.
 cmake --preset release --compile-no-warning-as-error >/dev/null
-cmake --build build/release --target nudge >build/build.log || { tail -30 build/build.log >&2; exit 1; }
+cmake --build build/release --target nudge >build/build.log || { grep -A 20 FAILED: build/build.log >&2; exit 1; }
 work=build/quickstart
 rm -rf "$work"
 mkdir -p "$work"
