@@ -247,7 +247,8 @@ enum status kafka_member_create(const struct kafka_setup *setup, uint32_t index,
         return status;
     }
     char instance[VALUE_BYTES];
-    (void)snprintf(instance, sizeof(instance), "%s-%u", setup->instance, index);
+    (void)snprintf(instance, sizeof(instance), "%s-%u-%08x", setup->instance, index,
+                   (unsigned)setup->subscription);
     int64_t session_ms = setup->options->session_timeout_ms;
     status = set(conf, "group.id", setup->group, error);
     if (status == STATUS_OK) {

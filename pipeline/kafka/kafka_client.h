@@ -19,6 +19,9 @@ struct kafka_setup {
     const char *application; /* Names transactional ids, changelog and journal. */
     const char *group;
     const char *instance; /* Of the process. */
+    /* Hash of the topics that members read: brokers give a static member that is back what it had
+     * before, also where it wants other topics; so then it has to be another member. */
+    uint32_t subscription;
 };
 
 /* `index` tells apart the members of one process. `opaque` goes to the callback. */

@@ -97,7 +97,8 @@ static enum status read_schema(struct kafka_runner *runner, const char *path, st
     return STATUS_OK;
 }
 
-static enum status look_around(const struct kafka_setup *setup, bool checks, uint32_t *ret_count,
+static enum status look_around(const struct kafka_setup *setup, bool checks,
+                               struct kafka_topics *topics, uint32_t *ret_count,
                                struct error *error)
 {
     rd_kafka_t *admin;
@@ -106,7 +107,7 @@ static enum status look_around(const struct kafka_setup *setup, bool checks, uin
     if (status != STATUS_OK) {
         return status;
     }
-    status = kafka_topics_count(admin, setup->options->topic, ret_count, error);
+    status = kafka_topics_find_inputs(setup, admin, topics, ret_count, error);
     if (status == STATUS_OK && checks) {
         status = kafka_topics_check(setup, admin, error);
     }
@@ -118,8 +119,11 @@ enum status kafka_run_partitions(const struct config *config, uint32_t *ret_coun
                                  struct error *error)
 {
     struct kafka_names names;
+    struct kafka_topics topics;
     kafka_setup_make(config, ".", &names);
-    return look_around(&names.setup, false, ret_count, error);
+    enum status status = kafka_topics_name(&names.setup, &topics, error);
+    return status == STATUS_OK ? look_around(&names.setup, false, &topics, ret_count, error)
+                               : status;
 }
 
 static void registry_failed(void *context, uint32_t attempt, int64_t wait_ms, const char *message)
@@ -202,7 +206,13 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         status = kafka_topics_name(&runner->names.setup, &runner->topics, error);
     }
     if (status == STATUS_OK) {
-        status = look_around(&runner->names.setup, true, &runner->shared.partition_count, error);
+        status = look_around(&runner->names.setup, true, &runner->topics,
+                             &runner->shared.partition_count, error);
+    }
+    for (uint32_t i = 0; i < runner->topics.input_count; i++) {
+        uint64_t before = runner->names.setup.subscription;
+        runner->names.setup.subscription =
+            (uint32_t)hash64_combine(before, hash64(text_of(runner->topics.inputs[i])));
     }
     if (status == STATUS_OK) {
         status = read_schema(runner, config->kafka.input_schema, error);

@@ -29,7 +29,7 @@ static void *open_slot(void *context)
     struct partition_options options = {
         .config = shared->config,
         .ends = &slot->ends.ends,
-        .file = shared->setup->options->topic,
+        .file = shared->topics->inputs[0],
         .name = slot->held.name,
         .count = shared->partition_count,
         .state_directory = shared->state_directory,
@@ -172,6 +172,9 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
     }
     for (int i = 0; i < list->cnt; i++) {
         int32_t partition = list->elems[i].partition;
+        if (strcmp(list->elems[i].topic, worker->shared->topics->leader) != 0) {
+            continue; /* Who has a partition of the leader has it of all. */
+        }
         if (partition >= 0 && (uint32_t)partition < worker->shared->partition_count) {
             worker->slots[partition].is_wanted = true;
         } else {
@@ -344,7 +347,7 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
     for (uint32_t i = 0; i < shared->partition_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         slot->shared = shared;
-        slot->held.source = shared->setup->options->topic;
+        slot->held.source = shared->topics->inputs[0];
         (void)snprintf(slot->held.name, sizeof(slot->held.name), "%u", i);
         slot->ends.setup = shared->setup;
         slot->ends.topics = shared->topics;
@@ -361,9 +364,16 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
             kafka_member_create(shared->setup, index, on_rebalance, worker, &worker->member, error);
     }
     if (status == STATUS_OK) {
+        /* All of them, so that the group's offsets of none expire. */
         rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-        (void)rd_kafka_topic_partition_list_add(topics, shared->setup->options->topic,
-                                                RD_KAFKA_PARTITION_UA);
+        for (uint32_t i = 0; i < shared->topics->input_count; i++) {
+            (void)rd_kafka_topic_partition_list_add(topics, shared->topics->inputs[i],
+                                                    RD_KAFKA_PARTITION_UA);
+        }
+        if (shared->topics->input_count > 1) {
+            (void)rd_kafka_topic_partition_list_add(topics, shared->topics->leader,
+                                                    RD_KAFKA_PARTITION_UA);
+        }
         rd_kafka_resp_err_t code = rd_kafka_subscribe(worker->member, topics);
         rd_kafka_topic_partition_list_destroy(topics);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -385,6 +395,9 @@ void kafka_worker_release(struct kafka_worker *worker)
     }
     if (worker->fetcher) {
         rd_kafka_destroy(worker->fetcher);
+    }
+    for (uint32_t i = 0; worker->slots && i < worker->shared->partition_count; i++) {
+        kafka_ends_release(&worker->slots[i].ends);
     }
     free(worker->slots);
     worker->member = NULL;
