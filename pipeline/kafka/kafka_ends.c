@@ -131,6 +131,8 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
         .fetcher = self->fetcher,
         .places = &self->places,
         .traces = &self->traces,
+        .progress = &self->progress,
+        .client_metrics = &self->producer_metrics,
         .partition = self->partition,
         .is_cancelled = &self->is_cancelled,
     };

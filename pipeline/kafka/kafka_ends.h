@@ -20,6 +20,9 @@ struct kafka_ends {
     struct commit_log *log;   /* What was opened; the task's. */
     struct kafka_places places;
     struct kafka_traces traces;
+    struct kafka_progress progress;
+    struct kafka_partition_metrics metrics;
+    struct kafka_client_metrics producer_metrics;
     const char *input_topics[KAFKA_INPUTS_MAX]; /* What topics->inputs are. */
 };
 

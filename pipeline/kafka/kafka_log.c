@@ -224,13 +224,30 @@ static enum log_step carry_out(struct kafka_log *self, struct error *error)
     return step;
 }
 
+/* With the lock. Meanwhile the library's statistics come, where somebody wants them. */
+static void wait_for_request(struct kafka_log *self)
+{
+    struct timespec until;
+    if (!self->options.setup->has_metrics) {
+        (void)pthread_cond_wait(&self->wake, &self->lock);
+        return;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec++;
+    if (pthread_cond_timedwait(&self->wake, &self->lock, &until) != 0 && self->producer.client) {
+        (void)pthread_mutex_unlock(&self->lock);
+        (void)rd_kafka_poll(self->producer.client, 0);
+        (void)pthread_mutex_lock(&self->lock);
+    }
+}
+
 static void *commit_thread(void *context)
 {
     struct kafka_log *self = context;
     (void)pthread_mutex_lock(&self->lock);
     while (!self->is_closing) {
         if (self->step != STEP_REQUESTED) {
-            (void)pthread_cond_wait(&self->wake, &self->lock);
+            wait_for_request(self);
             continue;
         }
         (void)pthread_mutex_unlock(&self->lock);
@@ -286,6 +303,7 @@ static enum status read_back(struct kafka_log *self, uint64_t from,
         .from = from > self->range.first ? from : self->range.first,
         .to = self->range.last,
         .is_cancelled = self->options.is_cancelled,
+        .progress = self->options.progress,
     };
     return kafka_restore(&options, visitor, ret_records, error);
 }
@@ -509,6 +527,7 @@ enum status kafka_log_open(const struct kafka_log_options *options, struct commi
     self->producer.topics = options->topics;
     self->producer.partition = options->partition;
     self->producer.traces = options->traces;
+    self->producer.events.metrics = options->client_metrics;
     (void)pthread_mutex_init(&self->lock, NULL);
     pthread_condattr_t attributes;
     (void)pthread_condattr_init(&attributes);

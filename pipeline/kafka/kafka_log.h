@@ -27,6 +27,8 @@ struct kafka_log_options {
     rd_kafka_t *fetcher;
     struct kafka_places *places; /* Of the task, as its input has them. */
     struct kafka_traces *traces;
+    struct kafka_progress *progress;             /* Of reading back. */
+    struct kafka_client_metrics *client_metrics; /* Of the producer. */
     int32_t partition;
     const atomic_bool *is_cancelled; /* Once it is true, recovery ends with a failure. */
 };

@@ -144,24 +144,37 @@ enum status kafka_start_offset(rd_kafka_t *fetcher, const struct kafka_options *
 struct restore {
     const struct kafka_restore_options *options;
     uint64_t records, bytes;
+    uint64_t told_records, told_bytes; /* As progress. */
     uint64_t begin_ns, reported_ns, heard_ns;
 };
+
+/* What was read back by earlier openings counts on. */
+static void tell(struct restore *restore, double left_seconds)
+{
+    struct kafka_progress *progress = restore->options->progress;
+    atomic_fetch_add(&progress->records, restore->records - restore->told_records);
+    atomic_fetch_add(&progress->bytes, restore->bytes - restore->told_bytes);
+    restore->told_records = restore->records;
+    restore->told_bytes = restore->bytes;
+    atomic_store(&progress->left_ms, (uint64_t)(left_seconds * 1e3));
+}
 
 static void report(struct restore *restore, uint64_t offset, bool is_done)
 {
     uint64_t now_ns = clock_monotonic_ns();
+    double seconds = (double)(now_ns - restore->begin_ns) / 1e9;
+    double share = (double)(offset - restore->options->from) /
+                   (double)(restore->options->to - restore->options->from);
+    double left = share > 0 && !is_done ? seconds / share - seconds : 0.0;
+    tell(restore, left);
     if (!is_done && now_ns - restore->reported_ns < REPORT_NS) {
         return;
     }
     restore->reported_ns = now_ns;
-    double seconds = (double)(now_ns - restore->begin_ns) / 1e9;
-    double share = (double)(offset - restore->options->from) /
-                   (double)(restore->options->to - restore->options->from);
     log_line(LOG_INFO, is_done ? "restored" : "restoring",
              "partition=%d records=%llu megabytes=%.1f seconds=%.2f seconds_left=%.1f",
              (int)restore->options->partition, (unsigned long long)restore->records,
-             (double)restore->bytes / 1e6, seconds,
-             share > 0 && !is_done ? seconds / share - seconds : 0.0);
+             (double)restore->bytes / 1e6, seconds, left);
 }
 
 static enum status visit_record(struct restore *restore, const rd_kafka_message_t *message,

@@ -37,6 +37,7 @@ struct kafka_restore_options {
     uint64_t from;                   /* Offset. */
     uint64_t to;                     /* Behind the last; no transaction is open before it. */
     const atomic_bool *is_cancelled; /* Once it is true, reading ends with STATUS_RETRY. */
+    struct kafka_progress *progress;
 };
 
 /* Visits what the changelog's partition has. Logs how far it has come. Borrows everything. */

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "pipeline/base/clock.h"
+#include "pipeline/run/runner.h"
 
 #define REQUEST_TIMEOUT_MS 15000
 #define PORTION_TIMEOUT_MS 1000
@@ -96,6 +97,9 @@ static enum status ask_for_metadata(rd_kafka_t *client, rd_kafka_topic_t *topic,
         *ret_code =
             rd_kafka_metadata(client, topic == NULL, topic, ret_metadata, PORTION_TIMEOUT_MS);
         (void)rd_kafka_poll(client, 0);
+        if (*ret_code != RD_KAFKA_RESP_ERR_NO_ERROR && runner_is_stopping()) {
+            return error_set(error, STATUS_RETRY, "kafka: stopped while waiting for the brokers");
+        }
         if (*ret_code != RD_KAFKA_RESP_ERR_NO_ERROR && refusal->text[0] != '\0') {
             return refuse_entry(refusal, error);
         }
