@@ -11,6 +11,7 @@
 #define FAILURES_MAX 12u
 #define RETRY_MS_MIN 500u
 #define RETRY_MS_MAX 8000u
+#define POLL_EVERY_NS UINT64_C(500000000)
 /* How long commits may take before a partition is given up without. */
 #define COMMIT_NS_MAX (8ull * 1000000000u)
 
@@ -29,7 +30,7 @@ static void *open_slot(void *context)
     struct partition_options options = {
         .config = shared->config,
         .ends = &slot->ends.ends,
-        .file = shared->setup->options->topic,
+        .file = shared->topics->inputs[0],
         .name = slot->held.name,
         .count = shared->partition_count,
         .state_directory = shared->state_directory,
@@ -42,20 +43,6 @@ static void *open_slot(void *context)
     return NULL;
 }
 
-static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
-{
-    slot->ends.member = worker->member;
-    slot->ends.fetcher = worker->fetcher;
-    atomic_store(&slot->ends.is_cancelled, false);
-    atomic_store(&slot->is_ready, false);
-    slot->held.task = NULL;
-    if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
-        slot->state = SLOT_OPENING;
-    } else {
-        slot->retry_ns = clock_monotonic_ns() + RETRY_MS_MIN * 1000000u;
-    }
-}
-
 /* Tries again later, each time a little less soon, and not all partitions at once. */
 static void put_off(struct kafka_slot *slot)
 {
@@ -64,6 +51,44 @@ static void put_off(struct kafka_slot *slot)
     ms = ms < RETRY_MS_MAX ? ms : RETRY_MS_MAX;
     uint64_t jitter_ms = hash64_combine(now_ns, (uint64_t)slot->ends.partition) % (ms / 2);
     slot->retry_ns = now_ns + (ms + jitter_ms) * 1000000u;
+}
+
+static void close_metrics(struct kafka_slot *slot)
+{
+    kafka_partition_metrics_remove(&slot->ends.metrics);
+    kafka_client_metrics_remove(&slot->ends.producer_metrics);
+}
+
+/* False: another worker of this process has not closed the partition yet. */
+static bool open_metrics(const struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    struct metrics *registry = run_metrics_registry(worker->shared->metrics);
+    char client[32];
+    (void)snprintf(client, sizeof(client), "producer-%s", slot->held.name);
+    close_metrics(slot);
+    struct error ignored;
+    return kafka_partition_metrics_add(registry, slot->held.name, &slot->ends.metrics, &ignored) ==
+               STATUS_OK &&
+           kafka_client_metrics_add(registry, client, &slot->ends.producer_metrics, &ignored) ==
+               STATUS_OK;
+}
+
+static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    slot->ends.member = worker->member;
+    slot->ends.fetcher = worker->fetcher;
+    atomic_store(&slot->ends.is_cancelled, false);
+    atomic_store(&slot->is_ready, false);
+    slot->held.task = NULL;
+    if (!open_metrics(worker, slot)) {
+        put_off(slot);
+        return;
+    }
+    if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
+        slot->state = SLOT_OPENING;
+    } else {
+        slot->retry_ns = clock_monotonic_ns() + RETRY_MS_MIN * 1000000u;
+    }
 }
 
 /* A slot whose task failed. Fails the worker where trying again is of no use. */
@@ -93,6 +118,7 @@ static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
     if (slot->open_status == STATUS_OK && slot->is_wanted) {
         slot->state = SLOT_OPEN;
         held_partition_begin(&slot->held);
+        kafka_partition_metrics_publish(&slot->ends.metrics, true, &slot->ends.progress);
         log_line(LOG_INFO, "partition_opened", "partition=%s worker=%u", slot->held.name,
                  worker->index);
     } else if (slot->open_status == STATUS_OK) {
@@ -116,8 +142,10 @@ static void close_slot(struct kafka_worker *worker, struct kafka_slot *slot, boo
     }
     partition_metrics_destroy(slot->held.metrics);
     slot->held.metrics = NULL;
+    kafka_partition_metrics_remove(&slot->ends.metrics);
     task_destroy(slot->held.task);
     slot->held.task = NULL;
+    close_metrics(slot); /* The producer, which is gone now, wrote some. */
     slot->state = SLOT_EMPTY;
 }
 
@@ -172,6 +200,9 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
     }
     for (int i = 0; i < list->cnt; i++) {
         int32_t partition = list->elems[i].partition;
+        if (strcmp(list->elems[i].topic, worker->shared->topics->leader) != 0) {
+            continue; /* Who has a partition of the leader has it of all. */
+        }
         if (partition >= 0 && (uint32_t)partition < worker->shared->partition_count) {
             worker->slots[partition].is_wanted = true;
         } else {
@@ -261,6 +292,9 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
     if (task_commits(slot->held.task) > commits) {
         slot->failures = 0;
     }
+    kafka_partition_metrics_publish_lag(&slot->ends.metrics, worker->fetcher,
+                                        slot->ends.input_topics, &slot->ends.places,
+                                        slot->ends.partition);
     if (slot->held.is_finished) {
         slot->state = SLOT_FINISHED;
     }
@@ -270,6 +304,9 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
 /* Brings what a slot is closer to what it is to be. */
 static void steer_slot(struct kafka_worker *worker, struct kafka_slot *slot)
 {
+    if (slot->state == SLOT_OPENING) {
+        kafka_partition_metrics_publish(&slot->ends.metrics, false, &slot->ends.progress);
+    }
     if (slot->state == SLOT_OPENING && !slot->is_wanted && worker->has_assignment) {
         atomic_store(&slot->ends.is_cancelled, true);
     }
@@ -286,12 +323,31 @@ static void steer_slot(struct kafka_worker *worker, struct kafka_slot *slot)
     }
 }
 
+static void serve_statistics(struct kafka_worker *worker)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if (worker->fetcher_metrics.registry && now_ns - worker->polled_ns > POLL_EVERY_NS) {
+        worker->polled_ns = now_ns;
+        (void)rd_kafka_poll(worker->fetcher, 0);
+    }
+}
+
+bool kafka_worker_is_ready(const struct kafka_worker *worker)
+{
+    bool is_ready = worker->has_assignment;
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        is_ready = is_ready && (!worker->slots[i].is_wanted || is_running(&worker->slots[i]));
+    }
+    return is_ready;
+}
+
 enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, bool *ret_ended,
                                struct error *error)
 {
     *ret_waits = true;
     *ret_ended = false;
     enum status status = poll_group(worker, error);
+    serve_statistics(worker);
     bool has_ended = worker->has_assignment;
     for (uint32_t i = 0; i < worker->shared->partition_count && status == STATUS_OK; i++) {
         struct kafka_slot *slot = &worker->slots[i];
@@ -332,6 +388,18 @@ enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error)
     return result;
 }
 
+static enum status open_fetcher(struct kafka_worker *worker, struct error *error)
+{
+    char client[32];
+    (void)snprintf(client, sizeof(client), "fetcher-%u", worker->index);
+    enum status status = kafka_client_metrics_add(run_metrics_registry(worker->shared->metrics),
+                                                  client, &worker->fetcher_metrics, error);
+    return status == STATUS_OK
+               ? kafka_fetcher_create(worker->shared->setup, worker->shared->queue_bytes,
+                                      &worker->fetcher_metrics, &worker->fetcher, error)
+               : status;
+}
+
 enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_shared *shared,
                               uint32_t index, struct error *error)
 {
@@ -344,7 +412,7 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
     for (uint32_t i = 0; i < shared->partition_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         slot->shared = shared;
-        slot->held.source = shared->setup->options->topic;
+        slot->held.source = shared->topics->inputs[0];
         (void)snprintf(slot->held.name, sizeof(slot->held.name), "%u", i);
         slot->ends.setup = shared->setup;
         slot->ends.topics = shared->topics;
@@ -354,16 +422,22 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
         slot->ends.ends.is_finite = shared->setup->options->ends;
         kafka_ends_init(&slot->ends);
     }
-    enum status status =
-        kafka_fetcher_create(shared->setup, shared->queue_bytes, &worker->fetcher, error);
+    enum status status = open_fetcher(worker, error);
     if (status == STATUS_OK) {
         status =
             kafka_member_create(shared->setup, index, on_rebalance, worker, &worker->member, error);
     }
     if (status == STATUS_OK) {
+        /* All of them, so that the group's offsets of none expire. */
         rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-        (void)rd_kafka_topic_partition_list_add(topics, shared->setup->options->topic,
-                                                RD_KAFKA_PARTITION_UA);
+        for (uint32_t i = 0; i < shared->topics->input_count; i++) {
+            (void)rd_kafka_topic_partition_list_add(topics, shared->topics->inputs[i],
+                                                    RD_KAFKA_PARTITION_UA);
+        }
+        if (shared->topics->input_count > 1) {
+            (void)rd_kafka_topic_partition_list_add(topics, shared->topics->leader,
+                                                    RD_KAFKA_PARTITION_UA);
+        }
         rd_kafka_resp_err_t code = rd_kafka_subscribe(worker->member, topics);
         rd_kafka_topic_partition_list_destroy(topics);
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -385,6 +459,11 @@ void kafka_worker_release(struct kafka_worker *worker)
     }
     if (worker->fetcher) {
         rd_kafka_destroy(worker->fetcher);
+    }
+    kafka_client_metrics_remove(&worker->fetcher_metrics);
+    for (uint32_t i = 0; worker->slots && i < worker->shared->partition_count; i++) {
+        close_metrics(&worker->slots[i]);
+        kafka_ends_release(&worker->slots[i].ends);
     }
     free(worker->slots);
     worker->member = NULL;
