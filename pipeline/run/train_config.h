@@ -12,7 +12,7 @@
 struct train_settings {
     char *pipeline, *name, *version, *output, *truth, *from, *until;
     struct text_list input;
-    int target, truth_positive, transform;
+    int target, truth_positive, truth_by, transform;
     struct text_list label_values, leave_out_kinds, event_types, prefixes;
     struct text_list features, leave_out_features, leave_out_families, l2;
     int64_t rows_max, seed, gap_ms, iterations;
