@@ -45,7 +45,8 @@ static const struct setting settings[] = {
      .doc = "What is predicted: that a purchase follows in the session; that the session ends "
             "without one though the cart is filled; what label events say; what the truth says"},
     TEXT("truth", SETTING_PATH, truth, NULL,
-         "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its place"),
+         "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its "
+         "place"),
     {.name = "truth_positive",
      .type = SETTING_CHOICE,
      .offset = OPTION(truth_positive),
