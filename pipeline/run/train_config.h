@@ -14,7 +14,7 @@ enum train_kind { TRAIN_LOGISTIC, TRAIN_TREES, TRAIN_KIND_COUNT };
 struct train_settings {
     char *pipeline, *name, *version, *output, *truth, *from, *until;
     struct text_list input;
-    int kind, target, truth_positive, transform, calibration;
+    int kind, target, truth_positive, truth_by, transform, calibration;
     const struct yaml_node *trees; /* See train_trees_section. */
     struct text_list label_values, leave_out_kinds, event_types, prefixes;
     struct text_list features, leave_out_features, leave_out_families, l2;
