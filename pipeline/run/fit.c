@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "models/pack_network_write.h"
 #include "models/time_split.h"
+#include "pipeline/run/fit_network.h"
 
 static struct tree_train_options tree_options(const struct train_config *config,
                                               const struct fit_listener *listener)
@@ -43,6 +45,9 @@ enum status fit_make(const struct train_config *config, const struct row_table *
         struct tree_train_options options = tree_options(config, listener);
         return train_trees(table, parts, &options, &ret_fit->trees, error);
     }
+    if (train_kind_is_network(ret_fit->kind)) {
+        return fit_network_make(config, table, parts, listener, &ret_fit->network, error);
+    }
     struct train_options options = train_config_fit_options(config);
     options.progress = listener->progress;
     options.warn = listener->warn;
@@ -54,6 +59,7 @@ void fit_release(struct fit *fit)
 {
     logistic_fit_release(&fit->logistic);
     tree_fit_release(&fit->trees);
+    network_fit_release(&fit->network);
 }
 
 enum status fit_logits(const struct fit *fit, const struct train_config *config,
@@ -63,6 +69,9 @@ enum status fit_logits(const struct fit *fit, const struct train_config *config,
     if (fit->kind == TRAIN_TREES) {
         struct tree_train_options options = tree_options(config, &(struct fit_listener){0});
         return tree_fit_logits(&fit->trees, table, &options, chosen, count, logits, error);
+    }
+    if (train_kind_is_network(fit->kind)) {
+        return fit_network_logits(&fit->network, table, chosen, count, logits, error);
     }
     for (uint32_t i = 0; i < count; i++) {
         logits[i] = logistic_fit_logit(&fit->logistic, row_table_features(table, chosen[i]));
@@ -112,21 +121,38 @@ static enum status write_trees(const struct tree_fit *fit, const struct train_co
     return status;
 }
 
+/* The columns of the pack's features. */
+static const uint32_t *columns_of(const struct fit *fit, const struct train_config *config,
+                                  uint32_t *ret_count)
+{
+    if (fit->kind == TRAIN_TREES) {
+        *ret_count = config->column_count;
+        return config->columns;
+    }
+    bool is_network = train_kind_is_network(fit->kind);
+    *ret_count = is_network ? fit->network.feature_count : fit->logistic.feature_count;
+    return is_network ? fit->network.columns : fit->logistic.columns;
+}
+
 enum status fit_write(const struct fit *fit, const struct train_config *config,
                       const struct row_table *table, const char *directory,
                       const struct pack_text *text, struct error *error)
 {
-    bool is_trees = fit->kind == TRAIN_TREES;
+    uint32_t count;
+    const uint32_t *columns = columns_of(fit, config, &count);
     struct column_quantiles quantiles;
-    enum status status = column_quantiles_make(
-        table, is_trees ? config->columns : fit->logistic.columns,
-        is_trees ? config->column_count : fit->logistic.feature_count, &quantiles, error);
+    enum status status = column_quantiles_make(table, columns, count, &quantiles, error);
     if (status != STATUS_OK) {
         return status;
     }
     struct pack_quantiles population = {quantiles.p50, quantiles.p99, quantiles.p999};
-    status = is_trees ? write_trees(&fit->trees, config, &quantiles, directory, text, error)
-                      : pack_write(directory, text, &fit->logistic, &population, error);
+    if (fit->kind == TRAIN_TREES) {
+        status = write_trees(&fit->trees, config, &quantiles, directory, text, error);
+    } else if (train_kind_is_network(fit->kind)) {
+        status = pack_network_write(directory, text, &fit->network, &population, error);
+    } else {
+        status = pack_write(directory, text, &fit->logistic, &population, error);
+    }
     column_quantiles_release(&quantiles);
     return status;
 }
@@ -148,28 +174,53 @@ static void print_held(const struct held_measures *held, const struct pack_calib
                   (double)calibration->slope, (double)calibration->offset, (double)threshold);
 }
 
+/* What fit_print says of each kind. */
+struct printed {
+    uint32_t fit_rows, held_rows;
+    const struct held_measures *held; /* NULL: not measured. */
+    const struct pack_calibration *calibration;
+    float threshold;
+};
+
+static struct printed printed_of(const struct fit *fit)
+{
+    if (fit->kind == TRAIN_TREES) {
+        const struct tree_fit *made = &fit->trees;
+        return (struct printed){made->fit_rows, made->held_rows,
+                                made->is_measured ? &made->held : NULL, &made->calibration,
+                                made->threshold};
+    }
+    if (train_kind_is_network(fit->kind)) {
+        const struct network_fit *made = &fit->network;
+        return (struct printed){made->fit_rows, made->held_rows,
+                                made->is_measured ? &made->held : NULL, &made->calibration,
+                                made->threshold};
+    }
+    const struct logistic_fit *made = &fit->logistic;
+    return (struct printed){made->fit_rows, made->held_rows, made->is_measured ? &made->held : NULL,
+                            &made->calibration, made->threshold};
+}
+
 void fit_print(const struct fit *fit, const struct train_config *config, const char *held_from,
                FILE *out)
 {
-    bool is_trees = fit->kind == TRAIN_TREES;
-    const struct logistic_fit *line = &fit->logistic;
-    const struct tree_fit *trees = &fit->trees;
-    uint32_t held_rows = is_trees ? trees->held_rows : line->held_rows;
-    (void)fprintf(out, "fitted on %u rows, %u features; ",
-                  is_trees ? trees->fit_rows : line->fit_rows,
-                  is_trees ? config->column_count : line->feature_count);
-    if (is_trees) {
-        (void)fprintf(out, "%u trees", trees->trees);
+    struct printed printed = printed_of(fit);
+    uint32_t count;
+    (void)columns_of(fit, config, &count);
+    (void)fprintf(out, "fitted on %u rows, %u features; ", printed.fit_rows, count);
+    if (fit->kind == TRAIN_TREES) {
+        (void)fprintf(out, "%u trees", fit->trees.trees);
+    } else if (train_kind_is_network(fit->kind)) {
+        (void)fprintf(out, "%zu parameters, epoch %u of %u", fit->network.shape.parameter_count,
+                      fit->network.best_epoch, fit->network.epochs);
     } else {
-        (void)fprintf(out, "l2 %g", line->l2);
+        (void)fprintf(out, "l2 %g", fit->logistic.l2);
     }
-    if (held_rows > 0) {
-        (void)fprintf(out, "; held out %u rows from %s on", held_rows, held_from);
+    if (printed.held_rows > 0) {
+        (void)fprintf(out, "; held out %u rows from %s on", printed.held_rows, held_from);
     }
     (void)fprintf(out, "\n");
-    if (is_trees ? trees->is_measured : line->is_measured) {
-        print_held(is_trees ? &trees->held : &line->held,
-                   is_trees ? &trees->calibration : &line->calibration,
-                   is_trees ? trees->threshold : line->threshold, out);
+    if (printed.held) {
+        print_held(printed.held, printed.calibration, printed.threshold, out);
     }
 }
