@@ -28,7 +28,7 @@ MUST_CHECK enum status pack_scorer_score(struct pack_scorer *scorer,
  * The terms of one row times `factor`, and the intercept; they sum to factor times the logit. Terms
  * of zero are left out. Returns their number, at most `max`.
  */
-uint32_t pack_scorer_explain(const struct pack_scorer *scorer, const struct event_batch *batch,
+uint32_t pack_scorer_explain(struct pack_scorer *scorer, const struct event_batch *batch,
                              uint32_t row, float factor, struct contribution *terms, uint32_t max);
 
 const struct model_pack *pack_scorer_pack(const struct pack_scorer *scorer);

@@ -157,16 +157,16 @@ static enum status score_rows(struct evaluation *evaluation, struct error *error
     enum status status =
         model_pack_match(pack, evaluation->config->names, table->feature_count, columns, error);
     if (status == STATUS_OK) {
-        status = backend_lanes.load(pack, columns, table->feature_count, &model, error);
+        status = model_load(&backend_lanes, pack, columns, table->feature_count, &model, error);
     }
     if (status == STATUS_OK) {
-        status = backend_lanes.score(model, table->features, table->feature_count, NULL,
-                                     table->count, evaluation->chances, error);
+        status = model_score(model, table->features, table->feature_count, NULL, table->count,
+                             evaluation->chances, error);
     }
     for (uint32_t i = 0; status == STATUS_OK && i < table->count; i++) {
         evaluation->chances[i] = fixed_sigmoidf(evaluation->chances[i]);
     }
-    backend_lanes.unload(model);
+    model_unload(model);
     return status;
 }
 

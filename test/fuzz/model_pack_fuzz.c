@@ -11,7 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "models/model_pack.h"
+#include "models/pack_kind.h"
+#include "models/pack_logistic.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -64,13 +65,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct model_pack *pack = NULL;
     struct error error = {{0}};
     enum status status = model_pack_load(directory, &pack, &error);
-    if (status == STATUS_OK) {
-        float sum = pack->bias;
+    if (status == STATUS_OK && pack->kind == &pack_kind_logistic) {
+        float sum = pack_logistic_of(pack)->bias;
         for (uint32_t i = 0; i < pack->feature_count; i++) {
-            sum += model_pack_term(pack, i, 1.5f) + model_pack_term(pack, i, NAN);
-            sum += model_pack_term(pack, i, INFINITY);
+            sum += pack_logistic_term(pack, i, 1.5f) + pack_logistic_term(pack, i, NAN);
+            sum += pack_logistic_term(pack, i, INFINITY);
         }
         assert(!isnan(sum) || pack->feature_count > 0);
+        model_pack_unload(pack);
+    } else if (status == STATUS_OK) {
         model_pack_unload(pack);
     } else {
         assert(error.message[0] != '\0');
