@@ -83,6 +83,7 @@ enum record_part_id {
     PART_INTENT = 7,
     PART_INTERVENTIONS_USER = 8,
     PART_INTERVENTIONS_TASK = 9,
+    PART_ANOMALY = 10, /* Of a user or of the task, by the detector. */
 };
 
 /* Where each part stands in a record of each kind. Built at start, then constant and shared. */
