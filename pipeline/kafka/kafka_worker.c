@@ -80,7 +80,7 @@ static bool open_metrics(const struct kafka_worker *worker, struct kafka_slot *s
 
 static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
 {
-    slot->ends.member = worker->member;
+    slot->ends.member = worker->membership.member;
     slot->ends.fetcher = worker->fetcher;
     atomic_store(&slot->ends.is_cancelled, false);
     atomic_store(&slot->is_ready, false);
@@ -249,8 +249,9 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
 /* The tasks stay open: most of them come back with the next assignment. */
 static void revoke_slots(struct kafka_worker *worker)
 {
-    bool is_lost = rd_kafka_assignment_lost(worker->member);
+    bool is_lost = rd_kafka_assignment_lost(worker->membership.member);
     log_line(LOG_INFO, "revoked", "worker=%u lost=%d", worker->index, (int)is_lost);
+    kafka_membership_rearranged(&worker->membership);
     if (!is_lost) {
         commit_slots(worker);
     }
@@ -281,24 +282,32 @@ static void on_rebalance(rd_kafka_t *member, rd_kafka_resp_err_t code,
     }
 }
 
-/* Serves the group's callbacks. What comes as a message is a failure. */
+/* Closes everything, since all of it was opened with a handle that has ended, and joins anew. */
+static enum status return_to_group(struct kafka_worker *worker, struct error *error)
+{
+    log_line(LOG_WARNING, "group_left", "worker=%u message=\"%s\"", worker->index, error->message);
+    worker->has_assignment = false;
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        struct kafka_slot *slot = &worker->slots[i];
+        slot->is_wanted = false;
+        if (is_running(slot)) {
+            kafka_log_disown(slot->ends.log);
+            close_slot(worker, slot, false);
+        } else if (slot->state == SLOT_OPENING) {
+            atomic_store(&slot->ends.is_cancelled, true);
+            finish_opening(worker, slot);
+        }
+    }
+    kafka_membership_leave(&worker->membership);
+    /* Where two of one name are at it, they should not be in step. */
+    pause_ms(RETRY_MS_MIN + (long)(hash64_combine(clock_monotonic_ns(), worker->index) % 1000u));
+    return kafka_membership_join(&worker->membership, error);
+}
+
 static enum status poll_group(struct kafka_worker *worker, struct error *error)
 {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(worker->member, 0);
-    if (!message) {
-        return STATUS_OK;
-    }
-    char text[256];
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        log_line(LOG_WARNING, "group", "worker=%u message=\"%s\"", worker->index,
-                 rd_kafka_message_errstr(message));
-    }
-    rd_kafka_message_destroy(message);
-    rd_kafka_resp_err_t code = rd_kafka_fatal_error(worker->member, text, sizeof(text));
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR
-               ? STATUS_OK
-               : error_set(error, STATUS_FATAL, "kafka: group %s, instance %s: %s",
-                           worker->shared->setup->group, worker->shared->setup->instance, text);
+    enum status status = kafka_membership_poll(&worker->membership, error);
+    return status == STATUS_RETRY ? return_to_group(worker, error) : status;
 }
 
 /* ---- running ---- */
@@ -469,28 +478,14 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
         slot->ends.ends.is_finite = shared->setup->options->ends;
         kafka_ends_init(&slot->ends);
     }
+    worker->membership = (struct kafka_membership){.setup = shared->setup,
+                                                   .topics = shared->topics,
+                                                   .index = index,
+                                                   .on_rebalance = on_rebalance,
+                                                   .opaque = worker};
     enum status status = open_fetcher(worker, error);
     if (status == STATUS_OK) {
-        status =
-            kafka_member_create(shared->setup, index, on_rebalance, worker, &worker->member, error);
-    }
-    if (status == STATUS_OK) {
-        /* All of them, so that the group's offsets of none expire. */
-        rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-        for (uint32_t i = 0; i < shared->topics->input_count; i++) {
-            (void)rd_kafka_topic_partition_list_add(topics, shared->topics->inputs[i],
-                                                    RD_KAFKA_PARTITION_UA);
-        }
-        if (shared->topics->input_count > 1) {
-            (void)rd_kafka_topic_partition_list_add(topics, shared->topics->leader,
-                                                    RD_KAFKA_PARTITION_UA);
-        }
-        rd_kafka_resp_err_t code = rd_kafka_subscribe(worker->member, topics);
-        rd_kafka_topic_partition_list_destroy(topics);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            status = error_set(error, STATUS_FATAL, "kafka: joining group %s: %s",
-                               shared->setup->group, rd_kafka_err2str(code));
-        }
+        status = kafka_membership_join(&worker->membership, error);
     }
     if (status != STATUS_OK) {
         kafka_worker_release(worker);
@@ -500,10 +495,7 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
 
 void kafka_worker_release(struct kafka_worker *worker)
 {
-    if (worker->member) {
-        (void)rd_kafka_consumer_close(worker->member);
-        rd_kafka_destroy(worker->member);
-    }
+    kafka_membership_leave(&worker->membership);
     if (worker->fetcher) {
         rd_kafka_destroy(worker->fetcher);
     }
@@ -513,7 +505,6 @@ void kafka_worker_release(struct kafka_worker *worker)
         kafka_ends_release(&worker->slots[i].ends);
     }
     free(worker->slots);
-    worker->member = NULL;
     worker->fetcher = NULL;
     worker->slots = NULL;
 }

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "pipeline/kafka/kafka_ends.h"
+#include "pipeline/kafka/kafka_membership.h"
 #include "pipeline/run/held_partition.h"
 #include "pipeline/run/runner.h"
 
@@ -48,7 +49,7 @@ struct kafka_slot {
 struct kafka_worker {
     const struct kafka_shared *shared;
     uint32_t index;
-    rd_kafka_t *member;
+    struct kafka_membership membership;
     rd_kafka_t *fetcher;
     struct kafka_slot *slots; /* [partition_count] */
     struct kafka_client_metrics fetcher_metrics;
