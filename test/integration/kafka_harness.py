@@ -219,7 +219,13 @@ class Running:
     def said(self):
         return "".join(self.lines)
 
-    def wait_for(self, words, seconds=30):
+    def catches_signals(self):
+        """Whether the program has got to setting up its handler of SIGTERM."""
+        status = harness.read(f"/proc/{self.process.pid}/status").decode()
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+        return int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1
+
+    def wait_for(self, words, seconds=60):
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if words in self.said():
@@ -229,7 +235,7 @@ class Running:
             time.sleep(0.02)
         harness.check(words in self.said(), f"\"{words}\" expected in:\n{self.said()[-3000:]}")
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=60):
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
