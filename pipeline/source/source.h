@@ -48,8 +48,8 @@ struct source_options {
 /*
  * Opens `options->path` and skips to `start`. STATUS_INVALID for a missing or unreadable file or a
  * directory, naming it. A followed file that is shorter than `start` was replaced and is read from
- * its beginning; one that was replaced by a longer one while nobody looked cannot be told. For a
- * gzip file or standard input, getting to `start` reads what is before.
+ * its beginning; one that was replaced by a longer one is told by its fingerprint alone. For a gzip
+ * file or standard input, getting to `start` reads what is before.
  */
 MUST_CHECK enum status source_open(const struct source_options *options,
                                    const struct input_position *start, struct source **ret_source,
@@ -78,6 +78,12 @@ void source_release(struct source *source);
 
 /* How much of the file is read, 0 to 1; negative where that is not known. For progress. */
 double source_progress(const struct source *source);
+
+/*
+ * A hash of the first bytes, as many as `bytes` at most, all of which are before the source's
+ * position; to tell a file from another. *ret_bytes is how many; 0: none.
+ */
+uint64_t source_fingerprint(const struct source *source, uint64_t bytes, uint64_t *ret_bytes);
 
 /* CSV: the column names (given, or the header's), or NULL. Avro: the writer's schema as JSON, or
  * NULL. */
