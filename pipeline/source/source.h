@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pipeline/base/digest.h"
 #include "pipeline/base/status.h"
 #include "pipeline/base/text.h"
 #include "pipeline/commit/commit_log.h"
@@ -31,6 +32,9 @@ struct raw_record {
     struct input_position position; /* Of this record. */
     enum rejection_reason defect;   /* REJECTION_NONE, or why it cannot be read as a record at
                                        all; `bytes` is then what there is of it. */
+    const struct digest *whole;     /* Of the record where `bytes` is only its beginning, which is
+                                       so for long ones with a defect; else NULL. Valid until the
+                                       next source_next(). */
 };
 
 struct source;
