@@ -172,6 +172,8 @@ COMMAND_LINES = [
     ("run CONFIG --input EVENTS --workers 2x", ["--workers", '"2x"']),
     ("run CONFIG --output OUT --output b --input EVENTS", ["--output", '"b"', "before"]),
     ("run CONFIG --input OUT.jsonl --output OUT", ["OUT.jsonl", "No such file"]),
+    ("run CONFIG --input - - --output OUT", ["standard input", "2 times"]),
+    ("run CONFIG --input EVENTS --output OUT --summary .", ["--summary", '"."', "folder"]),
     ("run CONFIG --input / --output OUT", ["/", "directory"]),
     ("run nowhere.yaml --input EVENTS", ["nowhere.yaml", "No such file"]),
     ("run / --input EVENTS", ["/", "directory"]),

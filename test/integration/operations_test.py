@@ -82,6 +82,27 @@ def test_a_signal_stops_after_a_commit_and_the_next_run_goes_on(work):
         same_outputs(output, f"{work}/whole", f"stopped by signal {number}")
 
 
+def test_a_stop_is_heard_from_the_first_moment_on(work):
+    """While the configuration is read, which a pipe can hold up, signals are caught already."""
+    config = f"{work}/config.yaml"
+    os.mkfifo(config)
+    inputs = write(f"{work}/events.jsonl", lines([event(number) for number in range(100)]))
+    process = harness.start("run", config, "--input", inputs, "--output", f"{work}/out")
+    with open(config, "wb") as file:
+        status = read(f"/proc/{process.pid}/status").decode()
+        caught = int(re.search(r"^SigCgt:\t([0-9a-f]+)$", status, re.MULTILINE)[1], 16)
+        file.write(b"name: x\n")
+    check(caught >> (signal.SIGTERM - 1) & 1 and caught >> (signal.SIGINT - 1) & 1,
+          f"signals caught: {caught:x}")
+    check(finish(process).code == 0, "the run")
+
+
+def test_an_empty_input_is_said_to_be_empty(work):
+    config = write(f"{work}/config.yaml", PLAIN)
+    result = nudge("run", config, "--input", write(f"{work}/empty", ""), "--output", f"{work}/out")
+    check(result.code == 0 and "the input is empty" in result.out, f"{result} {result.out}")
+
+
 def test_running_again_after_the_end_changes_nothing_and_says_so(work):
     config = write(f"{work}/config.yaml", PLAIN)
     inputs = generate(work, 50000)
