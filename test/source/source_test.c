@@ -24,6 +24,7 @@ struct record_copy {
     struct input_position position;
     struct input_position after;
     enum rejection_reason defect;
+    struct digest whole; /* Length 0: the bytes are all. */
 };
 
 struct record_list {
@@ -106,6 +107,9 @@ static void read_more(struct source *source, struct record_list *list, bool rele
                                      .position = record.position,
                                      .after = source_position(source),
                                      .defect = record.defect};
+        if (record.whole) {
+            copy->whole = *record.whole;
+        }
         memcpy(copy->bytes, record.bytes.length ? record.bytes.data : "", record.bytes.length);
         copy->bytes[record.bytes.length] = '\0';
         if (releases) {
@@ -288,7 +292,15 @@ static void long_line_is_one_defect_and_reading_goes_on(void **state)
     write_file(fixture->path, "\n", 1, "ab");
     write_file(fixture->path, line, RAW_RECORD_BYTES_MAX + 1, "ab");
     write_file(fixture->path, "\n\"c\n", 4, "ab");
+    line[DEAD_LETTER_BYTES_MAX - 1] = '\r'; /* Inside of it, and at its end, which is none of it. */
+    line[length - 1] = '\r';
     write_file(fixture->path, line, length, "ab");
+    struct digest last;
+    digest_of(line, length - 1, &last);
+    line[DEAD_LETTER_BYTES_MAX - 1] = 'x';
+    line[length - 1] = 'x';
+    struct digest first;
+    digest_of(line, length, &first);
     free(line);
     for (int is_csv = 0; is_csv < 2; is_csv++) {
         struct source_options options = options_of(fixture->path, is_csv ? INPUT_CSV : INPUT_JSONL);
@@ -305,9 +317,16 @@ static void long_line_is_one_defect_and_reading_goes_on(void **state)
             assert_int_equal(list.items[i].position.ordinal, i);
             if (list.items[i].defect == REJECTION_TOO_LONG) {
                 assert_int_equal(list.items[i].length, DEAD_LETTER_BYTES_MAX);
-                assert_int_equal(list.items[i].bytes[DEAD_LETTER_BYTES_MAX - 1], 'x');
+                assert_int_equal(list.items[i].bytes[DEAD_LETTER_BYTES_MAX - 2], 'x');
+            } else {
+                assert_int_equal(list.items[i].whole.length, 0);
             }
         }
+        assert_int_equal(list.items[1].whole.length, length);
+        assert_string_equal(list.items[1].whole.sha256, first.sha256);
+        assert_int_equal(list.items[4].whole.length, RAW_RECORD_BYTES_MAX + 1);
+        assert_int_equal(list.items[6].whole.length, length - 1);
+        assert_string_equal(list.items[6].whole.sha256, last.sha256);
         assert_string_equal(list.items[2].bytes, "b");
         assert_int_equal(list.items[3].length, RAW_RECORD_BYTES_MAX);
         free_records(&list);
@@ -423,6 +442,13 @@ static void marker_behind_a_long_bad_block_is_found(void **state)
         assert_int_equal(list.items[0].defect, REJECTION_BAD_BLOCK);
         assert_int_equal(list.items[0].length, DEAD_LETTER_BYTES_MAX);
         assert_int_equal(list.items[0].after.bytes, marker_at + 16);
+        struct digest whole;
+        size_t whole_length = 0;
+        unsigned char *all = read_file(fixture->path, &whole_length);
+        digest_of(all + header, marker_at + 16 - header, &whole);
+        free(all);
+        assert_int_equal(list.items[0].whole.length, whole.length);
+        assert_string_equal(list.items[0].whole.sha256, whole.sha256);
         assert_int_equal(list.items[2].defect, REJECTION_NONE);
         free_records(&list);
         assert_resumes_everywhere(&options);
