@@ -270,7 +270,14 @@ static enum status poll_group(struct kafka_worker *worker, struct error *error)
         log_line(LOG_WARNING, "group", "worker=%u message=\"%s\"", worker->index,
                  rd_kafka_message_errstr(message));
     }
+    bool may_be_gone = message->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     rd_kafka_message_destroy(message);
+    enum status status =
+        may_be_gone ? kafka_topics_still_there(worker->shared->topics, worker->fetcher, error)
+                    : STATUS_OK;
+    if (status != STATUS_OK) {
+        return status;
+    }
     rd_kafka_resp_err_t code = rd_kafka_fatal_error(worker->member, text, sizeof(text));
     return code == RD_KAFKA_RESP_ERR_NO_ERROR
                ? STATUS_OK
