@@ -12,7 +12,7 @@
 #define VALUE_BYTES 512
 #define SOCKET_TIMEOUT_MS 10000
 #define STATISTICS_INTERVAL_MS "2000"
-#define QUEUE_KBYTES_MIN 4096u
+#define QUEUE_KBYTES_MIN 1024u
 #define QUEUE_KBYTES_MAX 65536u
 
 struct property {
@@ -278,8 +278,8 @@ enum status kafka_member_create(const struct kafka_setup *setup, uint32_t index,
 }
 
 /*
- * A full queue is looked at again only after a second: it has to hold what a task takes in that
- * time, or the task stalls. Newer versions of the library can look sooner.
+ * A full queue is looked at again only after a second, unless something else makes the library
+ * look: see the pulse of kafka_ends.h. Newer versions of the library can look sooner by themselves.
  */
 static enum status set_queue(rd_kafka_conf_t *conf, size_t queue_bytes, struct error *error)
 {

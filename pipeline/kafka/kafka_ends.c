@@ -168,6 +168,11 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
     if (status == STATUS_OK) {
         status = kafka_log_open(&log, &parts->log, &range, error);
     }
+    /* Before the restore, which it is good for as well. */
+    if (status == STATUS_OK) {
+        status = kafka_fetch_start(&self->pulse, self->fetcher, self->topics->journal,
+                                   self->partition, RD_KAFKA_OFFSET_END, error);
+    }
     if (status == STATUS_OK) {
         status = check_store(options, directory, &range, is_foreign, parts, error);
     }
@@ -176,6 +181,22 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
     }
     self->log = parts->log;
     return status;
+}
+
+void kafka_ends_serve(struct kafka_ends *ends)
+{
+    const rd_kafka_message_t *message;
+    struct error ignored;
+    if (ends->pulse.topic) {
+        do {
+            message = NULL;
+        } while (kafka_fetch_next(&ends->pulse, 0, &message, &ignored) == STATUS_OK && message);
+    }
+}
+
+void kafka_ends_close(struct kafka_ends *ends)
+{
+    kafka_fetch_stop(&ends->pulse);
 }
 
 void kafka_ends_init(struct kafka_ends *ends)

@@ -267,11 +267,11 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         status = open_registry(runner, config, error);
     }
     if (status == STATUS_OK) {
-        /* A quarter goes to records that are fetched ahead, with what the library adds to each. */
+        /* An eighth goes to records that are fetched ahead; the library takes twice their size. */
         int64_t memory_bytes = config->state.memory_bytes;
         struct memory_plan memory =
-            memory_plan_make(memory_bytes / 4 * 3, runner->shared.partition_count);
-        runner->shared.queue_bytes = (size_t)(memory_bytes / 6) / runner->shared.partition_count;
+            memory_plan_make(memory_bytes / 8 * 7, runner->shared.partition_count);
+        runner->shared.queue_bytes = (size_t)(memory_bytes / 24) / runner->shared.partition_count;
         runner->shared.cache_bytes = memory.cache_bytes;
         runner->shared.input_schema = runner->input_schema;
         status = rocksdb_budget_create(memory.block_cache_bytes, &runner->shared.budget, error);

@@ -14,6 +14,11 @@
 #define POLL_EVERY_NS UINT64_C(500000000)
 /* How long commits may take before a partition is given up without. */
 #define COMMIT_NS_MAX (8ull * 1000000000u)
+/*
+ * Between commits that are made before their time: so many for each task of the worker. The library
+ * spends about two milliseconds of CPU on a transaction, however small.
+ */
+#define HASTE_NS (5ull * 1000000u)
 
 static void pause_ms(long ms)
 {
@@ -75,7 +80,7 @@ static bool open_metrics(const struct kafka_worker *worker, struct kafka_slot *s
 
 static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
 {
-    slot->ends.member = worker->member;
+    slot->ends.member = worker->membership.member;
     slot->ends.fetcher = worker->fetcher;
     atomic_store(&slot->ends.is_cancelled, false);
     atomic_store(&slot->is_ready, false);
@@ -103,27 +108,46 @@ static enum status handle_failure(struct kafka_slot *slot, enum status status, c
     return is_final ? error_prefix(error, status, "partition %s", slot->held.name) : STATUS_OK;
 }
 
+static uint64_t count_outputs(const struct kafka_slot *slot)
+{
+    struct task_progress progress = task_progress(slot->held.task);
+    uint64_t count = 0;
+    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
+        count += progress.counters.outputs[topic];
+    }
+    return count;
+}
+
+static void drop_task(struct kafka_slot *slot)
+{
+    task_destroy(slot->held.task);
+    slot->held.task = NULL;
+    kafka_ends_close(&slot->ends);
+}
+
 static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
 {
     (void)pthread_join(slot->opener, NULL);
     slot->state = SLOT_EMPTY;
+    if (slot->open_status != STATUS_OK) {
+        kafka_ends_close(&slot->ends);
+    }
     if (slot->open_status == STATUS_OK && slot->is_wanted) {
         slot->open_status = partition_metrics_create(worker->shared->metrics, slot->held.name,
                                                      &slot->held.metrics, &slot->open_error);
         if (slot->open_status != STATUS_OK) {
-            task_destroy(slot->held.task);
-            slot->held.task = NULL;
+            drop_task(slot);
         }
     }
     if (slot->open_status == STATUS_OK && slot->is_wanted) {
         slot->state = SLOT_OPEN;
         held_partition_begin(&slot->held);
+        slot->outputs_committed = count_outputs(slot);
         kafka_partition_metrics_publish(&slot->ends.metrics, true, &slot->ends.progress);
         log_line(LOG_INFO, "partition_opened", "partition=%s worker=%u", slot->held.name,
                  worker->index);
     } else if (slot->open_status == STATUS_OK) {
-        task_destroy(slot->held.task);
-        slot->held.task = NULL;
+        drop_task(slot);
     } else if (slot->is_wanted && worker->failure_status == STATUS_OK) {
         worker->failure_status = handle_failure(slot, slot->open_status, "open", &slot->open_error);
         worker->failure = slot->open_error;
@@ -143,8 +167,7 @@ static void close_slot(struct kafka_worker *worker, struct kafka_slot *slot, boo
     partition_metrics_destroy(slot->held.metrics);
     slot->held.metrics = NULL;
     kafka_partition_metrics_remove(&slot->ends.metrics);
-    task_destroy(slot->held.task);
-    slot->held.task = NULL;
+    drop_task(slot);
     close_metrics(slot); /* The producer, which is gone now, wrote some. */
     slot->state = SLOT_EMPTY;
 }
@@ -226,8 +249,9 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
 /* The tasks stay open: most of them come back with the next assignment. */
 static void revoke_slots(struct kafka_worker *worker)
 {
-    bool is_lost = rd_kafka_assignment_lost(worker->member);
+    bool is_lost = rd_kafka_assignment_lost(worker->membership.member);
     log_line(LOG_INFO, "revoked", "worker=%u lost=%d", worker->index, (int)is_lost);
+    kafka_membership_rearranged(&worker->membership);
     if (!is_lost) {
         commit_slots(worker);
     }
@@ -258,34 +282,53 @@ static void on_rebalance(rd_kafka_t *member, rd_kafka_resp_err_t code,
     }
 }
 
-/* Serves the group's callbacks. What comes as a message is a failure. */
+/* Closes everything, since all of it was opened with a handle that has ended, and joins anew. */
+static enum status return_to_group(struct kafka_worker *worker, struct error *error)
+{
+    log_line(LOG_WARNING, "group_left", "worker=%u message=\"%s\"", worker->index, error->message);
+    worker->has_assignment = false;
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        struct kafka_slot *slot = &worker->slots[i];
+        slot->is_wanted = false;
+        if (is_running(slot)) {
+            kafka_log_disown(slot->ends.log);
+            close_slot(worker, slot, false);
+        } else if (slot->state == SLOT_OPENING) {
+            atomic_store(&slot->ends.is_cancelled, true);
+            finish_opening(worker, slot);
+        }
+    }
+    kafka_membership_leave(&worker->membership);
+    /* Where two of one name are at it, they should not be in step. */
+    pause_ms(RETRY_MS_MIN + (long)(hash64_combine(clock_monotonic_ns(), worker->index) % 1000u));
+    return kafka_membership_join(&worker->membership, error);
+}
+
 static enum status poll_group(struct kafka_worker *worker, struct error *error)
 {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(worker->member, 0);
-    if (!message) {
-        return STATUS_OK;
-    }
-    char text[256];
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        log_line(LOG_WARNING, "group", "worker=%u message=\"%s\"", worker->index,
-                 rd_kafka_message_errstr(message));
-    }
-    bool may_be_gone = message->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    rd_kafka_message_destroy(message);
-    enum status status =
-        may_be_gone ? kafka_topics_still_there(worker->shared->topics, worker->fetcher, error)
-                    : STATUS_OK;
-    if (status != STATUS_OK) {
-        return status;
-    }
-    rd_kafka_resp_err_t code = rd_kafka_fatal_error(worker->member, text, sizeof(text));
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR
-               ? STATUS_OK
-               : error_set(error, STATUS_FATAL, "kafka: group %s, instance %s: %s",
-                           worker->shared->setup->group, worker->shared->setup->instance, text);
+    enum status status = kafka_membership_poll(&worker->membership, error);
+    return status == STATUS_RETRY ? return_to_group(worker, error) : status;
 }
 
 /* ---- running ---- */
+
+/*
+ * Called while the task waits. Where all of the input so far is processed and something came of
+ * it, that is not kept back until the interval is over. Under load the input is never all
+ * processed, and transactions become as large as the interval allows; where nothing is output,
+ * none is made before its time.
+ */
+static void hasten_commit(struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    if (task_is_committed(slot->held.task) || count_outputs(slot) == slot->outputs_committed) {
+        return;
+    }
+    uint64_t now_ns = clock_monotonic_ns();
+    if (now_ns - slot->hastened_ns >= HASTE_NS * worker->open_count) {
+        slot->hastened_ns = now_ns;
+        task_request_commit(slot->held.task);
+    }
+}
 
 static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slot, bool *ret_waits,
                              struct error *error)
@@ -298,6 +341,10 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
     }
     if (task_commits(slot->held.task) > commits) {
         slot->failures = 0;
+        slot->outputs_committed = count_outputs(slot);
+    } else if (*ret_waits) {
+        hasten_commit(worker, slot);
+        kafka_ends_serve(&slot->ends);
     }
     kafka_partition_metrics_publish_lag(&slot->ends.metrics, worker->fetcher,
                                         slot->ends.input_topics, &slot->ends.places,
@@ -356,16 +403,19 @@ enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, boo
     enum status status = poll_group(worker, error);
     serve_statistics(worker);
     bool has_ended = worker->has_assignment;
+    uint64_t open_count = 0;
     for (uint32_t i = 0; i < worker->shared->partition_count && status == STATUS_OK; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         steer_slot(worker, slot);
         if (slot->state == SLOT_OPEN && worker->has_assignment) {
             bool waits = true;
+            open_count++;
             status = step_slot(worker, slot, &waits, error);
             *ret_waits = *ret_waits && waits;
         }
         has_ended = has_ended && (!slot->is_wanted || slot->state == SLOT_FINISHED);
     }
+    worker->open_count = open_count;
     if (status == STATUS_OK && worker->failure_status != STATUS_OK) {
         status = worker->failure_status;
         *error = worker->failure;
@@ -383,8 +433,7 @@ enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error)
         if (slot->state == SLOT_OPENING) {
             atomic_store(&slot->ends.is_cancelled, true);
             (void)pthread_join(slot->opener, NULL);
-            task_destroy(slot->open_status == STATUS_OK ? slot->held.task : NULL);
-            slot->held.task = NULL;
+            drop_task(slot);
             slot->state = SLOT_EMPTY;
         } else if (is_running(slot)) {
             enum status status = task_flush(slot->held.task, result == STATUS_OK ? error : NULL);
@@ -429,28 +478,14 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
         slot->ends.ends.is_finite = shared->setup->options->ends;
         kafka_ends_init(&slot->ends);
     }
+    worker->membership = (struct kafka_membership){.setup = shared->setup,
+                                                   .topics = shared->topics,
+                                                   .index = index,
+                                                   .on_rebalance = on_rebalance,
+                                                   .opaque = worker};
     enum status status = open_fetcher(worker, error);
     if (status == STATUS_OK) {
-        status =
-            kafka_member_create(shared->setup, index, on_rebalance, worker, &worker->member, error);
-    }
-    if (status == STATUS_OK) {
-        /* All of them, so that the group's offsets of none expire. */
-        rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-        for (uint32_t i = 0; i < shared->topics->input_count; i++) {
-            (void)rd_kafka_topic_partition_list_add(topics, shared->topics->inputs[i],
-                                                    RD_KAFKA_PARTITION_UA);
-        }
-        if (shared->topics->input_count > 1) {
-            (void)rd_kafka_topic_partition_list_add(topics, shared->topics->leader,
-                                                    RD_KAFKA_PARTITION_UA);
-        }
-        rd_kafka_resp_err_t code = rd_kafka_subscribe(worker->member, topics);
-        rd_kafka_topic_partition_list_destroy(topics);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            status = error_set(error, STATUS_FATAL, "kafka: joining group %s: %s",
-                               shared->setup->group, rd_kafka_err2str(code));
-        }
+        status = kafka_membership_join(&worker->membership, error);
     }
     if (status != STATUS_OK) {
         kafka_worker_release(worker);
@@ -460,10 +495,7 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
 
 void kafka_worker_release(struct kafka_worker *worker)
 {
-    if (worker->member) {
-        (void)rd_kafka_consumer_close(worker->member);
-        rd_kafka_destroy(worker->member);
-    }
+    kafka_membership_leave(&worker->membership);
     if (worker->fetcher) {
         rd_kafka_destroy(worker->fetcher);
     }
@@ -473,7 +505,6 @@ void kafka_worker_release(struct kafka_worker *worker)
         kafka_ends_release(&worker->slots[i].ends);
     }
     free(worker->slots);
-    worker->member = NULL;
     worker->fetcher = NULL;
     worker->slots = NULL;
 }

@@ -5,6 +5,7 @@ set -euo pipefail
 nudge=$1
 here=$(dirname "$0")
 "$here/kafka_topics_test.py" "$nudge"
+"$here/kafka_outage_test.py" "$nudge"
 "$here/kafka_wire_test.py" "$nudge"
 "$here/kafka_input_test.py" "$nudge"
 "$here/kafka_operate_test.py" "$nudge"
