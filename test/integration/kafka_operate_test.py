@@ -354,5 +354,57 @@ def test_state_that_the_changelog_no_longer_reaches_back_to_is_rebuilt_alone(wor
     equal(rebuilt(said), [("0", "the changelog does not reach back to it")], "rebuilt")
 
 
+# ---- state that is too old ----
+
+def test_records_not_heard_of_are_removed_from_state_and_changelog(work):
+    topic = broker.make("t" + os.path.basename(work))
+    port = free_port()
+    more = "metrics: {listen: '127.0.0.1:%d'}" % port
+    application = Application(broker, work, topic, ends=False, more=more)
+    text = harness.read(application.path).decode()
+    harness.write(application.path, text.replace("{memory: 192MiB}",
+                                                 "{memory: 192MiB, retention: 5h}"))
+    harness.nudge("topics", "create", application.path)
+    # Many come once; a few stay; one of the many is back when all of them are forgotten.
+    many = [harness.event(i, f"u{i}") for i in range(300)]
+    few = [harness.event(1000 + i, f"stays{i % 3}", seconds=400 + 300 * i) for i in range(200)]
+    few.insert(150, harness.event(5000, "u7", seconds=400 + 300 * 149))
+    events = many + few
+    running = application.start()
+    try:
+        broker.send(topic, [json.dumps(event) for event in many])
+        for i in range(0, len(few), 20):
+            broker.send(topic, [json.dumps(event) for event in few[i:i + 20]])
+            harness.wait_for(lambda end=300 + min(i + 20, len(few)):
+                             committed(application, topic) == end, 20, "a portion")
+
+        def newest():
+            found = {}
+            for record in broker.records(f"{application.name}-changelog"):
+                found[record["key"]] = record["value"]
+            return found
+
+        kept = [key for key, value in newest().items() if value is not None]
+        gone = [key for key, value in newest().items() if value is None]
+        # The task's own record, those who stay and who is back; others went before.
+        check(len(kept) < 20 and len(gone) > 280, f"{len(kept)} kept, {len(gone)} removed")
+        harness.wait_for(lambda: metrics(port).get('nudge_rocksdb_keys{partition="0"}', 999) < 60,
+                         20, "removed from RocksDB")
+        running.stop()
+    finally:
+        running.kill()
+    # An empty disk is restored from what is left, and goes on as if all of it were there.
+    shutil.rmtree(application.state)
+    last = [harness.event(9000 + i, f"u{i % 9}", seconds=70000 + i) for i in range(100)]
+    broker.send(topic, [json.dumps(event) for event in last])
+    text = harness.read(application.path).decode()
+    harness.write(application.path, text.replace("ends: false", "ends: true"))
+    application.run()
+    file = harness.write(os.path.join(work, "all.jsonl"), harness.lines(events + last))
+    text = harness.read(application.path).decode().replace(more, "")
+    harness.write(application.path, text)
+    same(application.outputs(), file_outputs(work, application, [file]), "retention")
+
+
 if __name__ == "__main__":
     kafka_harness.main(sys.modules[__name__])
