@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "pipeline/base/log.h"
+#include "pipeline/kafka/kafka_fetch.h"
 
 #define SECRET_BYTES_MAX 65536u
 #define VALUE_BYTES 512
@@ -337,6 +338,7 @@ enum status kafka_fetcher_create(const struct kafka_setup *setup, size_t queue_b
     }
     ask_for_statistics(setup, conf, on_fetcher_statistics);
     rd_kafka_conf_set_opaque(conf, metrics);
+    rd_kafka_conf_set_error_cb(conf, kafka_fetch_on_error);
     return make_client(RD_KAFKA_CONSUMER, conf, ret_fetcher, error);
 }
 

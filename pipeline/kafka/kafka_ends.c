@@ -153,7 +153,10 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
     struct kafka_log_range range;
     char origin[ORIGIN_BYTES];
     bool is_foreign = false;
-    enum status status = read_origin(self, origin, error);
+    enum status status = kafka_topics_still_there(self->topics, self->fetcher, error);
+    if (status == STATUS_OK) {
+        status = read_origin(self, origin, error);
+    }
     if (status == STATUS_OK) {
         status = check_origin(options, origin, &is_foreign, error);
     }

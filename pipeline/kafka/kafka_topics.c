@@ -257,6 +257,56 @@ enum status kafka_topics_find_inputs(const struct kafka_setup *setup, rd_kafka_t
     return status;
 }
 
+/* Asked more than once: brokers that have just started may not know it yet. */
+static enum status is_still_there(rd_kafka_t *client, const char *name, struct error *error)
+{
+    const struct timespec pause = {.tv_nsec = 300000000};
+    for (int attempt = 0; attempt < 4; attempt++) {
+        rd_kafka_topic_t *handle = rd_kafka_topic_new(client, name, NULL);
+        const rd_kafka_metadata_t *metadata = NULL;
+        rd_kafka_resp_err_t code =
+            handle ? rd_kafka_metadata(client, 0, handle, &metadata, PORTION_TIMEOUT_MS)
+                   : RD_KAFKA_RESP_ERR_NO_ERROR;
+        bool is_gone = code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata && metadata->topic_cnt == 1 &&
+                       metadata->topics[0].err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+        if (metadata) {
+            rd_kafka_metadata_destroy(metadata);
+        }
+        if (handle) {
+            rd_kafka_topic_destroy(handle);
+        }
+        if (!is_gone) {
+            return STATUS_OK; /* Or no answer, which whoever asks next finds out. */
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    return error_set(
+        error, STATUS_INVALID,
+        "kafka: topic %s is not there any more: it was deleted; a new one of that name "
+        "needs another group and application, since offsets and state are of the old",
+        name);
+}
+
+enum status kafka_topics_still_there(const struct kafka_topics *topics, rd_kafka_t *client,
+                                     struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < topics->input_count && status == STATUS_OK; i++) {
+        status = is_still_there(client, topics->inputs[i], error);
+    }
+    return status;
+}
+
+static enum status compare_partitions(const struct kafka_topics *topics, const char *name,
+                                      uint32_t present, uint32_t expected, struct error *error)
+{
+    return present == expected
+               ? STATUS_OK
+               : error_set(error, STATUS_INVALID,
+                           "kafka: topic %s has %u partitions, and %s has %u: they must be as many",
+                           name, present, topics->inputs[0], expected);
+}
+
 /* ---- creating ---- */
 
 static rd_kafka_NewTopic_t *make_request(const struct kafka_options *options,
@@ -367,6 +417,9 @@ enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *cli
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
         uint32_t present = 0;
         status = count_partitions(client, plans[i].name, &present, error);
+        if (status == STATUS_OK && present > 0) {
+            status = compare_partitions(&topics, plans[i].name, present, partitions, error);
+        }
         if (status != STATUS_OK || present > 0) {
             continue;
         }
@@ -406,7 +459,8 @@ static const char *entry_value(const rd_kafka_ConfigEntry_t **entries, size_t co
     return "";
 }
 
-static enum status check_policy(rd_kafka_event_t *event, const char *topic, struct error *error)
+static enum status check_policy(rd_kafka_event_t *event, const struct topic_plan *plan,
+                                struct error *error)
 {
     size_t count = 0;
     const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
@@ -416,30 +470,34 @@ static enum status check_policy(rd_kafka_event_t *event, const char *topic, stru
         code = rd_kafka_ConfigResource_error(resources[0]);
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR || count != 1) {
-        return error_set(error, kafka_status_of(code), "kafka: settings of topic %s: %s", topic,
-                         rd_kafka_err2str(code));
+        return error_set(error, kafka_status_of(code), "kafka: settings of topic %s: %s",
+                         plan->name, rd_kafka_err2str(code));
     }
     size_t entry_count;
     const rd_kafka_ConfigEntry_t **entries =
         rd_kafka_ConfigResource_configs(resources[0], &entry_count);
     const char *policy = entry_value(entries, entry_count, "cleanup.policy");
-    return strcmp(policy, "compact") == 0
+    const char *expected = plan->is_compacted ? "compact" : "delete";
+    return strcmp(policy, expected) == 0
                ? STATUS_OK
                : error_set(error, STATUS_INVALID,
-                           "kafka: topic %s: cleanup.policy is \"%s\", and must be compact: state "
-                           "would be lost",
-                           topic, policy);
+                           "kafka: topic %s: cleanup.policy is \"%s\", and must be %s: %s",
+                           plan->name, policy, expected,
+                           plan->is_compacted ? "state would be lost"
+                                              : "all but the newest record of a key would be lost");
 }
 
-static enum status check_compacted(rd_kafka_t *client, const char *topic, struct error *error)
+static enum status check_settings(rd_kafka_t *client, const struct topic_plan *plan,
+                                  struct error *error)
 {
+    const char *topic = plan->name;
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, REQUEST_TIMEOUT_MS);
     enum status status =
-        event ? check_policy(event, topic, error)
+        event ? check_policy(event, plan, error)
               : error_set(error, STATUS_RETRY,
                           "kafka: settings of topic %s: the brokers do not answer", topic);
     if (event) {
@@ -468,13 +526,11 @@ enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *clie
             status = error_set(error, STATUS_INVALID,
                                "kafka: topic %s is missing: make it with nudge topics create",
                                plans[i].name);
-        } else if (status == STATUS_OK && present != partitions) {
-            status = error_set(error, STATUS_INVALID,
-                               "kafka: topic %s has %u partitions, and %s has %u: they must be as "
-                               "many",
-                               plans[i].name, present, topics.inputs[0], partitions);
-        } else if (status == STATUS_OK && plans[i].is_compacted) {
-            status = check_compacted(client, plans[i].name, error);
+        } else if (status == STATUS_OK) {
+            status = compare_partitions(&topics, plans[i].name, present, partitions, error);
+        }
+        if (status == STATUS_OK) {
+            status = check_settings(client, &plans[i], error);
         }
     }
     return status;

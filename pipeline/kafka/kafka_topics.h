@@ -34,6 +34,10 @@ MUST_CHECK enum status kafka_topics_find_inputs(const struct kafka_setup *setup,
                                                 struct kafka_topics *topics, uint32_t *ret_count,
                                                 struct error *error);
 
+/* STATUS_INVALID: one of the inputs is not there any more. `client` may be of any kind. */
+MUST_CHECK enum status kafka_topics_still_there(const struct kafka_topics *topics,
+                                                rd_kafka_t *client, struct error *error);
+
 /*
  * Makes the topics that are missing: outputs, changelog (compacted) and journal, each with as many
  * partitions as the input topic. Blocks.
@@ -43,7 +47,7 @@ MUST_CHECK enum status kafka_topics_create(const struct kafka_setup *setup, rd_k
 
 /*
  * Refuses, naming the topic and what is expected: a topic that is missing, another number of
- * partitions, a changelog that is not compacted.
+ * partitions, a changelog that is not compacted, another topic that is.
  */
 MUST_CHECK enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *client,
                                           struct error *error);

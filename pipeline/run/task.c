@@ -38,6 +38,7 @@ void task_destroy(struct task *task)
     record_cache_destroy(task->cache);
     event_batch_release(&task->batch);
     task_parts_release(&task->parts);
+    task_expiry_release(&task->expiry);
     free(task->numeric_profile);
     free(task->partition);
     free(task);
@@ -120,6 +121,7 @@ enum status task_create(const struct task_options *options, const struct task_pa
     task->partition = partition;
     task->requested_tick_ms = TIMER_NONE;
     task->batches_max = UINT32_MAX;
+    task->expiry.retention_ms = options->expire_after_ms;
     enum status status = create_members(task, error);
     if (status == STATUS_OK) {
         status = recover(task, error);

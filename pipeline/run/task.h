@@ -41,6 +41,8 @@ struct task_options {
     /* Told the watermark of each commit, so that the store may forget what it has passed; or NULL.
      */
     void (*reached)(struct state_store *store, int64_t watermark_ms);
+    /* The log keeps records until they are deleted: those not heard of for so long are. 0: none. */
+    int64_t expire_after_ms;
     bool is_finite; /* The input ends; then timers fire and the task is finished. */
 };
 

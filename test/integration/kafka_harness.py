@@ -219,12 +219,6 @@ class Running:
     def said(self):
         return "".join(self.lines)
 
-    def catches_signals(self):
-        """Whether the program has got to setting up its handler of SIGTERM."""
-        status = harness.read(f"/proc/{self.process.pid}/status").decode()
-        caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
-        return int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1
-
     def wait_for(self, words, seconds=60):
         until = time.monotonic() + seconds
         while time.monotonic() < until:
