@@ -161,12 +161,19 @@ static enum status score_rows(struct evaluation *evaluation, struct error *error
     if (status == STATUS_OK) {
         status = model_load(&backend_lanes, pack, columns, table->feature_count, &model, error);
     }
+    if (status == STATUS_OK && model->state_bytes > 0) {
+        status =
+            error_set(error, STATUS_INVALID, "eval: %s keeps a state of each shopper", pack->label);
+    }
     if (status == STATUS_OK) {
         status = model_score(model, table->features, table->feature_count, NULL, table->count,
                              evaluation->chances, error);
     }
     for (uint32_t i = 0; status == STATUS_OK && i < table->count; i++) {
         evaluation->chances[i] = fixed_sigmoidf(evaluation->chances[i]);
+    }
+    if (status == STATUS_OK) {
+        status = eval_report_explain(&evaluation->report, model, table, columns, error);
     }
     model_unload(model);
     return status;
