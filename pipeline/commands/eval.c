@@ -137,9 +137,7 @@ static enum status make_rows(struct evaluation *evaluation, struct error *error)
     struct row_options rows;
     enum status status = choose_rows(evaluation, &rows, error);
     if (status == STATUS_OK) {
-        status = labelled_rows_make(&config->config, (const char *const *)config->files,
-                                    config->file_count, &rows, &evaluation->table,
-                                    &evaluation->counts, error);
+        status = train_config_rows(config, &rows, &evaluation->table, &evaluation->counts, error);
     }
     if (status == STATUS_OK && evaluation->table.count == 0) {
         status = error_set(error, STATUS_INVALID, "eval: none of %" PRIu64 " events is a row",
@@ -163,12 +161,19 @@ static enum status score_rows(struct evaluation *evaluation, struct error *error
     if (status == STATUS_OK) {
         status = model_load(&backend_lanes, pack, columns, table->feature_count, &model, error);
     }
+    if (status == STATUS_OK && model->state_bytes > 0) {
+        status =
+            error_set(error, STATUS_INVALID, "eval: %s keeps a state of each shopper", pack->label);
+    }
     if (status == STATUS_OK) {
         status = model_score(model, table->features, table->feature_count, NULL, table->count,
                              evaluation->chances, error);
     }
     for (uint32_t i = 0; status == STATUS_OK && i < table->count; i++) {
         evaluation->chances[i] = fixed_sigmoidf(evaluation->chances[i]);
+    }
+    if (status == STATUS_OK) {
+        status = eval_report_explain(&evaluation->report, model, table, columns, error);
     }
     model_unload(model);
     return status;
@@ -261,6 +266,11 @@ static enum status write_reports(struct evaluation *evaluation, struct error *er
 static enum status report_features(struct evaluation *evaluation, struct error *error)
 {
     const struct eval_arguments *arguments = evaluation->arguments;
+    if (!evaluation->config->settings.pipeline) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --families and --correlations: a training file with a pipeline "
+                         "expected");
+    }
     uint32_t most = arguments->has_families ? FAMILY_ROWS : CORRELATION_ROWS;
     struct row_options *rows = &evaluation->config->rows;
     rows->rows_max = rows->rows_max < most ? rows->rows_max : most;
