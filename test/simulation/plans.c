@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "test/fakes/fixture.h"
+#include "test/fakes/network_pack.h"
+
 static const char *const texts[PLAN_COUNT] = {
     /* Every kind of rule and every limit. */
     "sessions: {gap: 20m}\n"
@@ -36,9 +39,29 @@ static const char *const texts[PLAN_COUNT] = {
     /* No rules: sessions alone. */
     "dedupe: {by: none}\n"
     "sessions: {gap: 30m, max_events: 8}\n",
+    /* A recurrent model, whose state in the users' records decides what is emitted. */
+    "sessions: {gap: 10m}\n"
+    "predict_intent: {purchase_pack: \"%s\"}\n"
+    "emit_interventions:\n"
+    "  rules:\n"
+    "    - {name: likely, on: any, if: purchase_score > 0.5,\n"
+    "       alert: {reason: \"{purchase_score:.3}\"}, cooldown: 1m}\n"
+    "    - {name: ended, on: session_end, if: purchase_score < 0.5,\n"
+    "       promotion: {kind: coupon, value: 5, currency: EUR, valid_for: 1d}}\n",
 };
 
 static struct stage_plan *plans[PLAN_COUNT];
+
+/* `text` with the pack's folder in place of %s. */
+static void print_text(const char *text, const char *directory, char *out, size_t size)
+{
+    const char *place = strstr(text, "%s");
+    int before = place ? (int)(place - text) : (int)strlen(text);
+    int length = snprintf(out, size, "%.*s%s%s", before, text, place ? directory : "",
+                          place ? place + 2 : "");
+    assert(length >= 0 && (size_t)length < size);
+    (void)length;
+}
 
 const struct stage_plan *plans_get(uint32_t variant)
 {
@@ -46,12 +69,17 @@ const struct stage_plan *plans_get(uint32_t variant)
     if (!plans[variant]) {
         struct error error;
         struct yaml_document *document = NULL;
-        enum status status =
-            yaml_parse("plan", texts[variant], strlen(texts[variant]), &document, &error);
+        char text[4096];
+        char *directory = fixture_directory(); /* The pack is needed until it is loaded. */
+        network_pack_write(directory, "gru", 9, 21);
+        print_text(texts[variant], directory, text, sizeof(text));
+        enum status status = yaml_parse("plan", text, strlen(text), &document, &error);
         if (status == STATUS_OK) {
             status = stage_plan_load(yaml_root(document), 1, &plans[variant], &error);
         }
         yaml_unload(document);
+        fixture_remove(directory);
+        free(directory);
         if (status != STATUS_OK) {
             (void)fprintf(stderr, "plan %u: %s\n", variant, error.message);
             abort();
