@@ -33,6 +33,10 @@ enum row_target {
 };
 extern const char *const row_target_names[TARGET_COUNT + 1]; /* NULL-terminated. */
 
+/* What of an event names the visit of the truth that it belongs to. */
+enum truth_join { TRUTH_BY_EVENT_ID, TRUTH_BY_USER_ID, TRUTH_BY_IP, TRUTH_JOIN_COUNT };
+extern const char *const truth_join_names[TRUTH_JOIN_COUNT + 1]; /* NULL-terminated. */
+
 #define PREFIXES_MAX 64
 
 struct row_options {
@@ -48,8 +52,9 @@ struct row_options {
     int64_t gap_ms;
     uint32_t rows_max;
     uint64_t seed;
-    enum score_kind score;                /* Copied to table_row.score. */
-    bool truth_is_bot;                    /* TARGET_TRUTH: bots instead of fraud. */
+    enum score_kind score; /* Copied to table_row.score. */
+    bool truth_is_bot;     /* TARGET_TRUTH: bots instead of fraud. */
+    enum truth_join truth_by;
     uint64_t kinds_left_out;              /* Bit per kind of truth. */
     const struct text_list *label_values; /* Borrowed; TARGET_LABEL. */
     const struct truth_file *truth;       /* Borrowed; NULL but for TARGET_TRUTH. */

@@ -55,14 +55,20 @@ static const struct setting settings[] = {
      .doc = "What is predicted: that a purchase follows in the session; that the session ends "
             "without one though the cart is filled; what label events say; what the truth says"},
     TEXT("truth", SETTING_PATH, truth, NULL,
-         "JSON lines with visit, kind, fraud and bot, joined by the event id up to its '-'; "
-         "--truth takes its place"),
+         "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its place"),
     {.name = "truth_positive",
      .type = SETTING_CHOICE,
      .offset = OPTION(truth_positive),
      .fallback = "fraud",
      .choices = positive_names,
      .doc = "Target truth: what counts as positive"},
+    {.name = "truth_by",
+     .type = SETTING_CHOICE,
+     .offset = OPTION(truth_by),
+     .fallback = "event_id",
+     .choices = truth_join_names,
+     .doc = "Target truth: field of the event that names its visit; of the event id what stands "
+            "before the '-'"},
     TEXT("leave_out_kinds", SETTING_LIST, leave_out_kinds, NULL,
          "Target truth: kinds of visits that training does not see"),
     TEXT("label_values", SETTING_LIST, label_values, "chargeback",
@@ -365,6 +371,7 @@ static enum status read_rows(struct train_config *config, const struct train_ove
                  : made->target == TARGET_ABANDON ? SCORE_ABANDON
                                                   : SCORE_FRAUD,
         .truth_is_bot = made->truth_positive == 1,
+        .truth_by = (enum truth_join)made->truth_by,
         .label_values = &made->label_values,
     };
     enum status status =

@@ -15,7 +15,7 @@ enum train_kind { TRAIN_LOGISTIC, TRAIN_TREES, TRAIN_MLP, TRAIN_GRU, TRAIN_LSTM,
 struct train_settings {
     char *pipeline, *name, *version, *output, *truth, *from, *until;
     struct text_list input;
-    int kind, target, truth_positive, transform, calibration;
+    int kind, target, truth_positive, truth_by, transform, calibration;
     const struct yaml_node *trees;   /* See train_trees_section. */
     const struct yaml_node *network; /* See network_read.h. */
     const struct yaml_node *descent; /* See train_descent_section. */

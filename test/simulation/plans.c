@@ -9,8 +9,9 @@
 #include "test/fakes/network_pack.h"
 
 static const char *const texts[PLAN_COUNT] = {
-    /* Every kind of rule and every limit. */
+    /* Every kind of rule and every limit, and a recurrent model whose state decides, too. */
     "sessions: {gap: 20m}\n"
+    "predict_intent: {purchase_pack: \"%s\"}\n"
     "emit_interventions:\n"
     "  rules:\n"
     "    - {name: cart, on: {idle_cart: 10m}, promotion: {kind: reminder, valid_for: 1d},\n"
@@ -24,6 +25,8 @@ static const char *const texts[PLAN_COUNT] = {
     "       promotion: {kind: free_shipping, valid_for: 1h}, budget: {count: 9, per: total}}\n"
     "    - {name: refused, on: [payment_failed, login_failed],\n"
     "       alert: {severity: high, reason: \"refused\", suggest: step_up}, cooldown: 5m}\n"
+    "    - {name: likely, on: any, if: purchase_score > 0.5,\n"
+    "       alert: {reason: \"{purchase_score:.3}\"}, cap: {count: 9, per: 1h}}\n"
     "    - {name: busy, on: any, if: session_events > 4,\n"
     "       alert: {reason: \"{session_events:.0} events\"}, cap: {count: 3, per: 1h}}\n",
     /* Short sessions, short timers, duplicates by content. */
@@ -39,15 +42,6 @@ static const char *const texts[PLAN_COUNT] = {
     /* No rules: sessions alone. */
     "dedupe: {by: none}\n"
     "sessions: {gap: 30m, max_events: 8}\n",
-    /* A recurrent model, whose state in the users' records decides what is emitted. */
-    "sessions: {gap: 10m}\n"
-    "predict_intent: {purchase_pack: \"%s\"}\n"
-    "emit_interventions:\n"
-    "  rules:\n"
-    "    - {name: likely, on: any, if: purchase_score > 0.5,\n"
-    "       alert: {reason: \"{purchase_score:.3}\"}, cooldown: 1m}\n"
-    "    - {name: ended, on: session_end, if: purchase_score < 0.5,\n"
-    "       promotion: {kind: coupon, value: 5, currency: EUR, valid_for: 1d}}\n",
 };
 
 static struct stage_plan *plans[PLAN_COUNT];

@@ -4,7 +4,7 @@
 
 #include "pipeline/run/stages.h"
 
-#define PLAN_COUNT 4u
+#define PLAN_COUNT 3u
 
 /* Never NULL: a configuration that is refused is asserted. */
 const struct stage_plan *plans_get(uint32_t variant);
