@@ -55,7 +55,8 @@ static const struct setting settings[] = {
      .doc = "What is predicted: that a purchase follows in the session; that the session ends "
             "without one though the cart is filled; what label events say; what the truth says"},
     TEXT("truth", SETTING_PATH, truth, NULL,
-         "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its place"),
+         "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its "
+         "place"),
     {.name = "truth_positive",
      .type = SETTING_CHOICE,
      .offset = OPTION(truth_positive),
@@ -89,7 +90,8 @@ static const struct setting settings[] = {
     NUMBER("held_share", SETTING_NUMBER, held_share, "0.25", 0, 0.9,
            "Share of the rows, the last by time, held out to choose l2, or the number of trees, "
            "and to calibrate"),
-    TEXT("features", SETTING_LIST, features, "all", "Features in use"),
+    TEXT("features", SETTING_LIST, features, "all",
+         "Features in use; all: but for ids, such as event_type, which are for embeddings"),
     TEXT("leave_out_features", SETTING_LIST, leave_out_features, NULL, "Features not in use"),
     TEXT("leave_out_families", SETTING_LIST, leave_out_families, NULL,
          "Families of features not in use"),
@@ -321,7 +323,8 @@ static enum status read_features(struct train_config *config, struct error *erro
     }
     bool takes_all = is_in_list(&made->features, "all");
     for (uint32_t i = 0; status == STATUS_OK && i < set->count; i++) {
-        bool is_in = takes_all || is_in_list(&made->features, config->names[i]);
+        bool is_id = strcmp(set->features[i].unit, "id") == 0; /* No number: only where named. */
+        bool is_in = (takes_all && !is_id) || is_in_list(&made->features, config->names[i]);
         if (is_in && !is_in_list(&made->leave_out_features, config->names[i]) &&
             !is_in_list(&made->leave_out_families, set->features[i].family)) {
             config->columns[config->column_count++] = i;
