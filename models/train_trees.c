@@ -237,6 +237,7 @@ static enum status held_loss(struct tree_training *training, void *booster, doub
 static enum status grow(struct tree_training *training, void *booster, uint32_t rounds,
                         bool is_watched, uint32_t *ret_best, struct error *error)
 {
+    bool is_stopped_early = is_watched && training->options->patience > 0;
     double best_loss = INFINITY;
     *ret_best = rounds;
     for (uint32_t round = 0; round < rounds; round++) {
@@ -253,12 +254,11 @@ static enum status grow(struct tree_training *training, void *booster, uint32_t 
         if (!tell(training, round + 1, loss)) {
             return error_set(error, STATUS_FATAL, "training: stopped");
         }
-        if (loss < best_loss) {
+        if (is_stopped_early && loss < best_loss) {
             best_loss = loss;
             *ret_best = round + 1;
         }
-        if (is_watched && training->options->patience > 0 &&
-            round + 1 >= *ret_best + training->options->patience) {
+        if (is_stopped_early && round + 1 >= *ret_best + training->options->patience) {
             break;
         }
     }

@@ -139,9 +139,7 @@ static enum status make_rows(struct evaluation *evaluation, struct error *error)
     struct row_options rows;
     enum status status = choose_rows(evaluation, &rows, error);
     if (status == STATUS_OK) {
-        status = labelled_rows_make(&config->config, (const char *const *)config->files,
-                                    config->file_count, &rows, &evaluation->table,
-                                    &evaluation->counts, error);
+        status = train_config_rows(config, &rows, &evaluation->table, &evaluation->counts, error);
     }
     if (status == STATUS_OK && evaluation->table.count == 0) {
         status = error_set(error, STATUS_INVALID, "eval: none of %" PRIu64 " events is a row",
@@ -155,7 +153,7 @@ static enum status open_model(struct evaluation *evaluation, struct error *error
 {
     const struct model_pack *pack = evaluation->pack;
     uint32_t columns[PACK_FEATURES_MAX];
-    uint32_t width = stage_plan_features(evaluation->config->config.plan)->count;
+    uint32_t width = evaluation->config->name_count;
     enum status status = model_pack_match(pack, evaluation->config->names, width, columns, error);
     if (status == STATUS_OK) {
         status = model_load(&backend_lanes, pack, columns, width, &evaluation->model, error);
@@ -267,6 +265,11 @@ static enum status write_reports(struct evaluation *evaluation, struct error *er
 static enum status report_features(struct evaluation *evaluation, struct error *error)
 {
     const struct eval_arguments *arguments = evaluation->arguments;
+    if (!evaluation->config->settings.pipeline) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --families and --correlations: a training file with a pipeline "
+                         "expected");
+    }
     uint32_t most = arguments->has_families ? FAMILY_ROWS : CORRELATION_ROWS;
     struct row_options *rows = &evaluation->config->rows;
     rows->rows_max = rows->rows_max < most ? rows->rows_max : most;

@@ -28,6 +28,7 @@ enum row_target {
     TARGET_ABANDON,
     TARGET_LABEL,
     TARGET_TRUTH,
+    TARGET_TABLE, /* The rows stand in files; see table_rows.h. */
     TARGET_COUNT,
     TARGET_NONE = TARGET_COUNT, /* Rows without labels, to look at features alone. */
 };

@@ -92,9 +92,9 @@ static enum status take_embedding(struct train_config *config, const struct yaml
     return STATUS_OK;
 }
 
-enum status train_network_read(struct train_config *config, uint32_t feature_count,
-                               struct error *error)
+enum status train_network_read(struct train_config *config, struct error *error)
 {
+    uint32_t feature_count = config->name_count;
     static const char *const own[] = {"indicators", "fill", "tensor", NULL};
     const struct yaml_node *node = config->settings.network;
     struct train_network *network = &config->network;
