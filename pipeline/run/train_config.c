@@ -91,7 +91,8 @@ static const struct setting settings[] = {
     NUMBER("held_share", SETTING_NUMBER, held_share, "0.25", 0, 0.9,
            "Share of the rows, the last by time, held out to choose l2, or the number of trees, "
            "and to calibrate"),
-    TEXT("features", SETTING_LIST, features, "all", "Features in use"),
+    TEXT("features", SETTING_LIST, features, "all",
+         "Features in use; all: but for ids, such as event_type, which are for embeddings"),
     TEXT("leave_out_features", SETTING_LIST, leave_out_features, NULL, "Features not in use"),
     TEXT("leave_out_families", SETTING_LIST, leave_out_families, NULL,
          "Families of features not in use"),
@@ -325,6 +326,13 @@ static void read_names(struct train_config *config)
     }
 }
 
+/* No number, so only in use where it is named. */
+static bool is_id(const struct train_config *config, uint32_t index)
+{
+    return config->settings.target != TARGET_TABLE &&
+           strcmp(stage_plan_features(config->config.plan)->features[index].unit, "id") == 0;
+}
+
 static enum status read_features(struct train_config *config, struct error *error)
 {
     const struct train_settings *made = &config->settings;
@@ -338,7 +346,8 @@ static enum status read_features(struct train_config *config, struct error *erro
     }
     bool takes_all = is_in_list(&made->features, "all");
     for (uint32_t i = 0; status == STATUS_OK && i < config->name_count; i++) {
-        bool is_in = takes_all || is_in_list(&made->features, config->names[i]);
+        bool is_in =
+            (takes_all && !is_id(config, i)) || is_in_list(&made->features, config->names[i]);
         if (is_in && !is_in_list(&made->leave_out_features, config->names[i]) &&
             !is_in_list(&made->leave_out_families, family_of(config, i))) {
             config->columns[config->column_count++] = i;
@@ -486,7 +495,7 @@ static enum status load_all(struct train_config *config, const struct train_over
         status = read_features(config, error);
     }
     if (status == STATUS_OK && train_kind_is_network(config->settings.kind)) {
-        status = train_network_read(config, stage_plan_features(config->config.plan)->count, error);
+        status = train_network_read(config, error);
     }
     if (status == STATUS_OK) {
         status = read_strengths(config, error);

@@ -94,8 +94,7 @@ static inline bool train_kind_is_network(int kind)
 }
 
 /* Fills config.network from the file, where `names` and `columns` are filled already. */
-MUST_CHECK enum status train_network_read(struct train_config *config, uint32_t feature_count,
-                                          struct error *error);
+MUST_CHECK enum status train_network_read(struct train_config *config, struct error *error);
 
 /* Milliseconds since 1970 of a text in ISO 8601. False where it is none. */
 bool train_time_parse(const char *text, int64_t *ret_ms);
