@@ -39,7 +39,7 @@ def lag(nudge, config):
     try:
         said = subprocess.run([nudge, "lag", config], capture_output=True, text=True, timeout=4, check=True)
         return int(said.stdout.split()[-1])
-    except (subprocess.SubprocessError, ValueError, IndexError):
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return ""
 
 
