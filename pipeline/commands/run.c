@@ -162,8 +162,7 @@ static enum status run_config(const struct config *config, const struct run_argu
         log_line(LOG_WARNING, "public_key",
                  "message=\"pseudonyms are made with the built-in key; set privacy.key_file\"");
     }
-    catch_signals();
-    struct runner_result result;
+    struct runner_result result = {0};
     enum status status = config->input.source == SOURCE_KAFKA
                              ? run_topics(config, arguments, &result, error)
                              : run_files(config, arguments, &result, error);
@@ -193,6 +192,7 @@ static enum status load(const struct run_arguments *arguments, struct config *re
 
 static enum status run(int argc, char **argv, struct error *error)
 {
+    catch_signals();
     struct run_arguments arguments = {0};
     enum status status = parse(argc, argv, &arguments, error);
     if (status != STATUS_OK) {
@@ -201,7 +201,8 @@ static enum status run(int argc, char **argv, struct error *error)
     struct config config;
     status = load(&arguments, &config, error);
     if (status != STATUS_OK) {
-        return status;
+        /* Nothing has begun: a stop that came while brokers were waited for is a clean one. */
+        return runner_is_stopping() ? STATUS_OK : status;
     }
     config.input.is_followed = config.input.is_followed || arguments.is_followed;
     status = run_config(&config, &arguments, error);

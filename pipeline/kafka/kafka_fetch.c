@@ -1,7 +1,5 @@
 #include "pipeline/kafka/kafka_fetch.h"
 
-#include <assert.h>
-
 #include "pipeline/kafka/kafka_client.h"
 
 static void drop_messages(struct kafka_fetch *fetch)
@@ -91,10 +89,4 @@ enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
             return status;
         }
     }
-}
-
-void kafka_fetch_unread(struct kafka_fetch *fetch)
-{
-    assert(fetch->taken > 0);
-    fetch->taken--;
 }

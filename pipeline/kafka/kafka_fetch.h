@@ -35,7 +35,4 @@ MUST_CHECK enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_m
                                         const rd_kafka_message_t **ret_message,
                                         struct error *error);
 
-/* The last record comes again from the next call. */
-void kafka_fetch_unread(struct kafka_fetch *fetch);
-
 #endif

@@ -14,6 +14,19 @@ bool kafka_membership_may_return(uint64_t member_ns, int64_t session_timeout_ms,
     return member_ns < settled_ns && times_ended <= TIMES_MAX;
 }
 
+/* All inputs, so that the group's offsets of none expire. */
+static rd_kafka_topic_partition_list_t *list_topics(const struct kafka_topics *topics)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    for (uint32_t i = 0; i < topics->input_count; i++) {
+        (void)rd_kafka_topic_partition_list_add(list, topics->inputs[i], RD_KAFKA_PARTITION_UA);
+    }
+    if (topics->input_count > 1) {
+        (void)rd_kafka_topic_partition_list_add(list, topics->leader, RD_KAFKA_PARTITION_UA);
+    }
+    return list;
+}
+
 enum status kafka_membership_join(struct kafka_membership *membership, struct error *error)
 {
     enum status status =
@@ -24,9 +37,7 @@ enum status kafka_membership_join(struct kafka_membership *membership, struct er
         return status;
     }
     membership->asked_ns = clock_monotonic_ns();
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    (void)rd_kafka_topic_partition_list_add(topics, membership->setup->options->topic,
-                                            RD_KAFKA_PARTITION_UA);
+    rd_kafka_topic_partition_list_t *topics = list_topics(membership->topics);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(membership->member, topics);
     rd_kafka_topic_partition_list_destroy(topics);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR

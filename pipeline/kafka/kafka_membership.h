@@ -13,12 +13,14 @@
 #define PIPELINE_KAFKA_KAFKA_MEMBERSHIP_H
 
 #include "pipeline/kafka/kafka_client.h"
+#include "pipeline/kafka/kafka_topics.h"
 
 typedef void (*kafka_on_rebalance)(rd_kafka_t *, rd_kafka_resp_err_t,
                                    rd_kafka_topic_partition_list_t *, void *);
 
 struct kafka_membership {
     const struct kafka_setup *setup;
+    const struct kafka_topics *topics;
     uint32_t index;
     kafka_on_rebalance on_rebalance;
     void *opaque;
@@ -27,7 +29,8 @@ struct kafka_membership {
     uint32_t times_ended; /* Shut out in a row. */
 };
 
-/* Asks to join; borrows `setup` and `opaque`. The callback comes from kafka_membership_poll(). */
+/* Asks to join; borrows `setup`, `topics` and `opaque`. The callback comes from
+ * kafka_membership_poll(). */
 MUST_CHECK enum status kafka_membership_join(struct kafka_membership *membership,
                                              struct error *error);
 /*

@@ -1,12 +1,14 @@
 #include "pipeline/kafka/kafka_topics.h"
 
 #include <ctype.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "pipeline/base/clock.h"
+#include "pipeline/run/runner.h"
 
 #define REQUEST_TIMEOUT_MS 15000
 #define PORTION_TIMEOUT_MS 1000
@@ -83,7 +85,7 @@ static enum status refuse_entry(const struct kafka_refusal *refusal, struct erro
 
 /*
  * The brokers' answer, waited for in small portions, since a client that is not let in would wait
- * in vain. *ret_metadata may be NULL.
+ * in vain. `topic` NULL: of all. *ret_metadata may be NULL.
  */
 static enum status ask_for_metadata(rd_kafka_t *client, rd_kafka_topic_t *topic,
                                     const rd_kafka_metadata_t **ret_metadata,
@@ -92,8 +94,12 @@ static enum status ask_for_metadata(rd_kafka_t *client, rd_kafka_topic_t *topic,
     const struct kafka_refusal *refusal = rd_kafka_opaque(client);
     uint64_t until_ns = clock_monotonic_ns() + REQUEST_TIMEOUT_MS * 1000000ull;
     do {
-        *ret_code = rd_kafka_metadata(client, 0, topic, ret_metadata, PORTION_TIMEOUT_MS);
+        *ret_code =
+            rd_kafka_metadata(client, topic == NULL, topic, ret_metadata, PORTION_TIMEOUT_MS);
         (void)rd_kafka_poll(client, 0);
+        if (*ret_code != RD_KAFKA_RESP_ERR_NO_ERROR && runner_is_stopping()) {
+            return error_set(error, STATUS_RETRY, "kafka: stopped while waiting for the brokers");
+        }
         if (*ret_code != RD_KAFKA_RESP_ERR_NO_ERROR && refusal->text[0] != '\0') {
             return refuse_entry(refusal, error);
         }
@@ -141,14 +147,110 @@ static enum status count_partitions(rd_kafka_t *client, const char *topic, uint3
     return STATUS_OK;
 }
 
-enum status kafka_topics_count(rd_kafka_t *client, const char *topic, uint32_t *ret_count,
-                               struct error *error)
+/* ---- the input ---- */
+
+/* A topic that this or another application writes is no input that was meant. */
+static bool is_candidate(const struct kafka_topics *topics, const char *name,
+                         const regex_t *pattern)
+{
+    regmatch_t match;
+    if (regexec(pattern, name, 1, &match, 0) != 0 || match.rm_so != 0 ||
+        name[match.rm_eo] != '\0' || strncmp(name, "__", 2) == 0) {
+        return false;
+    }
+    bool is_own = strcmp(name, topics->changelog) == 0 || strcmp(name, topics->journal) == 0;
+    for (int i = 0; i < TOPIC_COUNT; i++) {
+        is_own = is_own || strcmp(name, topics->outputs[i]) == 0;
+    }
+    return !is_own;
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    return strcmp(left, right);
+}
+
+static enum status add_input(struct kafka_topics *topics, const char *name, struct error *error)
+{
+    if (topics->input_count == KAFKA_INPUTS_MAX) {
+        return error_set(error, STATUS_INVALID,
+                         "kafka.topic_pattern: more than %u topics match, %s among them",
+                         KAFKA_INPUTS_MAX, name);
+    }
+    (void)snprintf(topics->inputs[topics->input_count++], KAFKA_TOPIC_BYTES, "%s", name);
+    return STATUS_OK;
+}
+
+static enum status match_inputs(rd_kafka_t *client, const char *text, struct kafka_topics *topics,
+                                struct error *error)
+{
+    regex_t pattern;
+    const rd_kafka_metadata_t *metadata = NULL;
+    rd_kafka_resp_err_t code;
+    if (regcomp(&pattern, text, REG_EXTENDED) != 0) {
+        return error_set(error, STATUS_INVALID, "kafka.topic_pattern: \"%s\"", text);
+    }
+    enum status status = ask_for_metadata(client, NULL, &metadata, &code, error);
+    if (status == STATUS_OK && code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        status = error_set(error, kafka_status_of(code), "kafka: list of topics: %s",
+                           rd_kafka_err2str(code));
+    }
+    for (int i = 0; status == STATUS_OK && i < metadata->topic_cnt; i++) {
+        if (is_candidate(topics, metadata->topics[i].topic, &pattern)) {
+            status = add_input(topics, metadata->topics[i].topic, error);
+        }
+    }
+    if (metadata) {
+        rd_kafka_metadata_destroy(metadata);
+    }
+    regfree(&pattern);
+    qsort(topics->inputs, topics->input_count, KAFKA_TOPIC_BYTES, compare_names);
+    if (status == STATUS_OK && topics->input_count == 0) {
+        status =
+            error_set(error, STATUS_INVALID, "kafka.topic_pattern: no topic matches \"%s\"", text);
+    }
+    return status;
+}
+
+static enum status name_inputs(const struct kafka_setup *setup, rd_kafka_t *client,
+                               struct kafka_topics *topics, struct error *error)
+{
+    const struct kafka_options *options = setup->options;
+    topics->input_count = 0;
+    if (options->topic_pattern) {
+        return match_inputs(client, options->topic_pattern, topics, error);
+    }
+    size_t count = options->topic ? 1 : options->topics.count;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        const char *name = options->topic ? options->topic : options->topics.items[i];
+        status = name_topic("", name, topics->inputs[i], error);
+        topics->input_count++;
+    }
+    return status;
+}
+
+enum status kafka_topics_find_inputs(const struct kafka_setup *setup, rd_kafka_t *client,
+                                     struct kafka_topics *topics, uint32_t *ret_count,
+                                     struct error *error)
 {
     uint32_t count = 0;
-    enum status status = count_partitions(client, topic, &count, error);
-    if (status == STATUS_OK && count == 0) {
-        status = error_set(error, STATUS_INVALID, "kafka.topic: %s: no such topic", topic);
+    enum status status = name_inputs(setup, client, topics, error);
+    for (uint32_t i = 0; i < topics->input_count && status == STATUS_OK; i++) {
+        uint32_t present = 0;
+        status = count_partitions(client, topics->inputs[i], &present, error);
+        if (status == STATUS_OK && present == 0) {
+            status = error_set(error, STATUS_INVALID, "kafka.%s: %s: no such topic",
+                               setup->options->topic ? "topic" : "topics", topics->inputs[i]);
+        } else if (status == STATUS_OK && i > 0 && present != count) {
+            status = error_set(error, STATUS_INVALID,
+                               "kafka: topic %s has %u partitions, and %s has %u: topics that are "
+                               "read together must have as many, and be keyed alike",
+                               topics->inputs[i], present, topics->inputs[0], count);
+        }
+        count = present;
     }
+    topics->leader = topics->input_count > 1 ? topics->journal : topics->inputs[0];
     if (status == STATUS_OK) {
         *ret_count = count;
     }
@@ -259,7 +361,7 @@ enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *cli
     uint32_t partitions = 0;
     enum status status = kafka_topics_name(setup, &topics, error);
     if (status == STATUS_OK) {
-        status = kafka_topics_count(client, setup->options->topic, &partitions, error);
+        status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
     }
     uint32_t planned = status == STATUS_OK ? plan_topics(&topics, plans) : 0;
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
@@ -356,7 +458,7 @@ enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *clie
     uint32_t partitions = 0;
     enum status status = kafka_topics_name(setup, &topics, error);
     if (status == STATUS_OK) {
-        status = kafka_topics_count(client, setup->options->topic, &partitions, error);
+        status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
     }
     uint32_t planned = status == STATUS_OK ? plan_topics(&topics, plans) : 0;
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
@@ -370,7 +472,7 @@ enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *clie
             status = error_set(error, STATUS_INVALID,
                                "kafka: topic %s has %u partitions, and %s has %u: they must be as "
                                "many",
-                               plans[i].name, present, setup->options->topic, partitions);
+                               plans[i].name, present, topics.inputs[0], partitions);
         } else if (status == STATUS_OK && plans[i].is_compacted) {
             status = check_compacted(client, plans[i].name, error);
         }

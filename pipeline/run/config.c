@@ -80,7 +80,9 @@ static const struct setting input_settings[] = {
      .fallback = "30d",
      .min = 1000,
      .max = 36500.0 * 864e5,
-     .doc = "An event further ahead of the newest one is a dead letter"},
+     .doc =
+         "An event further ahead of the newest one is a dead letter, once two in a row agreed on "
+         "the time"},
     {.name = "late_events",
      .type = SETTING_CHOICE,
      .offset = INPUT(late_events),

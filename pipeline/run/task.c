@@ -303,6 +303,11 @@ struct record_cache_stats task_cache_stats(const struct task *task)
     return record_cache_stats(task->cache);
 }
 
+struct state_store *task_store(const struct task *task)
+{
+    return task->parts.store;
+}
+
 uint64_t task_commits(const struct task *task)
 {
     return task->commits;

@@ -102,6 +102,7 @@ int64_t task_watermark_ms(const struct task *task);
 double task_input_progress(const struct task *task);
 struct record_cache_stats task_cache_stats(const struct task *task);
 uint64_t task_commits(const struct task *task);
+struct state_store *task_store(const struct task *task); /* For its statistics. */
 /* Transactions that were begun again, in smaller pieces, for want of memory. */
 uint64_t task_outgrown(const struct task *task);
 

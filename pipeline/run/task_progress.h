@@ -37,7 +37,7 @@ static_assert(REJECTION_COUNT <= 32 && TOPIC_COUNT <= 16 && EVENT_TYPE_COUNT <= 
               "the arrays have room to grow without a new version");
 
 struct task_progress {
-    int64_t time_max_ms; /* Newest event time accepted. */
+    int64_t time_max_ms; /* Newest event time accepted, since the last that began it anew. */
     uint64_t is_started; /* time_max_ms is set. */
     uint64_t is_drained; /* The input ended and its timers are firing or have fired. */
     uint64_t is_ticking; /* The watermark is on its way to tick_ms. */
@@ -45,6 +45,7 @@ struct task_progress {
     uint64_t epoch;     /* Configuration epoch, from 1. */
     uint64_t plan_hash; /* Of the configuration of that epoch. */
     struct task_counters counters;
+    uint64_t is_provisional; /* No two events in a row have agreed on the time yet. Version 2. */
 };
 
 extern const struct record_part task_progress_part;

@@ -32,6 +32,7 @@ struct avro_splitter {
     struct text head; /* Of the bad block, once it is kept. */
     enum stream_event ending;
     bool is_out_of_memory;
+    enum rejection_reason lost_header; /* Why it cannot be read, or REJECTION_NONE. */
 };
 
 enum block_result { BLOCK_READY, BLOCK_CUT, BLOCK_BAD, BLOCK_NO_MEMORY };
@@ -307,8 +308,16 @@ static enum status load_header(struct source *source, struct avro_header *ret_he
             read_window_restart(window, 0);
             continue;
         }
+        if (event == STREAM_WAIT) {
+            return error_set(error, STATUS_INVALID,
+                             "%s: ends inside of its Avro header; expected all of it before the "
+                             "file is followed",
+                             name);
+        }
         if (event != STREAM_BYTES) {
-            return error_set(error, STATUS_INVALID, "%s: ends inside of its Avro header", name);
+            of(source)->lost_header =
+                event == STREAM_DAMAGED ? REJECTION_BAD_COMPRESSION : REJECTION_TRUNCATED;
+            return STATUS_OK;
         }
     }
 }
@@ -372,8 +381,14 @@ static enum status read_on(struct source *source, enum stream_event *ret_event, 
 static enum status next_record(struct source *source, struct raw_record *ret_record,
                                enum source_result *ret_result, struct error *error)
 {
-    if (!of(source)->schema) {
-        *ret_result = SOURCE_END; /* An empty file. */
+    if (!of(source)->schema) { /* An empty file, or one without a header is all there is. */
+        bool is_lost = of(source)->lost_header != REJECTION_NONE && source->next.ordinal == 0;
+        *ret_result = is_lost ? SOURCE_RECORD : SOURCE_END;
+        if (is_lost) {
+            struct text bytes = {source->window.data, (uint32_t)source->window.length};
+            *ret_record = defect_of(source, bytes, of(source)->lost_header);
+            source_advance_by_skip(source);
+        }
         return STATUS_OK;
     }
     *ret_result = SOURCE_RECORD;

@@ -60,8 +60,9 @@ void source_close(struct source *source); /* NULL is a no-op. */
  * The next record. SOURCE_WAIT also where the records not yet released hold too much memory (64
  * MiB); it comes before that only for input that is not there yet. Damage is data, not failure: a
  * line over RAW_RECORD_BYTES_MAX, a bad Avro block, a gzip or file that ends in the middle come as
- * records with a defect, and reading goes on where that is possible. CSV records may span lines
- * inside quotes. Failure means the disk failed.
+ * records with a defect, and reading goes on where that is possible. Where it is the header that
+ * is damaged, so is every line of a CSV file whose columns nothing else names. CSV records may span
+ * lines inside quotes. Failure means the disk failed.
  */
 MUST_CHECK enum status source_next(struct source *source, struct raw_record *ret_record,
                                    enum source_result *ret_result, struct error *error);

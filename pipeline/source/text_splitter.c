@@ -30,6 +30,11 @@ struct text_splitter {
     bool has_looked_for_mark;
     bool expects_header;     /* The next record is the header. */
     struct text header_line; /* Owned. To tell a new file's header. */
+    /* CSV: the header cannot be read, so that no line can. */
+    bool has_lost_header;
+    bool gives_lost_header; /* What there is of it is still to be given out. */
+    struct raw_record lost_header;
+    struct input_position behind_lost_header;
 };
 
 enum search { SEARCH_FOUND, SEARCH_MORE, SEARCH_TOO_LONG, SEARCH_NOT_CLOSED };
@@ -302,7 +307,19 @@ static enum status next_after_header(struct source *source, struct raw_record *r
                                      enum source_result *ret_result, struct error *error)
 {
     struct text_splitter *self = of(source);
+    bool is_at_header = source->next.ordinal == 0 && source->next.bytes == 0;
+    if (self->gives_lost_header && is_at_header) {
+        self->gives_lost_header = false;
+        *ret_record = self->lost_header;
+        *ret_result = SOURCE_RECORD;
+        source->next = self->behind_lost_header;
+        return STATUS_OK;
+    }
     enum status status = next_record(source, ret_record, ret_result, error);
+    if (status == STATUS_OK && *ret_result == SOURCE_RECORD && self->has_lost_header &&
+        ret_record->defect == REJECTION_NONE) {
+        ret_record->defect = REJECTION_NOT_PARSED;
+    }
     if (status != STATUS_OK || *ret_result != SOURCE_RECORD || !self->expects_header) {
         return status;
     }
@@ -335,7 +352,9 @@ static void reset(struct source *source)
 static struct text kept(const struct splitter *splitter)
 {
     const struct text_splitter *self = (const struct text_splitter *)splitter;
-    return self->is_skipping ? self->head : (struct text){NULL, 0};
+    return self->is_skipping         ? self->head
+           : self->gives_lost_header ? self->lost_header.bytes
+                                     : (struct text){NULL, 0};
 }
 
 static void destroy(struct splitter *splitter)
@@ -415,8 +434,13 @@ static enum status read_header(struct source *source, struct error *error)
                          byte_stream_name(source->stream));
     }
     if (record.defect != REJECTION_NONE) {
-        return error_set(error, STATUS_INVALID, "%s: expected a header line, found: %s",
-                         byte_stream_name(source->stream), rejection_docs[record.defect]);
+        struct text_splitter *self = of(source);
+        self->has_lost_header = source_csv_header(source) == NULL;
+        self->gives_lost_header = true;
+        self->lost_header = record;
+        self->behind_lost_header = source->next;
+        source->next = (struct input_position){0};
+        return STATUS_OK;
     }
     source->next.ordinal = 0;
     return keep_header(source, record.bytes, error);

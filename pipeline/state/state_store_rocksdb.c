@@ -392,6 +392,25 @@ enum status state_store_rocksdb_open(const char *directory, struct rocksdb_budge
     return STATUS_OK;
 }
 
+bool state_store_rocksdb_stats(struct state_store *store, struct rocksdb_stats *ret_stats)
+{
+    if (store->ops != &rocksdb_store_ops) {
+        return false;
+    }
+    rocksdb_t *db = self_of(store)->db;
+    struct rocksdb_stats stats = {0};
+    (void)rocksdb_property_int(db, "rocksdb.estimate-num-keys", &stats.keys);
+    (void)rocksdb_property_int(db, "rocksdb.total-sst-files-size", &stats.file_bytes);
+    (void)rocksdb_property_int(db, "rocksdb.estimate-pending-compaction-bytes",
+                               &stats.pending_compaction_bytes);
+    (void)rocksdb_property_int(db, "rocksdb.num-running-compactions", &stats.running_compactions);
+    char *files = rocksdb_property_value(db, "rocksdb.num-files-at-level0");
+    stats.top_files = files ? strtoull(files, NULL, 10) : 0;
+    rocksdb_free(files);
+    *ret_stats = stats;
+    return true;
+}
+
 void state_store_rocksdb_watermark(struct state_store *store, int64_t watermark_ms)
 {
     assert(store->ops == &rocksdb_store_ops);

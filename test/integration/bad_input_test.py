@@ -610,6 +610,18 @@ def test_damaged_gzip_keeps_what_was_whole_and_says_the_rest(work):
     all_right(problems)
 
 
+def test_a_file_damaged_before_its_header_leaves_the_others_alone(work):
+    config, header, good, _ = configure(work, "csv")
+    whole = write(f"{work}/whole", header + b"\n".join(good) + b"\n")
+    cut = write(f"{work}/cut", gzip.compress(header + b"\n".join(good), mtime=0)[:14])
+    for inputs, output in (([whole, cut], "one"), ([cut, cut, whole], "two")):
+        summary = run_ok(config, inputs, f"{work}/{output}")
+        equal(summary["events_accepted"], 60, "events of the whole file")
+        equal(summary["dead_letters"]["by_reason"]["truncated"], len(inputs) - 1, "dead letters")
+        letter = records(f"{work}/{output}", "dead_letters", inputs.index(cut))[0]
+        equal((letter["source"], letter["ordinal"]), (cut, 0), "its place")
+
+
 # Avro containers, written by hand.
 
 AVRO_FIELDS = [("when", "long"), ("what", "string"), ("who", "string"), ("sku", "string"),
@@ -670,6 +682,7 @@ def test_damaged_avro_keeps_the_other_blocks(work):
     early = avro_record({**plain(30), "when": 5})
     shapes = [
         ("empty container", avro_header(), 0, set()),
+        ("half a header", avro_header()[:30], 0, {"truncated"}),
         ("empty block", avro_header() + first + avro_block([]) + second + third, 60, set()),
         ("NaN", avro_header() + first + avro_block([nan]) + second + third, 60, {"bad_number"}),
         ("price below zero", avro_header() + first + avro_block([negative]) + second + third, 60,
@@ -712,8 +725,7 @@ def test_damaged_avro_keeps_the_other_blocks(work):
 
 def test_a_file_that_is_no_container_at_all_is_refused(work):
     config = write(f"{work}/config.yaml", "input: {format: avro}\n")
-    for name, content in (("text", b"hello\n" * 100), ("half a header", avro_header()[:30]),
-                          ("unknown codec", avro_header("lzma"))):
+    for name, content in (("text", b"hello\n" * 100), ("unknown codec", avro_header("lzma"))):
         path = write(f"{work}/input", content)
         result = nudge("run", config, "--input", path, "--output", f"{work}/out")
         check(result.code != 0 and path in result.errors, f"{name}: {result}")

@@ -291,8 +291,8 @@ def same(found, expected, what):
             first = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
             raise AssertionError(
                 f"{what}: {place}: {len(b)} records, {len(a)} expected; record {first} is "
-                f"{b[first] if first < len(b) else None}, "
-                f"{a[first] if first < len(a) else None} expected")
+                f"{harness.shorten(b[first] if first < len(b) else None)}, "
+                f"{harness.shorten(a[first] if first < len(a) else None)} expected")
 
 
 def generate(work, events=2000, partitions=1, *more):
