@@ -16,11 +16,12 @@
 static struct {
     const struct cuda_plugin *plugin;
     char device[CUDA_MESSAGE_BYTES];
+    bool is_required;
     uint32_t rows_min;
     _Atomic uint64_t rows, failures;
     pthread_mutex_t lock; /* Of what follows. */
     char failure[CUDA_MESSAGE_BYTES];
-} cuda = {.rows_min = 1, .lock = PTHREAD_MUTEX_INITIALIZER};
+} cuda = {.is_required = true, .rows_min = 1, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 const struct cuda_plugin *backend_cuda_plugin(void)
 {
@@ -32,9 +33,15 @@ uint32_t backend_cuda_rows_min(void)
     return cuda.rows_min;
 }
 
-void backend_cuda_set_rows_min(uint32_t rows)
+bool backend_cuda_is_required(void)
 {
-    cuda.rows_min = rows;
+    return cuda.is_required;
+}
+
+void backend_cuda_configure(bool is_required, uint32_t rows_min)
+{
+    cuda.is_required = is_required;
+    cuda.rows_min = rows_min;
 }
 
 void backend_cuda_count_rows(uint32_t rows)
@@ -108,7 +115,7 @@ enum status backend_cuda_open(const char *path, struct error *error)
     const char *file = path ? path : path_beside(beside, sizeof(beside)) ? beside : FILE_NAME;
     void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
-        return error_set(error, STATUS_INVALID, "%s", dlerror());
+        return error_set(error, STATUS_INVALID, "%s", dlerror()); /* Names the file. */
     }
     /* POSIX has dlsym() return functions as data. */
     cuda_plugin_function *function;

@@ -34,8 +34,13 @@ MUST_CHECK enum status backend_cuda_open(const char *path, struct error *error);
 /* The same with a table at hand, for tests; NULL closes. */
 MUST_CHECK enum status backend_cuda_use(const struct cuda_plugin *plugin, struct error *error);
 
-/* Batches of fewer rows go to the CPU, which is faster there; 1 at first. */
-void backend_cuda_set_rows_min(uint32_t rows);
+/*
+ * Batches of fewer rows than `rows_min` go to the CPU; 0: each model finds out at its load from how
+ * many rows on the device is the faster one, if ever. `is_required`: a model that the device cannot
+ * take is refused, else it stays on the CPU and counts as one that went there. At first
+ * required, 1.
+ */
+void backend_cuda_configure(bool is_required, uint32_t rows_min);
 
 void backend_cuda_facts(struct cuda_facts *ret_facts);
 

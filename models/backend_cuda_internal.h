@@ -38,7 +38,8 @@ extern const struct cuda_kind_ops cuda_networks;
 extern const struct cuda_kind_ops cuda_trees_kind;
 
 const struct cuda_plugin *backend_cuda_plugin(void); /* NULL: none is open. */
-uint32_t backend_cuda_rows_min(void);
+bool backend_cuda_is_required(void);
+uint32_t backend_cuda_rows_min(void); /* 0: to be measured. */
 void backend_cuda_count_rows(uint32_t rows);
 void backend_cuda_count_failure(const char *message);
 

@@ -4,16 +4,19 @@
 
 #include "models/backend_cuda_internal.h"
 #include "models/pack_kind.h"
+#include "pipeline/base/clock.h"
 #include "pipeline/base/hash.h"
 
 #define PROBE_ROWS (CUDA_SLOT_ROWS + 37u) /* Both slots, and one that is not full. */
 #define PROBE_STEPS 3u
+#define MEASURED_TIMES 5u
 
 struct cuda_backed {
     struct model model;
     const struct cuda_kind_ops *kind;
     struct cuda_kind_model *device; /* NULL: it failed, and all goes to the CPU. */
     struct model *plain;            /* The same on the CPU. */
+    uint32_t rows_min;              /* Batches of fewer rows go to the CPU. */
 };
 
 static enum status on_cpu(struct cuda_backed *model, const struct cuda_batch *batch, uint32_t first,
@@ -68,8 +71,10 @@ static uint32_t on_device(struct cuda_backed *model, const struct cuda_batch *ba
 
 static void give_up(struct cuda_backed *model, const char *message)
 {
-    model->kind->destroy(model->device);
-    model->device = NULL;
+    if (model->device) {
+        model->kind->destroy(model->device);
+        model->device = NULL;
+    }
     backend_cuda_count_failure(message);
 }
 
@@ -77,7 +82,7 @@ static enum status score_batch(struct cuda_backed *model, const struct cuda_batc
                                struct error *error)
 {
     uint32_t done = 0;
-    if (model->device && batch->count >= backend_cuda_rows_min()) {
+    if (model->device && batch->count >= model->rows_min) {
         char message[CUDA_MESSAGE_BYTES] = "";
         done = on_device(model, batch, message);
         backend_cuda_count_rows(done);
@@ -212,18 +217,66 @@ static enum status compare(struct cuda_backed *model, struct probe *probe, struc
                : error_set(error, STATUS_INVALID, "device cuda: its states differ from the CPU's");
 }
 
-static enum status check_bits(struct cuda_backed *model, const struct model_pack *pack,
-                              const uint32_t *columns, uint32_t width, struct error *error)
+/* ---- Where the device is faster ---- */
+
+static uint64_t time_of(struct cuda_backed *model, const struct cuda_batch *batch, bool is_device)
 {
-    struct probe probe;
-    enum status status = make_probe(&probe, pack, columns, width, model->model.state_bytes)
-                             ? compare(model, &probe, error)
-                             : error_set(error, STATUS_FATAL, "out of memory");
-    release_probe(&probe);
-    return status;
+    uint64_t best = UINT64_MAX;
+    for (uint32_t i = 0; i < MEASURED_TIMES; i++) {
+        struct error error;
+        char message[CUDA_MESSAGE_BYTES];
+        uint64_t begin = clock_monotonic_ns();
+        bool is_done = is_device ? on_device(model, batch, message) == batch->count
+                                 : on_cpu(model, batch, 0, &error) == STATUS_OK;
+        uint64_t time = clock_monotonic_ns() - begin;
+        best = is_done && time < best ? time : best;
+    }
+    return best;
+}
+
+/*
+ * The fewest rows, of the powers of two that the probe has rows for, from which on the device is
+ * the faster one. Time decides only where bits are made, not what they are.
+ */
+static uint32_t measure(struct cuda_backed *model, struct probe *probe)
+{
+    uint32_t rows_min = UINT32_MAX;
+    for (uint32_t count = 256; count > 0; count /= 2) {
+        const struct cuda_batch batch = {.features = probe->rows,
+                                         .stride = probe->width,
+                                         .count = count,
+                                         .states =
+                                             probe->state_floats > 0 ? probe->places[0] : NULL,
+                                         .logits = probe->logits[0]};
+        if (time_of(model, &batch, true) >= time_of(model, &batch, false)) {
+            break;
+        }
+        rows_min = count;
+    }
+    return rows_min;
 }
 
 /* ---- Loading ---- */
+
+static enum status prepare_device(struct cuda_backed *model, const struct model_pack *pack,
+                                  const uint32_t *columns, uint32_t width, struct error *error)
+{
+    struct probe probe;
+    enum status status =
+        model->kind->create(backend_cuda_plugin(), pack, columns, &model->device, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = make_probe(&probe, pack, columns, width, model->model.state_bytes)
+                 ? compare(model, &probe, error)
+                 : error_set(error, STATUS_FATAL, "out of memory");
+    model->rows_min = backend_cuda_rows_min();
+    if (status == STATUS_OK && model->rows_min == 0) {
+        model->rows_min = measure(model, &probe);
+    }
+    release_probe(&probe);
+    return status;
+}
 
 static enum status load(const struct cuda_kind_ops *kind, const struct model_pack *pack,
                         const uint32_t *columns, uint32_t width, struct model **ret_model,
@@ -239,10 +292,14 @@ static enum status load(const struct cuda_kind_ops *kind, const struct model_pac
     if (status == STATUS_OK) {
         model->model.state_bytes = model->plain->state_bytes;
         model->model.ops = model->plain->state_bytes > 0 ? &step_ops : &score_ops;
-        status = kind->create(backend_cuda_plugin(), pack, columns, &model->device, error);
-    }
-    if (status == STATUS_OK) {
-        status = check_bits(model, pack, columns, width, error);
+        struct error why = {""};
+        status = prepare_device(model, pack, columns, width, &why);
+        if (status == STATUS_INVALID && !backend_cuda_is_required()) {
+            give_up(model, why.message);
+            status = STATUS_OK;
+        } else if (status != STATUS_OK) {
+            *error = why;
+        }
     }
     if (status != STATUS_OK) {
         unload(&model->model);

@@ -59,7 +59,8 @@ cat >"$output/soak.yaml" <<YAML
 name: soak
 input: {source: kafka, format: jsonl, idle_after: 30s}
 output: {sink: kafka, scored_events_share: 0.01}
-state: {memory: 256MiB, retention: 12h}
+# Little memory, so that caches are full before the warm-up is over.
+state: {memory: 128MiB, retention: 12h}
 commit: {interval: 50ms}
 metrics: {listen: "127.0.0.1:$port"}
 kafka: {brokers: [$servers], topic: clicks, output_prefix: soak.}

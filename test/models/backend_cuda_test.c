@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "models/backend_cuda.h"
+#include "models/model_device.h"
 #include "models/pack_kind.h"
 #include "models/pack_trees.h"
 #include "test/fakes/backend_cuda_stand_in.h"
@@ -51,8 +52,25 @@ static int open_stand_in(void **state)
     (void)state;
     struct error error;
     stand_in_faults = (struct stand_in_faults){0};
-    backend_cuda_set_rows_min(1);
+    backend_cuda_configure(true, 1);
     return backend_cuda_use(&stand_in_plugin, &error) == STATUS_OK ? 0 : -1;
+}
+
+/* The plug-in that NUDGE_CUDA_PLUGIN names, and with it a real GPU; without it the stand-in. */
+static int open_device(void **state)
+{
+    const char *path = getenv("NUDGE_CUDA_PLUGIN");
+    if (!path) {
+        return open_stand_in(state);
+    }
+    struct error error;
+    backend_cuda_configure(true, 1);
+    bool is_open =
+        backend_cuda_use(NULL, &error) == STATUS_OK && backend_cuda_open(path, &error) == STATUS_OK;
+    if (!is_open) {
+        print_error("%s\n", error.message);
+    }
+    return is_open ? 0 : -1;
 }
 
 /* Numbers of all sizes, whole ones for categories, and some missing. */
@@ -248,8 +266,8 @@ static void small_batches_stay_on_the_cpu(void **state)
     static struct pair pair;
     struct cuda_facts before, after;
     read_network(&pair, "deep");
+    backend_cuda_configure(true, 100);
     load_both(&pair);
-    backend_cuda_set_rows_min(100);
     backend_cuda_facts(&before);
     compare(&pair, NULL, 99, "deep");
     backend_cuda_facts(&after);
@@ -334,14 +352,85 @@ static void a_plug_in_is_opened_from_its_file(void **state)
     release(&pair);
 }
 
+/* What is not required is had from the CPU, which is said. */
+static void what_the_device_cannot_take_stays_on_the_cpu(void **state)
+{
+    (void)state;
+    static struct pair pair;
+    struct cuda_facts facts;
+    backend_cuda_configure(false, 1);
+    stand_in_faults.create = 1;
+    read_network(&pair, "gru");
+    load_both(&pair);
+    compare(&pair, NULL, ROWS, "gru");
+    release(&pair);
+    backend_cuda_facts(&facts);
+    assert_int_equal(facts.failures, 1);
+    assert_int_equal(facts.rows, 0);
+    assert_non_null(strstr(facts.failure, "out of memory"));
+}
+
+/* Where the device's speed is measured, no result depends on what was found. */
+static void a_measured_model_scores_the_same(void **state)
+{
+    (void)state;
+    static struct pair pair;
+    backend_cuda_configure(false, 0);
+    read_network(&pair, "lstm");
+    load_both(&pair);
+    compare(&pair, NULL, ROWS, "lstm");
+    compare(&pair, NULL, 1, "lstm");
+    release(&pair);
+}
+
+static void choose(int device, const struct model_pack *pack, const char *plugin, bool is_cuda,
+                   const char *words)
+{
+    struct error error = {""};
+    struct model_device_choice choice;
+    struct model_device_options options = {.device = device,
+                                           .cuda_plugin = (char *)(uintptr_t)plugin};
+    check_ok(backend_cuda_use(NULL, &error), &error);
+    check_ok(model_device_choose(&options, &pack, 1, &choice, &error), &error);
+    assert_int_equal(choice.is_cuda, is_cuda);
+    if (!strstr(choice.why, words)) {
+        fail_msg("\"%s\", expected with \"%s\"", choice.why, words);
+    }
+}
+
+static void the_device_is_chosen_and_it_is_said_why(void **state)
+{
+    (void)state;
+    static struct pair pair;
+    const struct model_pack linear = {.kind = &pack_kind_logistic};
+    read_network(&pair, "gru");
+    choose(MODEL_DEVICE_AUTO, pair.pack, CUDA_STAND_IN, true, "cuda: stand-in, found");
+    choose(MODEL_DEVICE_CUDA, &linear, CUDA_STAND_IN, true, "models.device says so");
+    choose(MODEL_DEVICE_CPU, pair.pack, CUDA_STAND_IN, false, "cpu: models.device says so");
+    choose(MODEL_DEVICE_AUTO, &linear, CUDA_STAND_IN, false, "cpu: no trees or networks");
+    choose(MODEL_DEVICE_AUTO, NULL, CUDA_STAND_IN, false, "cpu: no trees or networks");
+    choose(MODEL_DEVICE_AUTO, pair.pack, "/nowhere.so", false, "cpu: /nowhere.so: cannot open");
+    struct error error = {""};
+    struct model_device_choice choice;
+    const struct model_device_options options = {.device = MODEL_DEVICE_CUDA,
+                                                 .cuda_plugin = (char *)(uintptr_t) "/nowhere.so"};
+    const struct model_pack *pack = pair.pack;
+    assert_int_equal(model_device_choose(&options, &pack, 1, &choice, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "models.device: cuda: /nowhere.so: cannot open"));
+    release(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_network_on_the_device_has_the_bits_of_the_cpu, open_stand_in),
-        cmocka_unit_test_setup(trees_on_the_device_have_the_bits_of_the_cpu, open_stand_in),
+        cmocka_unit_test_setup(a_network_on_the_device_has_the_bits_of_the_cpu, open_device),
+        cmocka_unit_test_setup(trees_on_the_device_have_the_bits_of_the_cpu, open_device),
         cmocka_unit_test_setup(a_device_that_fails_leaves_no_trace, open_stand_in),
-        cmocka_unit_test_setup(small_batches_stay_on_the_cpu, open_stand_in),
+        cmocka_unit_test_setup(small_batches_stay_on_the_cpu, open_device),
         cmocka_unit_test_setup(a_model_that_does_not_fit_or_differs_is_refused, open_stand_in),
+        cmocka_unit_test_setup(what_the_device_cannot_take_stays_on_the_cpu, open_stand_in),
+        cmocka_unit_test_setup(a_measured_model_scores_the_same, open_device),
+        cmocka_unit_test_setup(the_device_is_chosen_and_it_is_said_why, open_stand_in),
         cmocka_unit_test_setup(a_plug_in_that_cannot_be_used_says_why, open_stand_in),
         cmocka_unit_test_setup(a_plug_in_is_opened_from_its_file, open_stand_in),
     };
