@@ -19,8 +19,9 @@ WARM_UP = 1 / 3
 SHARE = 0.1
 PAIRS_MAX = 400  # Samples that slopes are taken between; more are thinned out.
 # Column, what it is, floor of what may be called growth.
-FLAT = (("resident_mb", "resident memory, MB", 8), ("handles", "file handles", 4),
-        ("threads", "threads", 1), ("state_mb", "state on disk, MB", 16), ("files", "files of the state", 8))
+# RocksDB has up to ten slices of a partition before it merges them.
+FLAT = (("resident_mb", "resident memory, MB", 8), ("handles", "file handles", 12),
+        ("threads", "threads", 1), ("state_mb", "state on disk, MB", 16), ("files", "files of the state", 12))
 DRAWN = FLAT + (("cached", "records in the cache", None), ("lag", "records behind", None), ("rate", "events a second", None))
 WIDTH, HEIGHT, LEFT, GAP = 900, 110, 70, 34
 

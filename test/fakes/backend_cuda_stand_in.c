@@ -38,6 +38,10 @@ static int open_device(char *device, size_t device_size, char *message, size_t s
     if (stand_in_faults.has_no_device) {
         return fail(message, size, "there is no device");
     }
+    const char *wait = getenv("STAND_IN_FAILS_AT"); /* For tests of the whole program. */
+    if (wait) {
+        stand_in_faults.wait = (uint32_t)strtoul(wait, NULL, 10);
+    }
     (void)snprintf(device, device_size, "stand-in");
     return 0;
 }
