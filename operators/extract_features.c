@@ -30,12 +30,6 @@ static const struct setting settings[] = {
      .offset = OPTION(bad_labels),
      .fallback = "[chargeback, fraud]",
      .doc = "Values of label events that say that the labelled event was fraud."},
-    {.name = "entities",
-     .type = SETTING_LIST,
-     .offset = OPTION(entities),
-     .doc =
-         "What to keep features by beside the user: device, card, terminal, address. Needs input "
-         "that is one partition."},
     {.name = "markov",
      .type = SETTING_PATH,
      .offset = OPTION(markov),
@@ -186,6 +180,19 @@ static void process_entities(const struct extract_features *self, const struct e
     }
 }
 
+/* The records of a row that comes soon. */
+RECORD_PREFETCHES void prefetch_row(const struct extract_features *self, const struct event_batch *batch,
+                         uint32_t row)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        if (self->entity_offset[i] != OFFSET_NONE) {
+            record_prefetch(batch->record[entity_kinds[i]][row], self->entity_offset[i],
+                            ENTITY_FEATURES_BYTES);
+        }
+    }
+    record_prefetch(batch->record[ENTITY_USER][row], self->user_offset, USER_FEATURES_BYTES);
+}
+
 static enum status extract_features_process(struct stage *stage, struct event_batch *batch,
                                             struct error *error)
 {
@@ -193,6 +200,9 @@ static enum status extract_features_process(struct stage *stage, struct event_ba
     const struct extract_features *self = container_of(stage, struct extract_features, stage);
     assert(batch->feature_count == FEATURE_COUNT);
     for (uint32_t i = 0; i < batch->row_count; i++) {
+        if (i + RECORD_PREFETCH_ROWS < batch->row_count) {
+            prefetch_row(self, batch, batch->order[i + RECORD_PREFETCH_ROWS]);
+        }
         uint32_t row = batch->order[i];
         if (batch->state[row] != ROW_LIVE) {
             continue;
@@ -256,28 +266,6 @@ static enum status add_user_part(struct extract_features *self, struct record_la
     return record_layout_add(layout, &part, &self->user_offset, error);
 }
 
-static enum status add_entity_part(struct extract_features *self, const char *name,
-                                   struct record_layout *layout, struct error *error)
-{
-    for (size_t i = 0; i < KIND_COUNT; i++) {
-        if (strcmp(name, entity_names[entity_kinds[i]]) != 0) {
-            continue;
-        }
-        const struct record_part part = {
-            .name = "features",
-            .id = PART_FEATURES_ENTITY,
-            .version = ENTITY_FEATURES_VERSION,
-            .kind = (uint8_t)entity_kinds[i],
-            .bytes = ENTITY_FEATURES_BYTES,
-        };
-        return record_layout_add(layout, &part, &self->entity_offset[i], error);
-    }
-    return error_set(error, STATUS_INVALID,
-                     "extract_features.entities: \"%.40s\": device, card, terminal or address "
-                     "expected",
-                     name);
-}
-
 enum status extract_features_load(const struct extract_features_options *options,
                                   struct markov_pack **ret_markov, struct error *error)
 {
@@ -296,11 +284,18 @@ static enum status add_parts(struct extract_features *self,
                              struct record_layout *layout, struct error *error)
 {
     enum status status = add_user_part(self, layout, error);
-    for (size_t i = 0; i < KIND_COUNT; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < KIND_COUNT; i++) {
         self->entity_offset[i] = OFFSET_NONE;
-    }
-    for (size_t i = 0; status == STATUS_OK && i < options->entities.count; i++) {
-        status = add_entity_part(self, options->entities.items[i], layout, error);
+        if (options->entity_mask >> entity_kinds[i] & 1) {
+            const struct record_part part = {
+                .name = "features",
+                .id = PART_FEATURES_ENTITY,
+                .version = ENTITY_FEATURES_VERSION,
+                .kind = (uint8_t)entity_kinds[i],
+                .bytes = ENTITY_FEATURES_BYTES,
+            };
+            status = record_layout_add(layout, &part, &self->entity_offset[i], error);
+        }
     }
     return status;
 }

@@ -20,7 +20,8 @@ static enum status with_config(const struct config *config, bool creates, struct
     struct kafka_names names;
     kafka_setup_make(config, ".", &names);
     rd_kafka_t *admin;
-    enum status status = kafka_admin_create(&names.setup, &admin, error);
+    struct kafka_refusal refusal;
+    enum status status = kafka_admin_create(&names.setup, &refusal, &admin, error);
     if (status != STATUS_OK) {
         return status;
     }

@@ -30,6 +30,7 @@ enum row_state {
     ROW_DUPLICATE, /* written by dedupe */
     ROW_DIVERTED,  /* late, and late events are diverted; written by intake */
     ROW_VOID,      /* a timer that its owner found moved or gone */
+    ROW_ERASURE,   /* an event that erases its user; written by intake, which carries it out */
 };
 
 /* Hashed words, for sketches and comparisons. Identities are hashed with the secret key. */

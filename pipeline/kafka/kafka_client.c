@@ -304,8 +304,28 @@ enum status kafka_fetcher_create(const struct kafka_setup *setup, size_t queue_b
     return make_client(RD_KAFKA_CONSUMER, conf, ret_fetcher, error);
 }
 
-enum status kafka_observer_create(const struct kafka_setup *setup, rd_kafka_t **ret_client,
-                                  struct error *error)
+/* A wrong password or certificate, unlike a broker that is away, is not over after a while. */
+static void on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
+{
+    struct kafka_refusal *refusal = opaque;
+    (void)client;
+    /* An alert is what the other side says of our certificate, or that there is none. */
+    bool is_refused = code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL ||
+                      strstr(reason, "SSL alert");
+    if (is_refused && refusal->text[0] == '\0') {
+        (void)snprintf(refusal->text, sizeof(refusal->text), "%s", reason);
+    }
+}
+
+static void hear_refusals(rd_kafka_conf_t *conf, struct kafka_refusal *refusal)
+{
+    *refusal = (struct kafka_refusal){{0}};
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_opaque(conf, refusal);
+}
+
+enum status kafka_observer_create(const struct kafka_setup *setup, struct kafka_refusal *refusal,
+                                  rd_kafka_t **ret_client, struct error *error)
 {
     rd_kafka_conf_t *conf;
     enum status status = make_conf(setup, member_properties, &conf, error);
@@ -317,16 +337,21 @@ enum status kafka_observer_create(const struct kafka_setup *setup, rd_kafka_t **
         rd_kafka_conf_destroy(conf);
         return status;
     }
+    hear_refusals(conf, refusal);
     return make_client(RD_KAFKA_CONSUMER, conf, ret_client, error);
 }
 
-enum status kafka_admin_create(const struct kafka_setup *setup, rd_kafka_t **ret_client,
-                               struct error *error)
+enum status kafka_admin_create(const struct kafka_setup *setup, struct kafka_refusal *refusal,
+                               rd_kafka_t **ret_client, struct error *error)
 {
     static const struct property none[] = {{NULL, NULL}};
     rd_kafka_conf_t *conf;
     enum status status = make_conf(setup, none, &conf, error);
-    return status == STATUS_OK ? make_client(RD_KAFKA_PRODUCER, conf, ret_client, error) : status;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    hear_refusals(conf, refusal);
+    return make_client(RD_KAFKA_PRODUCER, conf, ret_client, error);
 }
 
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)

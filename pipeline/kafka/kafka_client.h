@@ -42,12 +42,23 @@ struct kafka_producer_events {
 /* The address that a changelog record's _private has, so that its offset is taken. */
 #define KAFKA_CHANGELOG_MARK ((void *)1)
 
+/* Why brokers will not let us in, however often they are asked; text "": nothing of the kind. */
+struct kafka_refusal {
+    char text[256];
+};
+
+/*
+ * `refusal` is written while the client is polled. Borrowed; outlives the client, whose opaque it
+ * is.
+ */
 /* Knows of the group and does not join it. */
 MUST_CHECK enum status kafka_observer_create(const struct kafka_setup *setup,
-                                             rd_kafka_t **ret_client, struct error *error);
+                                             struct kafka_refusal *refusal, rd_kafka_t **ret_client,
+                                             struct error *error);
 
 /* For administration. */
-MUST_CHECK enum status kafka_admin_create(const struct kafka_setup *setup, rd_kafka_t **ret_client,
+MUST_CHECK enum status kafka_admin_create(const struct kafka_setup *setup,
+                                          struct kafka_refusal *refusal, rd_kafka_t **ret_client,
                                           struct error *error);
 
 /* Transactional unless the setup says otherwise. `events` is borrowed and outlives the producer. */

@@ -36,9 +36,10 @@ static enum status print_partition(rd_kafka_t *client, const char *topic, int32_
 enum status kafka_lag_print(const struct kafka_setup *setup, FILE *out, struct error *error)
 {
     rd_kafka_t *client;
+    struct kafka_refusal refusal;
     uint32_t count = 0;
     int64_t sum = 0;
-    enum status status = kafka_observer_create(setup, &client, error);
+    enum status status = kafka_observer_create(setup, &refusal, &client, error);
     if (status != STATUS_OK) {
         return status;
     }

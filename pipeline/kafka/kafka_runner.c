@@ -101,7 +101,8 @@ static enum status look_around(const struct kafka_setup *setup, bool checks, uin
                                struct error *error)
 {
     rd_kafka_t *admin;
-    enum status status = kafka_admin_create(setup, &admin, error);
+    struct kafka_refusal refusal;
+    enum status status = kafka_admin_create(setup, &refusal, &admin, error);
     if (status != STATUS_OK) {
         return status;
     }

@@ -121,6 +121,12 @@ static const struct {
     {"request.required.acks", NULL},
 };
 
+/* What must not stand in a file that people show each other, nor in a message about it. */
+static const char *const secret_names[] = {
+    "sasl.password", "ssl.key.password",        "ssl.keystore.password",
+    "ssl.key.pem",   "sasl.oauthbearer.config", "sasl.oauthbearer.client.secret",
+};
+
 static enum status check_names(const struct yaml_node *node, struct error *error)
 {
     if (!node || yaml_is_null(node)) {
@@ -141,6 +147,25 @@ static enum status check_names(const struct yaml_node *node, struct error *error
         }
     }
     return STATUS_OK;
+}
+
+static enum status check_properties(const struct yaml_node *node, struct error *error)
+{
+    enum status status = check_names(node, error);
+    for (size_t i = 0; status == STATUS_OK && node && i < node->child_count; i++) {
+        const struct yaml_node *child = &node->children[i];
+        for (size_t j = 0; j < COUNT_OF(secret_names); j++) {
+            if (strcmp(child->key, secret_names[j]) == 0) {
+                return yaml_complain(child, error,
+                                     "a secret; set it under kafka.secrets, as "
+                                     "{env: NAME} or {file: PATH}");
+            }
+        }
+        if (child->kind != YAML_SCALAR) {
+            return yaml_complain(child, error, "expected a value");
+        }
+    }
+    return status;
 }
 
 static enum status check_secrets(const struct yaml_node *node, struct error *error)
@@ -170,12 +195,6 @@ enum status kafka_options_check(const struct kafka_options *options, const struc
         return error_set(error, STATUS_INVALID,
                          "kafka.start_time: expected together with start: time");
     }
-    enum status status = check_names(yaml_find(node, "properties"), error);
-    for (size_t i = 0;
-         status == STATUS_OK && options->properties && i < options->properties->child_count; i++) {
-        if (options->properties->children[i].kind != YAML_SCALAR) {
-            status = yaml_complain(&options->properties->children[i], error, "expected a value");
-        }
-    }
+    enum status status = check_properties(yaml_find(node, "properties"), error);
     return status == STATUS_OK ? check_secrets(options->secrets, error) : status;
 }

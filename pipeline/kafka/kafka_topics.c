@@ -9,6 +9,7 @@
 #include "pipeline/base/clock.h"
 
 #define REQUEST_TIMEOUT_MS 15000
+#define PORTION_TIMEOUT_MS 1000
 #define TOPICS_MAX (TOPIC_COUNT + 2)
 
 /* One topic of the application and how it must be. */
@@ -64,6 +65,44 @@ enum status kafka_topics_name(const struct kafka_setup *setup, struct kafka_topi
     return status;
 }
 
+/*
+ * Versions of librdkafka before 2.6.1 repeat the nonce in SCRAM's last message, which brokers since
+ * version 4 do not let pass (RFC 5802, section 5.1): a right password looks like a wrong one.
+ */
+static enum status refuse_entry(const struct kafka_refusal *refusal, struct error *error)
+{
+    bool is_scram = strstr(refusal->text, "SCRAM") != NULL;
+    bool is_old = rd_kafka_version() < 0x020601ff;
+    return is_scram && is_old
+               ? error_set(error, STATUS_INVALID,
+                           "kafka: not let in (if the password is right: librdkafka %s cannot log "
+                           "in by SCRAM at brokers of version 4, 2.6.1 can): %s",
+                           rd_kafka_version_str(), refusal->text)
+               : error_set(error, STATUS_INVALID, "kafka: not let in: %s", refusal->text);
+}
+
+/*
+ * The brokers' answer, waited for in small portions, since a client that is not let in would wait
+ * in vain. *ret_metadata may be NULL.
+ */
+static enum status ask_for_metadata(rd_kafka_t *client, rd_kafka_topic_t *topic,
+                                    const rd_kafka_metadata_t **ret_metadata,
+                                    rd_kafka_resp_err_t *ret_code, struct error *error)
+{
+    const struct kafka_refusal *refusal = rd_kafka_opaque(client);
+    uint64_t until_ns = clock_monotonic_ns() + REQUEST_TIMEOUT_MS * 1000000ull;
+    do {
+        *ret_code = rd_kafka_metadata(client, 0, topic, ret_metadata, PORTION_TIMEOUT_MS);
+        (void)rd_kafka_poll(client, 0);
+        if (*ret_code != RD_KAFKA_RESP_ERR_NO_ERROR && refusal->text[0] != '\0') {
+            return refuse_entry(refusal, error);
+        }
+    } while (
+        (*ret_code == RD_KAFKA_RESP_ERR__TRANSPORT || *ret_code == RD_KAFKA_RESP_ERR__TIMED_OUT) &&
+        clock_monotonic_ns() < until_ns);
+    return STATUS_OK;
+}
+
 /* 0 partitions: there is no such topic. */
 static enum status count_partitions(rd_kafka_t *client, const char *topic, uint32_t *ret_count,
                                     struct error *error)
@@ -74,7 +113,12 @@ static enum status count_partitions(rd_kafka_t *client, const char *topic, uint3
                          rd_kafka_err2str(rd_kafka_last_error()));
     }
     const rd_kafka_metadata_t *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(client, 0, handle, &metadata, REQUEST_TIMEOUT_MS);
+    rd_kafka_resp_err_t code;
+    enum status status = ask_for_metadata(client, handle, &metadata, &code, error);
+    if (status != STATUS_OK) {
+        rd_kafka_topic_destroy(handle);
+        return status;
+    }
     uint32_t count = 0;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1) {
         code = metadata->topics[0].err;

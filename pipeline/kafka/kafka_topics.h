@@ -19,7 +19,10 @@ struct kafka_topics {
 MUST_CHECK enum status kafka_topics_name(const struct kafka_setup *setup,
                                          struct kafka_topics *ret_topics, struct error *error);
 
-/* Partitions of the input topic. STATUS_INVALID: there is no such topic. */
+/*
+ * Partitions of the input topic. STATUS_INVALID: there is no such topic, or the brokers do not let
+ * us in, saying why. Clients here are those of kafka_admin_create() or kafka_observer_create().
+ */
 MUST_CHECK enum status kafka_topics_count(rd_kafka_t *client, const char *topic,
                                           uint32_t *ret_count, struct error *error);
 

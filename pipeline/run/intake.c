@@ -209,14 +209,17 @@ static void accept_event(struct intake *intake, struct builder *builder, uint32_
     batch->kind[row] = ROW_EVENT;
     batch->ordinal[row] = item->raw.position.ordinal;
     batch->watermark_ms[row] = watermark_ms;
-    batch->is_late[row] = is_late;
-    batch->state[row] = is_late && intake->options.diverts_late ? ROW_DIVERTED : ROW_LIVE;
+    /* Who is to be erased is erased however late that is said. */
+    bool is_erasure = batch->type[row] == EVENT_ERASE;
+    batch->is_late[row] = is_late && !is_erasure;
+    batch->state[row] = is_erasure                                ? ROW_ERASURE
+                        : is_late && intake->options.diverts_late ? ROW_DIVERTED
+                                                                  : ROW_LIVE;
     batch->timer_slot[row] = TIMER_SLOT_COUNT;
     batch->hash[HASH_EVENT_ID][row] =
         intake->options.deduplicates_by_content ? hash64(item->raw.bytes)
         : event_has(batch, row, FIELD_EVENT_ID) ? hash64(batch->text[FIELD_EVENT_ID][row])
                                                 : 0;
-    progress->counters.late_events += is_late;
     batch->event_count = row + 1;
     builder_advance(builder, watermark_ms);
 }
@@ -265,6 +268,8 @@ static enum status take_event(struct intake *intake, struct builder *builder, bo
         counters->events_read++;
         if (is_within_bounds(intake, builder, &item, time_ms)) {
             accept_event(intake, builder, row, &item, watermark_ms);
+            /* It takes effect behind the stages: what comes after is for another batch. */
+            *ret_goes_on = builder->batch->state[row] != ROW_ERASURE;
         }
         return STATUS_OK;
     }
@@ -391,6 +396,7 @@ enum status intake_fill(struct intake *intake, struct task_progress *progress, b
 enum status intake_settle(struct intake *intake, struct event_batch *batch, struct error *error)
 {
     intake_note_timers(batch);
+    intake_erase_user(batch, intake->layout);
     for (uint32_t row = 0; row < batch->row_count; row++) {
         struct record *record = batch->record[ENTITY_USER][row];
         if (!record) {

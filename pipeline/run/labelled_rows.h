@@ -45,6 +45,8 @@ struct row_options {
     uint32_t prefix_count;           /* ... 0: all rows. */
     uint64_t types;                  /* Bit per enum event_type; 0: all. */
     int64_t from_ms;                 /* Groups that began before it are left out. */
+    int64_t before_ms;               /* Rows from then on are left out; what comes after still
+                                        says what became of those before. */
     int64_t until_ms;                /* Events from then on are not looked at. */
     int64_t gap_ms;
     uint32_t rows_max;

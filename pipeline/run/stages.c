@@ -132,8 +132,9 @@ static enum status load_parts(struct stage_plan *plan, const struct yaml_node *r
         status = predict_intent_load(&plan->intent, &plan->intent_packs, error);
     }
     if (status == STATUS_OK) {
-        status = emit_interventions_rules(&plan->interventions, extract_features_set(),
-                                          &plan->rules, error);
+        status = emit_interventions_rules(&plan->interventions,
+                                          yaml_find(root, emit_interventions_section.name),
+                                          extract_features_set(), &plan->rules, error);
     }
     return status;
 }
@@ -266,14 +267,8 @@ enum status stage_plan_create_stages(const struct stage_plan *plan,
 {
     const struct feature_set *set = extract_features_set();
     /* State by an entity is a matter of the whole task; features are kept for those that it has. */
-    char *entities[ENTITY_KIND_COUNT];
     struct extract_features_options features = plan->features;
-    features.entities = (struct text_list){.items = entities};
-    for (int kind = ENTITY_USER + 1; kind < ENTITY_ITEM; kind++) {
-        if (context->entity_mask >> kind & 1) {
-            entities[features.entities.count++] = (char *)(uintptr_t)entity_names[kind];
-        }
-    }
+    features.entity_mask = context->entity_mask;
     uint32_t count = 0;
     enum status status = dedupe_create(&plan->dedupe, layout, &ret_stages[count], error);
     count += status == STATUS_OK;

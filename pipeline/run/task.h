@@ -29,7 +29,9 @@ void task_parts_release(struct task_parts *parts);
 struct task_options {
     struct intake_options intake;
     struct record_cache_options cache;
-    uint32_t transaction_records_max; /* Records taken after which the task commits by itself. */
+    /* Records taken, and bytes of them encoded at most, after which the task commits by itself. */
+    uint32_t transaction_records_max;
+    size_t transaction_bytes_max; /* 0: the cache's own bound. */
     uint32_t timer_entries_max;
     uint32_t feature_count;
     uint64_t feature_set_hash;

@@ -10,6 +10,7 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const positive_names[] = {"fraud", "bot", NULL};
+static const char *const kind_names[TRAIN_KIND_COUNT + 1] = {"logistic", "trees", NULL};
 static const char *const transform_names[] = {"auto", "none", "log1p", "octaves", NULL};
 
 #define OPTION(member) offsetof(struct train_settings, member)
@@ -37,6 +38,12 @@ static const struct setting settings[] = {
     TEXT("version", SETTING_TEXT, version, "1", "Version of the model"),
     TEXT("output", SETTING_PATH, output, NULL, "Folder of the pack; --output takes its place"),
     TEXT("input", SETTING_LIST, input, NULL, "Files of history; --input takes their place"),
+    {.name = "kind",
+     .type = SETTING_CHOICE,
+     .offset = OPTION(kind),
+     .fallback = "logistic",
+     .choices = kind_names,
+     .doc = "What is fitted: a logistic regression, or boosted trees by libxgboost"},
     {.name = "target",
      .type = SETTING_CHOICE,
      .offset = OPTION(target),
@@ -74,8 +81,11 @@ static const struct setting settings[] = {
     TEXT("until", SETTING_TEXT, until, NULL, "Training sees no event from this time on"),
     NUMBER("gap", SETTING_DURATION, gap_ms, "0s", 0, 365 * 864e5,
            "The data must go on for so long after a row for its outcome to count as known"),
+    NUMBER("held_gap", SETTING_DURATION, held_gap_ms, NULL, 0, 365 * 864e5,
+           "Rows of so long a time before the held-out ones are left out; unset: as long as gap"),
     NUMBER("held_share", SETTING_NUMBER, held_share, "0.25", 0, 0.9,
-           "Share of the rows, the last by time, held out to choose l2 and to calibrate"),
+           "Share of the rows, the last by time, held out to choose l2, or the number of trees, "
+           "and to calibrate"),
     TEXT("features", SETTING_LIST, features, "all", "Features in use"),
     TEXT("leave_out_features", SETTING_LIST, leave_out_features, NULL, "Features not in use"),
     TEXT("leave_out_families", SETTING_LIST, leave_out_families, NULL,
@@ -94,8 +104,19 @@ static const struct setting settings[] = {
     NUMBER("positive_weight", SETTING_NUMBER, positive_weight, "1", 0, 1e6,
            "Factor on the weight of positives; 0: both classes weigh the same"),
     NUMBER("iterations", SETTING_INTEGER, iterations, "200", 1, 1e5, "Of L-BFGS, at most"),
+    TEXT("trees", SETTING_CUSTOM, trees, NULL, "Of kind trees: {rounds, depth, ...}"),
+    {.name = "calibration",
+     .type = SETTING_CHOICE,
+     .offset = OPTION(calibration),
+     .fallback = "platt",
+     .choices = calibration_method_names,
+     .doc = "On the held-out rows: platt, a line on the logit scale; isotonic, for thousands of "
+            "rows; none"},
+    NUMBER("folds", SETTING_INTEGER, folds, "0", 0, 20,
+           "Forward-chaining cross-validation: so many spans of time, each measured by a model "
+           "fitted to all before it; 0: none"),
     TEXT("refit", SETTING_BOOL, is_refitted, "true",
-         "Fit once more on all rows with the l2 that was chosen"),
+         "Fit once more on all rows with the l2, or the number of trees, that was chosen"),
 };
 
 const struct setting_section train_section = {
@@ -335,6 +356,7 @@ static enum status read_rows(struct train_config *config, const struct train_ove
     struct row_options *rows = &config->rows;
     *rows = (struct row_options){
         .target = (enum row_target)made->target,
+        .before_ms = INT64_MAX,
         .gap_ms = made->gap_ms,
         .rows_max = (uint32_t)made->rows_max,
         .seed = (uint64_t)made->seed,
@@ -375,6 +397,12 @@ static enum status load_all(struct train_config *config, const struct train_over
     enum status status = yaml_known_keys(root, keys, error);
     if (status == STATUS_OK) {
         status = settings_read(&train_section, section, &config->settings, error);
+    }
+    if (status == STATUS_OK && !yaml_find(section, "held_gap")) {
+        config->settings.held_gap_ms = config->settings.gap_ms;
+    }
+    if (status == STATUS_OK) {
+        status = settings_read(&train_trees_section, config->settings.trees, &config->trees, error);
     }
     if (status == STATUS_OK) {
         status = read_files(config, overrides, error);
@@ -444,6 +472,7 @@ struct train_options train_config_fit_options(const struct train_config *config)
         .positive_weight = made->positive_weight,
         .iterations_max = (uint32_t)made->iterations,
         .is_refitted = made->is_refitted,
+        .calibration = (enum calibration_method)made->calibration,
     };
     memcpy(options.l2, config->l2, sizeof(options.l2));
     return options;

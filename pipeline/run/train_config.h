@@ -1,7 +1,7 @@
 /*
  * The file that `nudge train` and `nudge eval` read: which pipeline makes the rows, what is to be
  * predicted, which rows and features, and how it is fitted. One section, train; `nudge train
- * --settings` prints its table.
+ * --settings` prints its tables.
  */
 #ifndef PIPELINE_RUN_TRAIN_CONFIG_H
 #define PIPELINE_RUN_TRAIN_CONFIG_H
@@ -9,18 +9,27 @@
 #include "models/train_logistic.h"
 #include "pipeline/run/labelled_rows.h"
 
+enum train_kind { TRAIN_LOGISTIC, TRAIN_TREES, TRAIN_KIND_COUNT };
+
 struct train_settings {
     char *pipeline, *name, *version, *output, *truth, *from, *until;
     struct text_list input;
-    int target, truth_positive, truth_by, transform;
+    int kind, target, truth_positive, truth_by, transform, calibration;
+    const struct yaml_node *trees; /* See train_trees_section. */
     struct text_list label_values, leave_out_kinds, event_types, prefixes;
     struct text_list features, leave_out_features, leave_out_families, l2;
-    int64_t rows_max, seed, gap_ms, iterations;
+    int64_t rows_max, seed, gap_ms, held_gap_ms, iterations, folds;
     double held_share, limit, l1, positive_weight;
     bool is_refitted;
 };
 
+struct train_trees_settings {
+    int64_t rounds, patience, depth, bins, threads;
+    double rate, leaf_weight_min, lambda, gamma, row_share, column_share;
+};
+
 extern const struct setting_section train_section;
+extern const struct setting_section train_trees_section;
 
 /* What the command line puts in place of the file's. NULL or 0: as in the file. */
 struct train_overrides {
@@ -34,6 +43,7 @@ struct train_overrides {
 struct train_config {
     struct yaml_document *document;
     struct train_settings settings;
+    struct train_trees_settings trees;
     struct config config;
     struct row_options rows; /* from_ms and until_ms as the file has them. */
     struct truth_file *truth;

@@ -51,6 +51,9 @@ MUST_CHECK enum status record_cache_take(struct record_cache *cache, const struc
 /* Number of records taken in this transaction. */
 uint32_t record_cache_taken(const struct record_cache *cache);
 
+/* At least as many bytes as they will have encoded. */
+size_t record_cache_taken_bytes(const struct record_cache *cache);
+
 /* Encoded working copies, in the order they were first taken. */
 struct changelog_entry {
     struct record_key key;

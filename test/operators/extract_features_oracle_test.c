@@ -201,11 +201,12 @@ static void run_stream(const struct stream *stream, int64_t utc_offset_minutes,
                        bool with_sessionize, const char *path)
 {
     char *bad[] = {(char *)"fraud", (char *)"chargeback"};
-    char *entities[] = {(char *)"device", (char *)"card", (char *)"terminal", (char *)"address"};
+    const uint32_t entities =
+        1u << ENTITY_DEVICE | 1u << ENTITY_CARD | 1u << ENTITY_TERMINAL | 1u << ENTITY_ADDRESS;
     struct extract_features_options options = {.cart_lifetime_ms = INT64_C(5400000),
                                                .utc_offset_minutes = utc_offset_minutes,
                                                .bad_labels = {bad, 2},
-                                               .entities = {entities, 4}};
+                                               .entity_mask = entities};
     struct record_layout layout = {0};
     struct stage *sessions = sessions_create(with_sessionize, &layout), *features = NULL;
     assert_int_equal(extract_features_create(&options, NULL, &layout, &features, NULL), STATUS_OK);

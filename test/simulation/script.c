@@ -40,11 +40,11 @@ static int64_t pick_delay(struct random *random, const struct script *script)
 static enum event_type pick_type(struct random *random)
 {
     static const enum event_type types[] = {
-        EVENT_PAGE_VIEW,    EVENT_PRODUCT_VIEW,      EVENT_PRODUCT_VIEW, EVENT_SEARCH,
-        EVENT_ADD_TO_CART,  EVENT_ADD_TO_CART,       EVENT_ADD_TO_CART,  EVENT_REMOVE_FROM_CART,
-        EVENT_CHECKOUT,     EVENT_PURCHASE,          EVENT_PURCHASE,     EVENT_PAYMENT_FAILED,
-        EVENT_LOGIN_FAILED, EVENT_PROMOTION_SHOWN,   EVENT_REFUND,       EVENT_LABEL,
-        EVENT_PRODUCT_VIEW, EVENT_PROMOTION_ACCEPTED};
+        EVENT_PAGE_VIEW,    EVENT_PRODUCT_VIEW,       EVENT_PRODUCT_VIEW, EVENT_SEARCH,
+        EVENT_ADD_TO_CART,  EVENT_ADD_TO_CART,        EVENT_ADD_TO_CART,  EVENT_REMOVE_FROM_CART,
+        EVENT_CHECKOUT,     EVENT_PURCHASE,           EVENT_PURCHASE,     EVENT_PAYMENT_FAILED,
+        EVENT_LOGIN_FAILED, EVENT_PROMOTION_SHOWN,    EVENT_REFUND,       EVENT_LABEL,
+        EVENT_PRODUCT_VIEW, EVENT_PROMOTION_ACCEPTED, EVENT_ERASE};
     return types[random_below(random, sizeof(types) / sizeof(types[0]))];
 }
 
