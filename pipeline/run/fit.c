@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "models/pack_isolation_forest.h"
 #include "models/time_split.h"
 
 static struct tree_train_options tree_options(const struct train_config *config,
@@ -34,6 +35,17 @@ static struct tree_train_options tree_options(const struct train_config *config,
     };
 }
 
+static struct isolation_train_options forest_options(const struct train_config *config)
+{
+    return (struct isolation_train_options){
+        .columns = config->columns,
+        .column_count = config->column_count,
+        .forest = {.trees = (uint32_t)config->settings.forest_trees,
+                   .sample = (uint32_t)config->settings.forest_sample,
+                   .seed = (uint64_t)config->settings.seed},
+    };
+}
+
 enum status fit_make(const struct train_config *config, const struct row_table *table,
                      const uint8_t *parts, const struct fit_listener *listener, struct fit *ret_fit,
                      struct error *error)
@@ -42,6 +54,10 @@ enum status fit_make(const struct train_config *config, const struct row_table *
     if (ret_fit->kind == TRAIN_TREES) {
         struct tree_train_options options = tree_options(config, listener);
         return train_trees(table, parts, &options, &ret_fit->trees, error);
+    }
+    if (ret_fit->kind == TRAIN_ISOLATION_FOREST) {
+        struct isolation_train_options options = forest_options(config);
+        return train_isolation(table, parts, &options, &ret_fit->forest, error);
     }
     struct train_options options = train_config_fit_options(config);
     options.progress = listener->progress;
@@ -54,6 +70,7 @@ void fit_release(struct fit *fit)
 {
     logistic_fit_release(&fit->logistic);
     tree_fit_release(&fit->trees);
+    isolation_fit_release(&fit->forest);
 }
 
 enum status fit_logits(const struct fit *fit, const struct train_config *config,
@@ -64,10 +81,21 @@ enum status fit_logits(const struct fit *fit, const struct train_config *config,
         struct tree_train_options options = tree_options(config, &(struct fit_listener){0});
         return tree_fit_logits(&fit->trees, table, &options, chosen, count, logits, error);
     }
+    if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        struct isolation_train_options options = forest_options(config);
+        return isolation_fit_logits(&fit->forest, table, &options, chosen, count, logits, error);
+    }
     for (uint32_t i = 0; i < count; i++) {
         logits[i] = logistic_fit_logit(&fit->logistic, row_table_features(table, chosen[i]));
     }
     return STATUS_OK;
+}
+
+static void name_features(const struct train_config *config, struct pack_feature *features)
+{
+    for (uint32_t i = 0; i < config->column_count; i++) { /* The writer only reads names. */
+        features[i].name = (char *)(uintptr_t)config->names[config->columns[i]];
+    }
 }
 
 static enum status write_trees(const struct tree_fit *fit, const struct train_config *config,
@@ -79,9 +107,7 @@ static enum status write_trees(const struct tree_fit *fit, const struct train_co
     if (!features) {
         return error_set(error, STATUS_FATAL, "training: out of memory");
     }
-    for (uint32_t i = 0; i < count; i++) { /* The writer only reads names. */
-        features[i].name = (char *)(uintptr_t)config->names[config->columns[i]];
-    }
+    name_features(config, features);
     struct tensor tensors[] = {{.name = "p50", .data = quantiles->p50},
                                {.name = "p99", .data = quantiles->p99},
                                {.name = "p999", .data = quantiles->p999}};
@@ -112,21 +138,72 @@ static enum status write_trees(const struct tree_fit *fit, const struct train_co
     return status;
 }
 
+static enum status write_forest(const struct isolation_fit *fit, const struct train_config *config,
+                                const struct column_quantiles *quantiles, const char *directory,
+                                const struct pack_text *text, struct error *error)
+{
+    uint32_t count = config->column_count;
+    struct pack_feature *features = calloc(count, sizeof(*features));
+    float *nodes = isolation_nodes_as_floats(fit->forest);
+    float *roots = isolation_roots_as_floats(fit->forest);
+    enum status status = STATUS_OK;
+    if (features && nodes && roots) {
+        name_features(config, features);
+        const struct isolation_forest *forest = fit->forest;
+        const struct tensor tensors[] = {
+            {"nodes", 2, {forest->node_count, 4}, (uint64_t)forest->node_count * 4, nodes},
+            {"roots", 1, {forest->tree_count}, forest->tree_count, roots},
+            {"p50", 1, {count}, count, quantiles->p50},
+            {"p99", 1, {count}, count, quantiles->p99},
+            {"p999", 1, {count}, count, quantiles->p999},
+        };
+        struct pack_metric metrics[2 + HELD_METRICS] = {{"fit_rows", fit->fit_rows},
+                                                        {"held_rows", fit->held_rows}};
+        struct pack_content content = {
+            .kind = "isolation_forest",
+            .lines = "",
+            .features = features,
+            .feature_count = count,
+            .calibration = &fit->calibration,
+            .threshold = 0.5f,
+            .metrics = metrics,
+            .metric_count = 2 + (fit->is_measured ? pack_held_metrics(&fit->held, metrics + 2) : 0),
+            .tensors = tensors,
+            .tensor_count = sizeof(tensors) / sizeof(tensors[0]),
+        };
+        status = pack_write_content(directory, text, &content, error);
+    } else {
+        status = error_set(error, STATUS_FATAL, "training: out of memory");
+    }
+    free(features);
+    free(nodes);
+    free(roots);
+    return status;
+}
+
 enum status fit_write(const struct fit *fit, const struct train_config *config,
                       const struct row_table *table, const char *directory,
                       const struct pack_text *text, struct error *error)
 {
-    bool is_trees = fit->kind == TRAIN_TREES;
+    bool is_line = fit->kind == TRAIN_LOGISTIC;
     struct column_quantiles quantiles;
     enum status status = column_quantiles_make(
-        table, is_trees ? config->columns : fit->logistic.columns,
-        is_trees ? config->column_count : fit->logistic.feature_count, &quantiles, error);
+        table, is_line ? fit->logistic.columns : config->columns,
+        is_line ? fit->logistic.feature_count : config->column_count, &quantiles, error);
     if (status != STATUS_OK) {
         return status;
     }
     struct pack_quantiles population = {quantiles.p50, quantiles.p99, quantiles.p999};
-    status = is_trees ? write_trees(&fit->trees, config, &quantiles, directory, text, error)
-                      : pack_write(directory, text, &fit->logistic, &population, error);
+    switch (fit->kind) {
+    case TRAIN_TREES:
+        status = write_trees(&fit->trees, config, &quantiles, directory, text, error);
+        break;
+    case TRAIN_ISOLATION_FOREST:
+        status = write_forest(&fit->forest, config, &quantiles, directory, text, error);
+        break;
+    default:
+        status = pack_write(directory, text, &fit->logistic, &population, error);
+    }
     column_quantiles_release(&quantiles);
     return status;
 }
@@ -148,9 +225,27 @@ static void print_held(const struct held_measures *held, const struct pack_calib
                   (double)calibration->slope, (double)calibration->offset, (double)threshold);
 }
 
+static void print_forest(const struct isolation_fit *fit, const struct train_config *config,
+                         const char *held_from, FILE *out)
+{
+    (void)fprintf(out, "fitted on %u rows, %u features; %u trees", fit->fit_rows,
+                  config->column_count, fit->forest->tree_count);
+    if (fit->held_rows > 0) {
+        (void)fprintf(out, "; held out %u rows from %s on", fit->held_rows, held_from);
+    }
+    (void)fprintf(out, "\n");
+    if (fit->is_measured) {
+        print_held(&fit->held, &fit->calibration, fit->held.threshold, out);
+    }
+}
+
 void fit_print(const struct fit *fit, const struct train_config *config, const char *held_from,
                FILE *out)
 {
+    if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        print_forest(&fit->forest, config, held_from, out);
+        return;
+    }
     bool is_trees = fit->kind == TRAIN_TREES;
     const struct logistic_fit *line = &fit->logistic;
     const struct tree_fit *trees = &fit->trees;

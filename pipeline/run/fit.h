@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "models/pack_writer.h"
+#include "models/train_isolation.h"
 #include "models/train_logistic.h"
 #include "models/train_trees.h"
 #include "pipeline/run/train_config.h"
@@ -15,6 +16,7 @@ struct fit {
     enum train_kind kind;
     struct logistic_fit logistic; /* TRAIN_LOGISTIC */
     struct tree_fit trees;        /* TRAIN_TREES */
+    struct isolation_fit forest;  /* TRAIN_ISOLATION_FOREST */
 };
 
 /* What a fit tells as it goes on; each may be NULL. */
