@@ -183,12 +183,14 @@ static void a_place_where_no_row_was_is_emptiest(void **state)
     for (uint32_t i = 0; i < 1000; i++) {
         float row[FEATURES];
         make_row(&random, row);
-        float score = half_space_observe(trees, content, row);
+        float terms[FEATURES];
+        float score = half_space_observe(trees, content, row, terms);
+        assert_true(isnan(score) || fabsf(terms[0] + terms[1] + terms[2] - score) < 1e-4f);
         assert_true(isnan(score) == (i < 500));
         sum += isnan(score) ? 0 : score;
     }
     const float far[FEATURES] = {9, 9, 9};
-    float score = half_space_observe(trees, content, far);
+    float score = half_space_observe(trees, content, far, NULL);
     assert_true(score > sum / 500 + 2 && score <= log2f(251) + 0.001f);
     free(content);
     half_space_destroy(trees);
@@ -206,7 +208,7 @@ static void what_lasts_for_a_window_becomes_normal(void **state)
         float row[FEATURES];
         make_row(&random, row);
         row[0] += i >= 750 ? 3 : 0;
-        last = half_space_observe(trees, content, row);
+        last = half_space_observe(trees, content, row, NULL);
         first = i == 750 ? last : first;
     }
     assert_true(first > last + 2);
@@ -230,8 +232,8 @@ static void a_copied_state_goes_on_alike(void **state)
             trees = again;
             memcpy(copy, content, bytes);
         }
-        float a = half_space_observe(trees, content, row);
-        float b = half_space_observe(trees, copy, row);
+        float a = half_space_observe(trees, content, row, NULL);
+        float b = half_space_observe(trees, copy, row, NULL);
         assert_memory_equal(&a, &b, sizeof(a));
     }
     assert_memory_equal(content, copy, bytes);
