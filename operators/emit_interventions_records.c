@@ -1,7 +1,7 @@
 #include "operators/emit_interventions_records.h"
 
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "pipeline/output/output.h"
 
@@ -52,6 +52,7 @@ static void write_cause(const struct decision_source *source, const struct event
 {
     uint32_t row = decision->row;
     bool is_event = batch->kind[row] == ROW_EVENT;
+    output_set_cause(writer, is_event ? batch->ordinal[row] : OUTPUT_CAUSE_NONE);
     output_key(writer, decision_id(source, batch, decision));
     output_text(writer, text_of(rule_trigger_names[decision->rule->trigger]));
     bool has_id = is_event && event_has(batch, row, FIELD_EVENT_ID);
@@ -102,10 +103,8 @@ struct explanation {
 };
 
 /* The larger one first; equal ones by name. */
-static int compare_terms(const void *left, const void *right)
+static int compare_terms(const struct contribution *a, const struct contribution *b)
 {
-    const struct contribution *a = left;
-    const struct contribution *b = right;
     float size_a = fabsf(a->logit);
     float size_b = fabsf(b->logit);
     if (size_a != size_b) {
@@ -139,6 +138,39 @@ static enum score_kind explained_score(const struct event_batch *batch,
     return own;
 }
 
+/* Makes the largest of the starts the intercept. */
+static void take_start(struct explanation *explanation)
+{
+    struct contribution *terms = explanation->terms;
+    struct contribution *start = NULL;
+    for (uint32_t i = 0; i < explanation->count; i++) {
+        if (is_start(terms[i].name) && (!start || compare_terms(&terms[i], start) < 0)) {
+            start = &terms[i];
+        }
+    }
+    if (start) {
+        explanation->intercept = start->logit;
+        explanation->count--;
+        memmove(start, start + 1,
+                (size_t)(terms + explanation->count - start) * sizeof(*explanation->terms));
+    }
+}
+
+/* Brings those that are shown to the front; the order of the others does not matter. */
+static void rank_terms(struct explanation *explanation)
+{
+    struct contribution *terms = explanation->terms;
+    for (uint32_t place = 0; place < REASON_TERMS && place < explanation->count; place++) {
+        uint32_t best = place;
+        for (uint32_t i = place + 1; i < explanation->count; i++) {
+            best = compare_terms(&terms[i], &terms[best]) < 0 ? i : best;
+        }
+        struct contribution first = terms[best];
+        terms[best] = terms[place];
+        terms[place] = first;
+    }
+}
+
 static void explain(const struct event_batch *batch, uint32_t row, enum score_kind kind,
                     struct explanation *explanation)
 {
@@ -150,16 +182,8 @@ static void explain(const struct event_batch *batch, uint32_t row, enum score_ki
     }
     explanation->count =
         explainer->explain(explainer->context, batch, row, explanation->terms, TERMS_MAX);
-    qsort(explanation->terms, explanation->count, sizeof(*explanation->terms), compare_terms);
-    for (uint32_t i = 0; i < explanation->count; i++) {
-        if (is_start(explanation->terms[i].name)) {
-            explanation->intercept = explanation->terms[i].logit;
-            explanation->count--;
-            memmove(&explanation->terms[i], &explanation->terms[i + 1],
-                    (explanation->count - i) * sizeof(*explanation->terms));
-            break;
-        }
-    }
+    take_start(explanation);
+    rank_terms(explanation);
 }
 
 static void write_terms(const struct explanation *explanation, uint32_t count,

@@ -148,8 +148,26 @@ static struct feature_event read_row(const struct extract_features *self,
     event.device = batch->hash[HASH_DEVICE][row];
     event.address = batch->hash[HASH_ADDRESS][row];
     event.card = batch->hash[HASH_CARD][row];
+    event.has_referrer = event_has(batch, row, FIELD_REFERRER);
     read_money(batch, row, &event);
     return event;
+}
+
+#define CATEGORY_BUCKET_BITS 6
+
+static void write_event(const struct feature_event *event, float *features)
+{
+    if (event->type == EVENT_NONE) {
+        return;
+    }
+    features[FEATURE_EVENT_TYPE] = (float)event->type;
+    if (event->category != 0) {
+        uint64_t mixed = event->category * UINT64_C(0x9E3779B97F4A7C15);
+        features[FEATURE_EVENT_CATEGORY] = (float)(mixed >> (64 - CATEGORY_BUCKET_BITS));
+    }
+    if (event->has_price) {
+        features[FEATURE_EVENT_PRICE] = (float)((double)event->price / MILLIONTHS);
+    }
 }
 
 static void process_user(const struct extract_features *self, const struct event_batch *batch,
@@ -179,6 +197,19 @@ static void process_entities(const struct extract_features *self, const struct e
     }
 }
 
+/* The records of a row that comes soon. */
+RECORD_PREFETCHES void prefetch_row(const struct extract_features *self,
+                                    const struct event_batch *batch, uint32_t row)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        if (self->entity_offset[i] != OFFSET_NONE) {
+            record_prefetch(batch->record[entity_kinds[i]][row], self->entity_offset[i],
+                            ENTITY_FEATURES_BYTES);
+        }
+    }
+    record_prefetch(batch->record[ENTITY_USER][row], self->user_offset, USER_FEATURES_BYTES);
+}
+
 static enum status extract_features_process(struct stage *stage, struct event_batch *batch,
                                             struct error *error)
 {
@@ -186,6 +217,9 @@ static enum status extract_features_process(struct stage *stage, struct event_ba
     const struct extract_features *self = container_of(stage, struct extract_features, stage);
     assert(batch->feature_count == FEATURE_COUNT);
     for (uint32_t i = 0; i < batch->row_count; i++) {
+        if (i + RECORD_PREFETCH_ROWS < batch->row_count) {
+            prefetch_row(self, batch, batch->order[i + RECORD_PREFETCH_ROWS]);
+        }
         uint32_t row = batch->order[i];
         if (batch->state[row] != ROW_LIVE) {
             continue;
@@ -197,6 +231,7 @@ static enum status extract_features_process(struct stage *stage, struct event_ba
         struct feature_event event = read_row(self, batch, row);
         process_user(self, batch, row, &event, features);
         process_entities(self, batch, row, &event, features);
+        write_event(&event, features);
     }
     return STATUS_OK;
 }

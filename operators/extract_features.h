@@ -1,5 +1,5 @@
 /*
- * Keeps each user's history in 432 bytes, and that of cards, devices, network addresses and
+ * Keeps each user's history in 440 bytes, and that of cards, devices, network addresses and
  * terminals in 128, and writes a row of features for every live row: for an event as of just after
  * it, for a timer as of its time. The features, their definitions and how late events count stand
  * in feature_table.c; `nudge describe features` prints them.

@@ -438,6 +438,10 @@ static enum status sessionize_process(struct stage *stage, struct event_batch *b
         .batch = batch,
         .counters = record_part_at(batch->record[ENTITY_TASK][0], self->counter_offset)};
     for (uint32_t i = 0; i < batch->row_count; i++) {
+        if (i + RECORD_PREFETCH_ROWS < batch->row_count) {
+            record_prefetch(batch->record[ENTITY_USER][batch->order[i + RECORD_PREFETCH_ROWS]],
+                            self->offset, sizeof(struct sessionize_part));
+        }
         uint32_t row = batch->order[i];
         if (batch->state[row] != ROW_LIVE) {
             continue;

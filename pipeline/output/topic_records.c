@@ -82,6 +82,7 @@ void dead_letter_write(struct output_batch *batch, const struct input_place *pla
     }
     struct output_writer *writer =
         output_begin(batch, TOPIC_DEAD_LETTERS, (struct key128){0}, time_ms);
+    output_set_cause(writer, place->ordinal);
     output_text(writer, place->source);
     output_text(writer, place->partition);
     output_long(writer, (int64_t)place->ordinal);
@@ -112,6 +113,7 @@ void late_event_write(struct output_batch *batch, const struct event_batch *even
     assert(time_ms < watermark_ms);
     struct output_writer *writer =
         output_begin(batch, TOPIC_LATE_EVENTS, events->user_key[row], time_ms);
+    output_set_cause(writer, events->ordinal[row]);
     output_event_text(writer, events, row, FIELD_EVENT_ID);
     output_text(writer, partition);
     output_long(writer, (int64_t)events->ordinal[row]);
@@ -132,6 +134,7 @@ void scored_event_write(struct output_batch *batch, const struct scored_event_co
     const float *features = events->features + (size_t)row * events->feature_stride;
     struct output_writer *writer =
         output_begin(batch, TOPIC_SCORED_EVENTS, events->user_key[row], events->time_ms[row]);
+    output_set_cause(writer, events->ordinal[row]);
     output_event_text(writer, events, row, FIELD_EVENT_ID);
     output_text(writer, context->partition);
     output_long(writer, (int64_t)events->ordinal[row]);

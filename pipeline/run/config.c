@@ -363,7 +363,7 @@ static enum status read_ends(const struct config *config, const struct yaml_node
     if (is_kafka && config->input.format == INPUT_AVRO && !config->kafka.input_schema &&
         config->schema_registry.urls.count == 0) {
         return yaml_complain(format, error,
-                             "expected kafka.input_schema, or schema_registry.urls beside it");
+                             "expected kafka.input_schema, or schema_registry.url beside it");
     }
     return is_kafka ? kafka_options_check(&config->kafka, yaml_find(root, "kafka"), error)
                     : STATUS_OK;

@@ -137,6 +137,10 @@ static enum status dedupe_process(struct stage *stage, struct event_batch *batch
     struct dedupe_counters *counters =
         record_part_at(batch->record[ENTITY_TASK][0], self->counter_offset);
     for (uint32_t i = 0; i < batch->row_count; i++) {
+        if (i + RECORD_PREFETCH_ROWS < batch->row_count) {
+            record_prefetch(batch->record[ENTITY_USER][batch->order[i + RECORD_PREFETCH_ROWS]],
+                            self->offset, sizeof(struct dedupe_part));
+        }
         uint32_t row = batch->order[i];
         uint64_t hash = batch->hash[HASH_EVENT_ID][row];
         if (batch->state[row] != ROW_LIVE || batch->kind[row] != ROW_EVENT || hash == 0) {

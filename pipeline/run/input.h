@@ -21,6 +21,7 @@ struct input_item {
     enum input_result result;
     struct raw_record raw;      /* EVENT, REJECTED, SKIPPED: valid until release. */
     struct rejection rejection; /* REJECTED */
+    struct text source;         /* Which of several it is from; data NULL: there is one. */
 };
 
 struct input;

@@ -166,7 +166,7 @@ static void reject_item(struct intake *intake, struct builder *builder,
 {
     builder->progress->counters.dead_letters[item->rejection.reason]++;
     struct input_place place = {
-        .source = text_of(intake->options.source_name),
+        .source = item->source.data ? item->source : text_of(intake->options.source_name),
         .partition = text_of(intake->options.partition),
         .ordinal = item->raw.position.ordinal,
         .byte_position = item->raw.position.bytes,

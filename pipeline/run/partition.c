@@ -11,6 +11,7 @@
 
 #define TIMER_ENTRIES_MAX 262144u
 #define PATH_BYTES 4096
+#define TRANSACTION_RECORDS_MAX 1000000u
 
 /* A tap is borrowed: this stands in its place and lets destroy pass by. */
 struct borrowed_stage {
@@ -137,7 +138,7 @@ static enum status build_parts(const struct partition_options *options,
 /* What a task does at once, so that all of it fits into the cache. */
 struct portion {
     uint32_t batch_events;
-    uint32_t transaction_records; /* Before the last batch of a transaction. */
+    size_t transaction_bytes; /* Encoded, before the last batch of a transaction. */
 };
 
 /*
@@ -160,14 +161,11 @@ static struct portion plan_portion(const struct record_layout *layout, size_t ca
     size_t room = cache_bytes / 8 > set_aside ? cache_bytes / 8 - set_aside : 0;
     size_t events = room / 2 / event_bytes;
     events = events < batch_events_max ? events : batch_events_max;
-    size_t records = (room - events * event_bytes) / user_bytes;
     return (struct portion){
         .batch_events = (uint32_t)(events > least             ? events
                                    : least < batch_events_max ? least
                                                               : batch_events_max),
-        .transaction_records = (uint32_t)(records < least   ? least
-                                          : records > 65536 ? 65536
-                                                            : records),
+        .transaction_bytes = room > events * event_bytes ? room - events * event_bytes : 1,
     };
 }
 
@@ -211,7 +209,8 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .key = config->key,
             },
         .cache = {.bytes_max = options->cache_bytes, .slice_records = 16384},
-        .transaction_records_max = portion.transaction_records,
+        .transaction_records_max = TRANSACTION_RECORDS_MAX,
+        .transaction_bytes_max = portion.transaction_bytes,
         .timer_entries_max = TIMER_ENTRIES_MAX,
         .feature_count = stage_plan_features(config->plan)->count,
         .feature_set_hash = stage_plan_features(config->plan)->hash,
@@ -219,6 +218,7 @@ enum status partition_open(const struct partition_options *options, struct recor
         .numeric_profile = stage_plan_numeric_profile(config->plan),
         .scored_events_share = config->output.scored_events_share,
         .reached = options->state_directory ? state_store_rocksdb_watermark : NULL,
+        .expire_after_ms = options->ends ? config->state.retention_ms : 0,
         .is_finite = options->ends ? options->ends->is_finite : !config->input.is_followed,
     };
     return task_create(&task, &parts, ret_task, error);

@@ -7,6 +7,7 @@
 #define PIPELINE_RUN_TASK_INTERNAL_H
 
 #include "pipeline/run/task.h"
+#include "pipeline/run/task_expiry.h"
 
 #define JOURNAL_MAX 8
 
@@ -34,6 +35,7 @@ struct task {
     int64_t requested_tick_ms;
     uint64_t log_position;
     uint64_t trimmed_position;
+    struct task_expiry expiry;
     uint32_t committed_records; /* By the last commit. */
     uint64_t commits;
     uint64_t counted_outputs[TOPIC_COUNT]; /* Of this transaction's, those in progress. */

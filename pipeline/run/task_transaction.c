@@ -69,6 +69,7 @@ enum status task_return(struct task *task, struct error *error)
 static void forget_transaction(struct task *task)
 {
     record_cache_abort(task->cache);
+    task_expiry_forget(&task->expiry);
     timer_index_abort(task->timers);
     output_batch_reset(task->parts.outputs);
     memset(task->counted_outputs, 0, sizeof(task->counted_outputs));
@@ -140,6 +141,11 @@ enum status task_start_commit(struct task *task, struct error *error)
     };
     status =
         record_cache_encode_changes(task->cache, &content.records, &content.record_count, error);
+    if (status == STATUS_OK) {
+        status =
+            task_expiry_add(&task->expiry, task->parts.store, task->cache, task_watermark_ms(task),
+                            &content.records, &content.record_count, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -194,7 +200,8 @@ static enum status finish_commit(struct task *task, uint64_t log_position, struc
     if (task->options.reached) {
         task->options.reached(task->parts.store, task_watermark_ms(task));
     }
-    return task_relieve(task, error);
+    enum status status = task_expiry_finish(&task->expiry, task->parts.store, task->cache, error);
+    return status == STATUS_OK ? task_relieve(task, error) : status;
 }
 
 /* The log took the commit back: forget it, and read the same input again. */
@@ -221,7 +228,9 @@ enum status task_poll_commit(struct task *task, struct error *error)
 
 bool task_is_transaction_full(const struct task *task)
 {
+    size_t bytes_max = task->options.transaction_bytes_max;
     return record_cache_taken(task->cache) >= task->options.transaction_records_max ||
+           (bytes_max > 0 && record_cache_taken_bytes(task->cache) >= bytes_max) ||
            task->batches >= task->batches_max ||
            output_batch_bytes(task->parts.outputs) >= TRANSACTION_BYTES_MAX;
 }

@@ -49,6 +49,7 @@ struct record {
     void *unknown_parts;                /* Owned. Parts of other writers, carried along; or NULL. */
     uint32_t unknown_bytes;
     uint32_t epoch;                     /* Configuration epoch of the last write. */
+    uint32_t cache_entry;               /* The cache's own: where its entry stands. */
     _Alignas(16) unsigned char parts[]; /* [record_layout_bytes(layout, kind)] */
 };
 
@@ -80,9 +81,11 @@ enum record_part_id {
     PART_FEATURES_USER = 4,
     PART_FEATURES_ENTITY = 5, /* The same layout for device, card, terminal, address and item. */
     PART_FRAUD = 6,
-    PART_INTENT = 7,
+    PART_INTENT = 7, /* What the purchase model remembers. */
     PART_INTERVENTIONS_USER = 8,
     PART_INTERVENTIONS_TASK = 9,
+    PART_INTENT_ABANDON = 10, /* The same of the abandon model. */
+    PART_ANOMALY = 11,        /* Of a user or of the task, by the detector. */
 };
 
 /* Where each part stands in a record of each kind. Built at start, then constant and shared. */
@@ -106,6 +109,22 @@ MUST_CHECK enum status record_layout_add(struct record_layout *layout,
 static inline void *record_part_at(struct record *record, uint32_t offset)
 {
     return record->parts + offset;
+}
+
+/* Rows that a stage looks ahead: far enough for a line to come from memory, near enough to stay. */
+#define RECORD_PREFETCH_ROWS 6u
+
+/*
+ * Asks for `bytes` of a part before they are needed; NULL is a no-op. A function that does nothing
+ * but prefetch is pure to gcc, and a call of it dropped: callers of this that do no more either
+ * are to be inlined as well.
+ */
+#define RECORD_PREFETCHES __attribute__((always_inline)) static inline
+RECORD_PREFETCHES void record_prefetch(const struct record *record, uint32_t offset, uint32_t bytes)
+{
+    for (uint32_t at = 0; record && at < bytes + 63; at += 64) {
+        __builtin_prefetch(record->parts + offset + at);
+    }
 }
 
 /*

@@ -7,7 +7,9 @@
 
 #include "pipeline/state/record_cache_internal.h"
 
-#define PREFETCH_AHEAD 8u
+/* Entries, and then the records that they name. */
+#define PREFETCH_AHEAD 16u
+#define PREFETCH_RECORDS 4u
 
 enum status record_cache_create(const struct record_layout *layout, struct state_store *store,
                                 const struct record_cache_options *options,
@@ -65,6 +67,7 @@ enum status cache_decode(struct record_cache *cache, uint32_t index, const void 
         record_slab_give(&cache->slab, record);
         return status;
     }
+    record->cache_entry = index;
     entry->committed = record;
     cache->stats.resident++;
     cache->unknown_bytes += record->unknown_bytes;
@@ -150,6 +153,7 @@ static enum status start_working(struct record_cache *cache, uint32_t index, str
     } else {
         record_init(cache->layout, entry->key, working);
     }
+    working->cache_entry = index;
     entry->working = working;
     cache->taken[cache->taken_count++] = index;
     cache->taken_bytes += slot_bytes;
@@ -157,11 +161,14 @@ static enum status start_working(struct record_cache *cache, uint32_t index, str
     return STATUS_OK;
 }
 
-static void prefetch_committed(const struct record_cache *cache, uint32_t index)
+/* All of what is about to be copied; of a working copy its head, the stages ask for their parts. */
+RECORD_PREFETCHES void prefetch_taken(const struct record_cache *cache, uint32_t index)
 {
-    const struct record *committed = cache->entries[index].committed;
-    for (unsigned line = 0; committed && line < 4; line++) {
-        __builtin_prefetch((const char *)committed + (size_t)64 * line);
+    const struct cache_entry *entry = &cache->entries[index];
+    if (entry->working) {
+        __builtin_prefetch(entry->working);
+    } else {
+        cache_prefetch(cache, entry->committed, entry->key.kind);
     }
 }
 
@@ -169,8 +176,8 @@ static enum status start_block(struct record_cache *cache, uint32_t count,
                                struct record **ret_records, struct error *error)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (i + PREFETCH_AHEAD < count) {
-            prefetch_committed(cache, cache->found[i + PREFETCH_AHEAD]);
+        if (i + PREFETCH_RECORDS < count) {
+            prefetch_taken(cache, cache->found[i + PREFETCH_RECORDS]);
         }
         if (!cache->entries[cache->found[i]].working) {
             enum status status = start_working(cache, cache->found[i], error);
@@ -250,6 +257,11 @@ uint32_t record_cache_taken(const struct record_cache *cache)
     return cache->taken_count;
 }
 
+size_t record_cache_taken_bytes(const struct record_cache *cache)
+{
+    return cache->taken_encoded_bytes;
+}
+
 enum status record_cache_encode_changes(struct record_cache *cache,
                                         const struct changelog_entry **ret_entries,
                                         uint32_t *ret_count, struct error *error)
@@ -257,8 +269,12 @@ enum status record_cache_encode_changes(struct record_cache *cache,
     (void)error;
     size_t used = 0;
     for (uint32_t i = 0; i < cache->taken_count; i++) {
-        if (i + 2 < cache->taken_count) {
-            __builtin_prefetch(cache->entries[cache->taken[i + 2]].working);
+        if (i + PREFETCH_AHEAD < cache->taken_count) {
+            __builtin_prefetch(&cache->entries[cache->taken[i + PREFETCH_AHEAD]]);
+        }
+        if (i + PREFETCH_RECORDS < cache->taken_count) {
+            const struct cache_entry *soon = &cache->entries[cache->taken[i + PREFETCH_RECORDS]];
+            cache_prefetch(cache, soon->working, soon->key.kind);
         }
         const struct cache_entry *entry = &cache->entries[cache->taken[i]];
         unsigned char *out = cache->encoded + used;
@@ -279,6 +295,12 @@ void record_cache_commit(struct record_cache *cache, uint64_t log_position)
         if (i + PREFETCH_AHEAD < cache->taken_count) {
             __builtin_prefetch(&cache->entries[cache->taken[i + PREFETCH_AHEAD]]);
         }
+        if (i + PREFETCH_RECORDS < cache->taken_count) {
+            const struct record *soon =
+                cache->entries[cache->taken[i + PREFETCH_RECORDS]].committed;
+            __builtin_prefetch(soon);
+            __builtin_prefetch(soon ? &soon->unknown_parts : NULL);
+        }
         struct cache_entry *entry = &cache->entries[cache->taken[i]];
         struct record *before = entry->committed;
         entry->committed = entry->working;
@@ -296,6 +318,13 @@ void record_cache_commit(struct record_cache *cache, uint64_t log_position)
 void record_cache_abort(struct record_cache *cache)
 {
     discard_working(cache, 0);
+}
+
+_Bool record_cache_is_settled(const struct record_cache *cache, struct record_key key)
+{
+    uint32_t index = record_table_find(&cache->table, key, record_table_hash(key));
+    const struct cache_entry *entry = index == CACHE_NO_ENTRY ? NULL : &cache->entries[index];
+    return !entry || (!entry->working && entry->dirty_position == 0);
 }
 
 struct record_cache_stats record_cache_stats(const struct record_cache *cache)

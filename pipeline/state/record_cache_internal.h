@@ -28,6 +28,7 @@ struct record_cache {
     uint32_t entries_cut; /* Used at some time; those behind were never touched. */
     uint32_t free_entry;  /* First of the given-back ones, or CACHE_NO_ENTRY. */
     uint32_t clock_hand;
+    uint64_t compact_from[ENTITY_KIND_COUNT]; /* Free slots; with fewer, no chunk is given up. */
     size_t unknown_bytes, unknown_bytes_max;
 
     /* The transaction: entries in order of their first take. */
@@ -79,6 +80,15 @@ void cache_mark_dirty(struct record_cache *cache, uint32_t index, uint64_t log_p
 /* Decodes into a new committed copy. STATUS_RETRY when no slot is left. */
 MUST_CHECK enum status cache_decode(struct record_cache *cache, uint32_t index, const void *bytes,
                                     uint32_t length, struct error *error);
+
+/* Asks for the whole record; NULL is a no-op. */
+RECORD_PREFETCHES void cache_prefetch(const struct record_cache *cache, const struct record *record,
+                                      uint8_t kind)
+{
+    for (uint32_t at = 0; record && at < cache->slab.slot_bytes[kind]; at += 64) {
+        __builtin_prefetch((const char *)record + at);
+    }
+}
 
 static inline size_t cache_slot_bytes(const struct record_cache *cache, uint32_t index)
 {

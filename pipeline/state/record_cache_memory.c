@@ -225,10 +225,8 @@ uint32_t cache_entry_add(struct record_cache *cache, struct record_key key, uint
 
 static struct cache_entry *entry_of(struct record_cache *cache, const struct record *record)
 {
-    uint32_t hash = record_table_hash(record->key);
-    uint32_t index = record_table_find(&cache->table, record->key, hash);
-    assert(index != CACHE_NO_ENTRY);
-    return &cache->entries[index];
+    assert(record->cache_entry < cache->entries_cut);
+    return &cache->entries[record->cache_entry];
 }
 
 /* Working copies are in the callers' hands and stay. */
@@ -252,6 +250,23 @@ static bool give_up_chunk(struct record_cache *cache, uint8_t kind)
            record_slab_compact(slab, kind, may_move, repoint, cache);
 }
 
+/*
+ * The same where the kind has more free slots than its own next records will soon fill: an eighth
+ * of what it holds. It costs a walk through the chunk, and where working copies are everywhere, a
+ * walk for nothing: then there is no other try before a chunk more is free.
+ */
+static void give_up_spare_chunk(struct record_cache *cache, uint8_t kind)
+{
+    struct record_slab *slab = &cache->slab;
+    uint64_t chunk_slots = slab->slots_of_chunk[kind];
+    uint64_t spare = chunk_slots + slab->chunks_of[kind] / 8 * chunk_slots;
+    if (slab->free_slots[kind] < cache->compact_from[kind]) {
+        return;
+    }
+    bool is_freed = slab->free_slots[kind] >= spare && give_up_chunk(cache, kind);
+    cache->compact_from[kind] = is_freed ? spare : slab->free_slots[kind] + chunk_slots;
+}
+
 struct record *cache_slot_take(struct record_cache *cache, uint8_t kind)
 {
     struct record *record = record_slab_take(&cache->slab, kind);
@@ -259,7 +274,7 @@ struct record *cache_slot_take(struct record_cache *cache, uint8_t kind)
     while (!record && evicted >= 0) {
         evicted = evict_one(cache);
         if (evicted >= 0 && evicted != kind) {
-            (void)give_up_chunk(cache, (uint8_t)evicted);
+            give_up_spare_chunk(cache, (uint8_t)evicted);
         }
         record = record_slab_take(&cache->slab, kind);
     }

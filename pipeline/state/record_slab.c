@@ -95,6 +95,7 @@ static bool open_chunk(struct record_slab *slab, uint8_t kind)
     struct slab_chunk *chunk = chunk_at(slab, index);
     *chunk = (struct slab_chunk){.index = index, .free_slot = UINT32_MAX, .kind = kind};
     slab->free_slots[kind] += slab->slots_of_chunk[kind];
+    slab->chunks_of[kind]++;
     open_push(slab, chunk);
     return true;
 }
@@ -129,6 +130,7 @@ struct record *record_slab_take(struct record_slab *slab, uint8_t kind)
 static void release_chunk(struct record_slab *slab, struct slab_chunk *chunk)
 {
     slab->free_slots[chunk->kind] -= slab->slots_of_chunk[chunk->kind] - chunk->used;
+    slab->chunks_of[chunk->kind]--;
     chunk->next = slab->free_chunk;
     slab->free_chunk = chunk->index;
 }

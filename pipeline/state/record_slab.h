@@ -23,6 +23,7 @@ struct record_slab {
     uint32_t open_chunk[ENTITY_KIND_COUNT]; /* First with a free slot, or SLAB_NO_CHUNK. */
     uint32_t slot_bytes[ENTITY_KIND_COUNT]; /* 0: the kind has no records. */
     uint32_t slots_of_chunk[ENTITY_KIND_COUNT];
+    uint32_t chunks_of[ENTITY_KIND_COUNT];
     uint64_t free_slots[ENTITY_KIND_COUNT];
 };
 

@@ -46,13 +46,13 @@ void record_table_insert(struct record_table *table, uint32_t entry, uint32_t ha
 /* The entry must be there. */
 void record_table_remove(struct record_table *table, uint32_t entry);
 
-static inline void record_table_prefetch_slot(const struct record_table *table, uint32_t hash)
+RECORD_PREFETCHES void record_table_prefetch_slot(const struct record_table *table, uint32_t hash)
 {
     __builtin_prefetch(&table->slots[hash & table->mask]);
 }
 
 /* Of the entry that the first slot names: the right one more often than not. */
-static inline void record_table_prefetch_entry(const struct record_table *table, uint32_t hash)
+RECORD_PREFETCHES void record_table_prefetch_entry(const struct record_table *table, uint32_t hash)
 {
     uint32_t entry = table->slots[hash & table->mask].entry;
     if (entry != 0) {

@@ -108,8 +108,12 @@ static uint32_t encode_slice(struct record_cache *cache, uint32_t count)
     size_t used = 0;
     uint32_t put_count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (i + 2 < count) {
-            __builtin_prefetch(cache->entries[cache->slice[i + 2]].committed);
+        if (i + 16 < count) {
+            __builtin_prefetch(&cache->entries[cache->slice[i + 16]]);
+        }
+        if (i + 4 < count) {
+            const struct cache_entry *soon = &cache->entries[cache->slice[i + 4]];
+            cache_prefetch(cache, soon->committed, soon->key.kind);
         }
         const struct cache_entry *entry = &cache->entries[cache->slice[i]];
         unsigned char *out = cache->encoded + used;
