@@ -306,6 +306,9 @@ static void an_erasure_is_carried_out_however_late(void **state)
     assert_int_equal(lines_of(shop, TOPIC_LATE_EVENTS), 0);
 }
 
+static const char foreign_bytes[] = "foreign bytes!!!";
+static const char changed_bytes[] = "changed bytes!!!";
+
 /* What a later version of the program might have left: parts of its own, and one of ours that means
  * something else there. */
 static void store_foreign_record(struct shop *shop, const char *user)
@@ -330,8 +333,8 @@ static void store_foreign_record(struct shop *shop, const char *user)
         .kind = ENTITY_USER,
     };
     record_init(&layout, key, record);
-    memcpy(record_part_at(record, offsets[0]), "foreign bytes!!!", 16);
-    memcpy(record_part_at(record, offsets[1]), "changed bytes!!!", 16);
+    memcpy(record_part_at(record, offsets[0]), foreign_bytes, foreign.bytes);
+    memcpy(record_part_at(record, offsets[1]), changed_bytes, changed.bytes);
     unsigned char bytes[256];
     assert_true(record_encoded_bytes_max(&layout, ENTITY_USER, 0) <= sizeof(bytes));
     struct store_put put = {.key = store_key_of_record(key), .bytes = bytes};
@@ -368,20 +371,20 @@ static void unknown_parts_are_carried_along_and_foreign_ones_start_cold(void **s
     uint32_t length = 0;
     const unsigned char *bytes = stored_user(shop, "u1", &length);
     assert_non_null(bytes);
-    assert_true(has_bytes(bytes, length, "foreign bytes!!!"));
-    assert_false(has_bytes(bytes, length, "changed bytes!!!"));
+    assert_true(has_bytes(bytes, length, foreign_bytes));
+    assert_false(has_bytes(bytes, length, changed_bytes));
     /* Again from the store, by another task; an erasure then leaves nothing of them either. */
     start(shop);
     add_event(shop, 2000);
     step(shop, 2);
     commit(shop);
     bytes = stored_user(shop, "u1", &length);
-    assert_true(has_bytes(bytes, length, "foreign bytes!!!"));
+    assert_true(has_bytes(bytes, length, foreign_bytes));
     add_event(shop, 3000)->type = EVENT_ERASE;
     step(shop, 2);
     commit(shop);
     bytes = stored_user(shop, "u1", &length);
-    assert_false(has_bytes(bytes, length, "foreign bytes!!!"));
+    assert_false(has_bytes(bytes, length, foreign_bytes));
 }
 
 static void counters_of_an_earlier_version_are_taken_over(void **state)
