@@ -1,8 +1,9 @@
 /*
- * Our own kernel for linear models: transform, standardise, cut off, weigh and add in one pass over
- * the row as it stands, no copy made. Sums go in 16 lanes that are added up in a written order, by
- * separate multiplications and additions, so that the bits are the same on every x86-64 machine,
- * whichever of the two compilations below runs, and do not depend on the other rows.
+ * Our own kernels: the plain implementation of every kind, and for linear models this one:
+ * transform, standardise, cut off, weigh and add in one pass over the row as it stands, no copy
+ * made. Sums go in 16 lanes that are added up in a written order, by separate multiplications and
+ * additions, so that the bits are the same on every x86-64 machine, whichever of the two
+ * compilations below runs, and do not depend on the other rows.
  */
 #include <assert.h>
 #include <math.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 
 #include "models/model_backend.h"
-#include "models/model_pack.h"
+#include "models/pack_logistic.h"
 
 #define LANES 16u
 
@@ -21,73 +22,45 @@ struct lane_block {
     uint32_t in_octaves[LANES]; /* All bits where the column is transformed, else 0. */
 };
 
-struct model {
-    struct lane_block *blocks; /* [block_count] */
+struct lanes_model {
+    struct model model;
+    const struct model_pack *pack; /* Borrowed. */
+    uint32_t *columns;             /* [feature_count] */
+    struct lane_block *blocks;     /* [block_count] */
     uint32_t block_count;
     uint32_t width;        /* Columns that may be read of a row. */
     uint32_t *log_columns; /* Columns transformed by log1p, which is not made for lanes. */
     uint32_t log_count;
     float *scratch; /* [block_count * LANES] a row, where it cannot be read in place. */
-    float bias, slope, offset;
+    float bias;
 };
 
-static void lanes_unload(struct model *model)
+static void lanes_unload(struct model *base)
 {
-    if (model) {
-        free(model->blocks);
-        free(model->log_columns);
-        free(model->scratch);
-        free(model);
-    }
+    struct lanes_model *model = (struct lanes_model *)base;
+    free(model->columns);
+    free(model->blocks);
+    free(model->log_columns);
+    free(model->scratch);
+    free(model);
 }
 
-static void place_feature(struct model *model, const struct model_pack *pack, uint32_t index,
+static void place_feature(struct lanes_model *model, const struct model_pack *pack, uint32_t index,
                           uint32_t column)
 {
     const struct pack_feature *feature = &pack->features[index];
+    const struct pack_logistic *body = pack_logistic_of(pack);
     struct lane_block *block = &model->blocks[column / LANES];
     uint32_t lane = column % LANES;
     block->mean[lane] = feature->mean;
     block->inverse[lane] = 1.0f / feature->scale;
     block->limit[lane] = feature->limit;
-    block->weight[lane] = pack->weights[index];
-    block->missing[lane] = pack->missing ? pack->missing[index] : 0.0f;
+    block->weight[lane] = body->weights[index];
+    block->missing[lane] = body->missing ? body->missing[index] : 0.0f;
     block->in_octaves[lane] = feature->transform == TRANSFORM_OCTAVES ? UINT32_MAX : 0;
     if (feature->transform == TRANSFORM_LOG1P) {
         model->log_columns[model->log_count++] = column;
     }
-}
-
-static enum status lanes_load(const struct model_pack *pack, const uint32_t *columns,
-                              uint32_t width, struct model **ret_model, struct error *error)
-{
-    struct model *model = calloc(1, sizeof(*model));
-    if (!model) {
-        return error_set(error, STATUS_FATAL, "model %s: out of memory", pack->name);
-    }
-    assert(pack->feature_count > 0);
-    uint32_t last = 0;
-    for (uint32_t i = 0; i < pack->feature_count; i++) {
-        assert(columns[i] < width);
-        last = columns[i] > last ? columns[i] : last;
-    }
-    model->width = width;
-    model->block_count = last / LANES + 1;
-    model->blocks = calloc(model->block_count, sizeof(*model->blocks));
-    model->log_columns = calloc(pack->feature_count, sizeof(*model->log_columns));
-    model->scratch = calloc((size_t)model->block_count * LANES, sizeof(float));
-    if (!model->blocks || !model->log_columns || !model->scratch) {
-        lanes_unload(model);
-        return error_set(error, STATUS_FATAL, "model %s: out of memory", pack->name);
-    }
-    for (uint32_t i = 0; i < pack->feature_count; i++) {
-        place_feature(model, pack, i, columns[i]);
-    }
-    model->bias = pack->bias;
-    model->slope = pack->slope;
-    model->offset = pack->offset;
-    *ret_model = model;
-    return STATUS_OK;
 }
 
 static inline __attribute__((always_inline)) void add_block(const struct lane_block *block,
@@ -145,7 +118,7 @@ static row_sum *choose_kernel(void)
     return __builtin_cpu_supports("avx2") ? sum_row_avx2 : sum_row_plain;
 }
 
-static const float *copy_row(struct model *model, const float *row)
+static const float *copy_row(struct lanes_model *model, const float *row)
 {
     uint32_t lanes = model->block_count * LANES;
     uint32_t count = model->width < lanes ? model->width : lanes;
@@ -157,19 +130,68 @@ static const float *copy_row(struct model *model, const float *row)
     return model->scratch;
 }
 
-static enum status lanes_score(struct model *model, const float *features, uint32_t stride,
+static enum status lanes_score(struct model *base, const float *features, uint32_t stride,
                                const uint32_t *rows, uint32_t count, float *logits,
                                struct error *error)
 {
     (void)error;
+    struct lanes_model *model = (struct lanes_model *)base;
     row_sum *kernel = choose_kernel();
     bool is_in_place = model->log_count == 0 && stride >= model->block_count * LANES;
     for (uint32_t i = 0; i < count; i++) {
         const float *row = features + (size_t)(rows ? rows[i] : i) * stride;
         row = is_in_place ? row : copy_row(model, row);
-        float sum = kernel(model->blocks, model->block_count, row) + model->bias;
-        logits[i] = model->slope * sum + model->offset;
+        logits[i] = kernel(model->blocks, model->block_count, row) + model->bias;
     }
+    return STATUS_OK;
+}
+
+static void lanes_explain(struct model *base, const float *row, const void *state, float *terms,
+                          float *ret_base)
+{
+    (void)state;
+    const struct lanes_model *model = (const struct lanes_model *)base;
+    pack_logistic_explain(model->pack, model->columns, row, terms, ret_base);
+}
+
+static const struct model_ops lanes_ops = {
+    .score = lanes_score,
+    .explain = lanes_explain,
+    .unload = lanes_unload,
+};
+
+enum status lanes_load_logistic(const struct model_backend_ops *backend,
+                                const struct model_pack *pack, const uint32_t *columns,
+                                uint32_t width, struct model **ret_model, struct error *error)
+{
+    (void)backend;
+    struct lanes_model *model = calloc(1, sizeof(*model));
+    if (!model) {
+        return error_set(error, STATUS_FATAL, "out of memory");
+    }
+    assert(pack->feature_count > 0);
+    uint32_t last = 0;
+    for (uint32_t i = 0; i < pack->feature_count; i++) {
+        last = columns[i] > last ? columns[i] : last;
+    }
+    model->model.ops = &lanes_ops;
+    model->pack = pack;
+    model->width = width;
+    model->block_count = last / LANES + 1;
+    model->columns = calloc(pack->feature_count, sizeof(*model->columns));
+    model->blocks = calloc(model->block_count, sizeof(*model->blocks));
+    model->log_columns = calloc(pack->feature_count, sizeof(*model->log_columns));
+    model->scratch = calloc((size_t)model->block_count * LANES, sizeof(float));
+    if (!model->columns || !model->blocks || !model->log_columns || !model->scratch) {
+        lanes_unload(&model->model);
+        return error_set(error, STATUS_FATAL, "out of memory");
+    }
+    for (uint32_t i = 0; i < pack->feature_count; i++) {
+        model->columns[i] = columns[i];
+        place_feature(model, pack, i, columns[i]);
+    }
+    model->bias = pack_logistic_of(pack)->bias;
+    *ret_model = &model->model;
     return STATUS_OK;
 }
 
@@ -178,10 +200,11 @@ static const char *lanes_profile(void)
     return "lanes 16";
 }
 
+/* The plain implementations are ours. */
+static const struct model_loader loaders[] = {{NULL, NULL}};
+
 const struct model_backend_ops backend_lanes = {
     .name = "lanes",
-    .load = lanes_load,
-    .score = lanes_score,
-    .unload = lanes_unload,
+    .loaders = loaders,
     .profile = lanes_profile,
 };

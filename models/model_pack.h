@@ -1,10 +1,12 @@
 /*
  * A model pack: a folder with manifest.yaml, which says what the model is and what it needs, and
- * weights.safetensors, which holds its numbers. Loaded once, constant, shared by threads.
+ * weights.safetensors, which holds its numbers. Loaded once, constant, shared by threads. What is
+ * common to all kinds stands here; what a kind adds in models/pack_KIND.h, and how a kind is added
+ * in pack_kind.h.
  *
  * manifest.yaml:
  *   format: 1
- *   kind: logistic               # what the backend makes of the tensors
+ *   kind: logistic               # logistic, trees, mean, mlp, gru, lstm
  *   name, version, target, trained_from, trained_to, data_hash, seed: text that decisions and
  *                                # reports quote; only name and version are required
  *   features:                    # in the order of the tensors' columns
@@ -13,16 +15,18 @@
  *   threshold: 0.5
  *   metrics: {...}               # as training measured them; not read
  *   training: {...}              # its settings; not read
+ * and the keys of its kind.
  *
- * A feature's value x becomes clamp((t(x) - mean) / scale, -limit, limit). The transform t is
+ * A feature's value x becomes clamp((t(x) - mean) / scale, -limit, limit), for kinds that scale
+ * their features. The transform t is
  *   none
  *   log1p    sign(x) log(1 + |x|)
  *   octaves  sign(x) log2(1 + |x|) with straight lines between the powers of two, which takes
  *            three instructions and is the same on every machine
  *
- * logistic: tensors weight [features], bias [1] and, optionally, missing [features]; the logit is
- * slope * (sum + bias) + offset, where the sum has weight times value for each feature, or
- * `missing` (0 without the tensor) where the feature has no value.
+ * Calibration makes of the model's own logit the one that is used: slope times it plus offset
+ * (Platt, 1999), or, with points: [[logit, calibrated logit], ...], straight lines between the
+ * points, beyond them as steep as from the first to the last (isotonic; see pack_calibration.h).
  *
  * Tensors p50, p99 and p999 [features], optional: quantiles of the raw features in the population
  * that the pack was trained on, NaN-free; score_fraud measures deviations by them.
@@ -33,14 +37,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "models/pack_calibration.h"
 #include "models/tensor_file.h"
 #include "pipeline/base/fixed_math.h"
 #include "pipeline/base/status.h"
 
 #define PACK_FEATURES_MAX 1024u
 
-enum pack_kind { PACK_LOGISTIC, PACK_KIND_COUNT };
-extern const char *const pack_kind_names[PACK_KIND_COUNT];
+struct pack_kind_ops;
 
 enum feature_transform { TRANSFORM_NONE, TRANSFORM_LOG1P, TRANSFORM_OCTAVES, TRANSFORM_COUNT };
 extern const char *const feature_transform_names[TRANSFORM_COUNT];
@@ -52,24 +56,24 @@ struct pack_feature {
 };
 
 struct model_pack {
-    enum pack_kind kind;
-    char *name, *version, *target; /* Owned; target may be NULL. */
-    char *label;                   /* Owned: "NAME VERSION HASH", what decisions quote. */
-    struct pack_feature *features; /* Owned. */
+    const struct pack_kind_ops *kind; /* Static. */
+    void *body;                       /* Owned: what the kind keeps, such as struct pack_trees. */
+    char *name, *version, *target;    /* Owned; target may be NULL. */
+    char *label;                      /* Owned: "NAME VERSION HASH", what decisions quote. */
+    struct pack_feature *features;    /* Owned. */
     uint32_t feature_count;
-    float slope, offset; /* Calibration on the logit scale. */
+    struct pack_calibration calibration;
     float threshold;
-    struct tensor_file *tensors;   /* Owned. */
-    const float *weights;          /* [feature_count], as are the next ones. */
-    const float *missing;          /* NULL: a missing value adds nothing. */
-    const float *p50, *p99, *p999; /* All or none of them NULL. */
-    float bias;
-    uint64_t hash; /* Of manifest and weights. */
+    struct tensor_file *tensors;   /* Owned; NULL where the pack has no weights.safetensors. */
+    const float *p50, *p99, *p999; /* [feature_count]. All or none of them NULL. */
+    uint64_t body_hash;            /* Of what the kind reads beside manifest and weights. */
+    uint64_t hash;                 /* Of all. */
 };
 
 /*
  * Refused, naming file, line and field: missing files, another format, unknown kinds or keys, wrong
- * shapes, weights that are not finite, a scale that is not positive, repeated features.
+ * shapes, weights that are not finite, a scale that is not positive, repeated features, and what
+ * the kind refuses.
  */
 MUST_CHECK enum status model_pack_load(const char *directory, struct model_pack **ret_pack,
                                        struct error *error);
@@ -101,9 +105,6 @@ static inline float pack_feature_scale(const struct pack_feature *feature, float
     z = z < feature->limit ? z : feature->limit;
     return z > -feature->limit ? z : -feature->limit;
 }
-
-/* What feature `index` adds to a logistic model's sum, for the raw value `x`, which may be NaN. */
-float model_pack_term(const struct model_pack *pack, uint32_t index, float x);
 
 /*
  * Finds each feature of the pack among `names`; ret_columns[i] is its place. STATUS_INVALID names

@@ -63,6 +63,7 @@ struct tree_facts {
     enum tree_link link;
     double link_scale; /* Of TREE_LINK_SIGMOID: the logit is link_scale times the margin. */
     bool has_covers;   /* Whether reasons can be given. */
+    uint64_t hash;     /* Of the file's bytes. */
 };
 
 /*

@@ -7,7 +7,8 @@
 
 #include "models/import_lightgbm.h"
 #include "models/import_xgboost.h"
-#include "models/tree_ensemble.h"
+#include "models/tree_layout.h"
+#include "pipeline/base/hash.h"
 
 static bool starts_with(const unsigned char *bytes, size_t length, const char *start)
 {
@@ -48,15 +49,11 @@ static enum status refuse_others(const char *name, const unsigned char *bytes, s
                      name);
 }
 
-enum status tree_ensemble_read(const char *name, const void *bytes, size_t length,
-                               struct tree_ensemble **ret_ensemble, struct error *error)
+static enum status read_by_kind(const char *name, const void *bytes, size_t length,
+                                struct tree_ensemble **ret_ensemble, struct error *error)
 {
     const unsigned char *first = bytes;
     size_t rest = length;
-    if (length > TREE_FILE_BYTES_MAX) {
-        return error_set(error, STATUS_INVALID, "%s: %zu bytes; at most %u expected", name, length,
-                         TREE_FILE_BYTES_MAX);
-    }
     while (rest > 0 && isspace(*first)) {
         first++;
         rest--;
@@ -70,6 +67,20 @@ enum status tree_ensemble_read(const char *name, const void *bytes, size_t lengt
         return import_lightgbm(name, (const char *)first, rest, ret_ensemble, error);
     }
     return refuse_others(name, first, rest, error);
+}
+
+enum status tree_ensemble_read(const char *name, const void *bytes, size_t length,
+                               struct tree_ensemble **ret_ensemble, struct error *error)
+{
+    if (length > TREE_FILE_BYTES_MAX) {
+        return error_set(error, STATUS_INVALID, "%s: %zu bytes; at most %u expected", name, length,
+                         TREE_FILE_BYTES_MAX);
+    }
+    enum status status = read_by_kind(name, bytes, length, ret_ensemble, error);
+    if (status == STATUS_OK) {
+        (*ret_ensemble)->facts.hash = hash64((struct text){bytes, (uint32_t)length});
+    }
+    return status;
 }
 
 static enum status read_stream(const char *path, FILE *stream, struct tree_ensemble **ret_ensemble,

@@ -48,24 +48,33 @@ const struct stage_info emit_interventions_info = {
     .writes = "alerts, promotions, decisions",
 };
 
-/* A bit for each listed field. */
-static enum status read_fields(const struct text_list *list, uint64_t *ret_fields,
-                               struct error *error)
+static enum status complain_field(const char *name, size_t index, const struct yaml_node *list,
+                                  struct error *error)
+{
+    const char *names[TEXT_FIELD_COUNT];
+    for (int field = 0; field < TEXT_FIELD_COUNT; field++) {
+        names[field] = event_fields[field].name;
+    }
+    const char *near = nearest_name(name, names, TEXT_FIELD_COUNT);
+    struct yaml_node place = {0};
+    if (list) {
+        place = index < list->child_count ? list->children[index] : *list;
+        place.key = list->key; /* An item of a list has none of its own. */
+    }
+    return yaml_complain(list ? &place : NULL, error,
+                         "\"%.60s\": expected a text field of the event%s%s%s", name,
+                         near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+/* A bit for each listed field; `node` is what the list was read from, or NULL. */
+static enum status read_fields(const struct text_list *list, const struct yaml_node *node,
+                               uint64_t *ret_fields, struct error *error)
 {
     uint64_t fields = 0;
     for (size_t i = 0; i < list->count; i++) {
         enum event_field field = event_field_of(text_of(list->items[i]));
         if ((int)field >= TEXT_FIELD_COUNT && field != FIELD_ATTRIBUTES) {
-            const char *names[TEXT_FIELD_COUNT];
-            for (int k = 0; k < TEXT_FIELD_COUNT; k++) {
-                names[k] = event_fields[k].name;
-            }
-            const char *nearest = nearest_name(list->items[i], names, TEXT_FIELD_COUNT);
-            return error_set(error, STATUS_INVALID,
-                             "emit_interventions: fields: \"%.60s\": expected a text field of the "
-                             "event%s%s%s",
-                             list->items[i], nearest ? "; did you mean \"" : "",
-                             nearest ? nearest : "", nearest ? "\"?" : "");
+            return complain_field(list->items[i], i, node, error);
         }
         fields |= UINT64_C(1) << field;
     }
@@ -74,11 +83,13 @@ static enum status read_fields(const struct text_list *list, uint64_t *ret_field
 }
 
 enum status emit_interventions_rules(const struct emit_interventions_options *options,
+                                     const struct yaml_node *section,
                                      const struct feature_set *features, struct rule_set **ret_set,
                                      struct error *error)
 {
     uint64_t fields = 0;
-    enum status status = read_fields(&options->fields, &fields, error);
+    enum status status =
+        read_fields(&options->fields, yaml_find(section, "fields"), &fields, error);
     return status == STATUS_OK ? rules_compile(options->rules, options->rules_file, features,
                                                fields, ret_set, error)
                                : status;
@@ -348,7 +359,7 @@ enum status emit_interventions_create(const struct emit_interventions_options *o
                                             .partition_hash = hash64(text_of(context->partition))};
     self->outputs = calloc(set->output_count + 1u, sizeof(*self->outputs));
     enum status status = self->outputs
-                             ? read_fields(&options->fields, &self->source.fields, error)
+                             ? read_fields(&options->fields, NULL, &self->source.fields, error)
                              : error_set(error, STATUS_FATAL, "emit_interventions: out of memory");
     if (status == STATUS_OK) {
         status = expression_columns_create(set->program, &self->columns, error);

@@ -29,8 +29,12 @@ struct emit_interventions_options {
 extern const struct setting_section emit_interventions_section;
 extern const struct stage_info emit_interventions_info;
 
-/* The rules of the options, compiled; errors as rules_compile(). Borrows `features`. */
+/*
+ * The rules of the options, compiled; errors as rules_compile(). Borrows `features`. `section` is
+ * what the options were read from, for the place of an error in them; or NULL.
+ */
 MUST_CHECK enum status emit_interventions_rules(const struct emit_interventions_options *options,
+                                                const struct yaml_node *section,
                                                 const struct feature_set *features,
                                                 struct rule_set **ret_set, struct error *error);
 

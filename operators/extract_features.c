@@ -30,12 +30,6 @@ static const struct setting settings[] = {
      .offset = OPTION(bad_labels),
      .fallback = "[chargeback, fraud]",
      .doc = "Values of label events that say that the labelled event was fraud."},
-    {.name = "entities",
-     .type = SETTING_LIST,
-     .offset = OPTION(entities),
-     .doc =
-         "What to keep features by beside the user: device, card, terminal, address. Needs input "
-         "that is one partition."},
     {.name = "markov",
      .type = SETTING_PATH,
      .offset = OPTION(markov),
@@ -154,8 +148,26 @@ static struct feature_event read_row(const struct extract_features *self,
     event.device = batch->hash[HASH_DEVICE][row];
     event.address = batch->hash[HASH_ADDRESS][row];
     event.card = batch->hash[HASH_CARD][row];
+    event.has_referrer = event_has(batch, row, FIELD_REFERRER);
     read_money(batch, row, &event);
     return event;
+}
+
+#define CATEGORY_BUCKET_BITS 6
+
+static void write_event(const struct feature_event *event, float *features)
+{
+    if (event->type == EVENT_NONE) {
+        return;
+    }
+    features[FEATURE_EVENT_TYPE] = (float)event->type;
+    if (event->category != 0) {
+        uint64_t mixed = event->category * UINT64_C(0x9E3779B97F4A7C15);
+        features[FEATURE_EVENT_CATEGORY] = (float)(mixed >> (64 - CATEGORY_BUCKET_BITS));
+    }
+    if (event->has_price) {
+        features[FEATURE_EVENT_PRICE] = (float)((double)event->price / MILLIONTHS);
+    }
 }
 
 static void process_user(const struct extract_features *self, const struct event_batch *batch,
@@ -219,6 +231,7 @@ static enum status extract_features_process(struct stage *stage, struct event_ba
         struct feature_event event = read_row(self, batch, row);
         process_user(self, batch, row, &event, features);
         process_entities(self, batch, row, &event, features);
+        write_event(&event, features);
     }
     return STATUS_OK;
 }
@@ -271,28 +284,6 @@ static enum status add_user_part(struct extract_features *self, struct record_la
     return record_layout_add(layout, &part, &self->user_offset, error);
 }
 
-static enum status add_entity_part(struct extract_features *self, const char *name,
-                                   struct record_layout *layout, struct error *error)
-{
-    for (size_t i = 0; i < KIND_COUNT; i++) {
-        if (strcmp(name, entity_names[entity_kinds[i]]) != 0) {
-            continue;
-        }
-        const struct record_part part = {
-            .name = "features",
-            .id = PART_FEATURES_ENTITY,
-            .version = ENTITY_FEATURES_VERSION,
-            .kind = (uint8_t)entity_kinds[i],
-            .bytes = ENTITY_FEATURES_BYTES,
-        };
-        return record_layout_add(layout, &part, &self->entity_offset[i], error);
-    }
-    return error_set(error, STATUS_INVALID,
-                     "extract_features.entities: \"%.40s\": device, card, terminal or address "
-                     "expected",
-                     name);
-}
-
 enum status extract_features_load(const struct extract_features_options *options,
                                   struct markov_pack **ret_markov, struct error *error)
 {
@@ -311,11 +302,18 @@ static enum status add_parts(struct extract_features *self,
                              struct record_layout *layout, struct error *error)
 {
     enum status status = add_user_part(self, layout, error);
-    for (size_t i = 0; i < KIND_COUNT; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < KIND_COUNT; i++) {
         self->entity_offset[i] = OFFSET_NONE;
-    }
-    for (size_t i = 0; status == STATUS_OK && i < options->entities.count; i++) {
-        status = add_entity_part(self, options->entities.items[i], layout, error);
+        if (options->entity_mask >> entity_kinds[i] & 1) {
+            const struct record_part part = {
+                .name = "features",
+                .id = PART_FEATURES_ENTITY,
+                .version = ENTITY_FEATURES_VERSION,
+                .kind = (uint8_t)entity_kinds[i],
+                .bytes = ENTITY_FEATURES_BYTES,
+            };
+            status = record_layout_add(layout, &part, &self->entity_offset[i], error);
+        }
     }
     return status;
 }

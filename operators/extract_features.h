@@ -1,5 +1,5 @@
 /*
- * Keeps each user's history in 432 bytes, and that of cards, devices, network addresses and
+ * Keeps each user's history in 440 bytes, and that of cards, devices, network addresses and
  * terminals in 128, and writes a row of features for every live row: for an event as of just after
  * it, for a timer as of its time. The features, their definitions and how late events count stand
  * in feature_table.c; `nudge describe features` prints them.
@@ -24,9 +24,9 @@ struct extract_features_options {
     int64_t utc_offset_minutes;
     int64_t cart_lifetime_ms;
     struct text_list bad_labels;
-    /* Entities to keep state by, beside the user. */
-    struct text_list entities;
-    char *markov; /* Path of a Markov table; NULL: a common shop's. */
+    char *markov;         /* Path of a Markov table; NULL: a common shop's. */
+    uint32_t entity_mask; /* Bit per enum entity_kind that the task keeps state by; no setting. Of
+                             user and item nothing more is kept than without. */
 };
 
 extern const struct setting_section extract_features_section;
@@ -37,10 +37,10 @@ MUST_CHECK enum status extract_features_load(const struct extract_features_optio
                                              struct markov_pack **ret_markov, struct error *error);
 
 /*
- * Adds its parts to the layout: the user's, and that of each entity in the options. `markov` is the
+ * Adds its parts to the layout: the user's, and that of each entity in the mask. `markov` is the
  * table that was loaded, NULL: a common shop's; neither it nor `options` is needed after the call.
- * STATUS_INVALID for options out of range, an entity it does not know or a table that is not one of
- * chances. Release with stage_destroy().
+ * STATUS_INVALID for options out of range or a table that is not one of chances. Release with
+ * stage_destroy().
  */
 MUST_CHECK enum status extract_features_create(const struct extract_features_options *options,
                                                const struct markov *markov,

@@ -27,6 +27,7 @@ struct feature_event {
     bool is_activity;
     bool is_forward;
     bool has_price;
+    bool has_referrer;
     bool is_bad_label;
     uint8_t session_flags;
     uint16_t pieces;

@@ -48,6 +48,37 @@ static void observe_type(struct user_session *session, const struct feature_even
     }
 }
 
+/* Halved together, the shares stay what they are and follow what a long session turns to. */
+static void halve_requests(struct user_session *session)
+{
+    session->requests /= 2;
+    session->pages /= 2;
+    session->direct_pages /= 2;
+    session->referred /= 2;
+}
+
+static void observe_request(struct user_session *session, const struct feature_event *event)
+{
+    bool is_page = event->type == EVENT_PAGE_VIEW || event->type == EVENT_PRODUCT_VIEW ||
+                   event->type == EVENT_SEARCH;
+    if (session->requests == UINT8_MAX) {
+        halve_requests(session);
+    }
+    session->requests++;
+    if (event->has_referrer) {
+        session->referred++;
+    }
+    if (!is_page) {
+        session->page_run = 0;
+        return;
+    }
+    feature_count8(&session->page_run);
+    session->pages++;
+    if (!event->has_referrer) {
+        session->direct_pages++;
+    }
+}
+
 static void observe_category(struct user_session *session, uint64_t category)
 {
     if (category == 0) {
@@ -76,6 +107,7 @@ void session_observe(struct user_session *session, const struct feature_event *e
         event->session_events < UINT16_MAX ? (uint16_t)event->session_events : UINT16_MAX;
     session->events = session->events > 0 ? session->events : 1;
     observe_type(session, event);
+    observe_request(session, event);
     observe_category(session, event->category);
     sketch_add64(&session->items, event->item);
 }
@@ -108,4 +140,9 @@ void session_write(const struct user_session *session, int64_t newest_ms,
     if (session->purchases > 0) {
         row[FEATURE_SESSION_SPEND] = session->spend;
     }
+    row[FEATURE_SESSION_PAGE_RUN] = (float)session->page_run;
+    row[FEATURE_SESSION_PAGE_SHARE] = feature_ratio(session->pages, session->requests);
+    row[FEATURE_SESSION_DIRECT_PAGE_SHARE] =
+        feature_ratio(session->direct_pages, session->requests);
+    row[FEATURE_SESSION_REFERRER_SHARE] = feature_ratio(session->referred, session->requests);
 }

@@ -24,6 +24,7 @@ struct user_session {
     uint8_t removes, checkouts, purchases, failures;
     uint8_t last_type; /* Of the last forward event, from 1; 0: none yet. */
     uint8_t stage;
+    uint8_t requests, pages, direct_pages, referred, page_run; /* See feature_table.c. */
 };
 
 /* How the event stands to the newest session, which `session` holds. */

@@ -26,6 +26,9 @@ static const char *const words[][2] = {
                 "an older one does not count in it. When two sessions become one, counting goes on "
                 "with what the newer had; when an earlier one is resumed, with nothing but "
                 "session_events"},
+    {"requests", "a session's events, counted in one byte each with its pages, pages without a "
+                 "referrer and events with one: before it counts another at 255, all four are "
+                 "halved (rounded down). A page is a page_view, product_view or search"},
     {"window", "W is cut into buckets of W/4 from 1970 on; a window counts what lies in the bucket "
                "of now and the three before, so in the last 3/4 W to W. A late event counts in the "
                "bucket of its own time. A bucket stops at 65,535 activities (W = 60 s: 255), "

@@ -46,7 +46,17 @@
       "no such view")                                                                              \
     X(SESSION_SPEND, "session_spend", "session", "currency",                                       \
       "Sum of the amounts of the session's purchases, in single precision",                        \
-      "no purchase in the session")
+      "no purchase in the session")                                                                \
+    X(SESSION_PAGE_SHARE, "session_page_share", "session", "1",                                    \
+      "Share of pages among the session's requests: a program asks for pages and leaves the "      \
+      "pictures on them alone",                                                                    \
+      "no session yet")                                                                            \
+    X(SESSION_DIRECT_PAGE_SHARE, "session_direct_page_share", "session", "1",                      \
+      "Share of pages without a referrer among the session's requests", "no session yet")          \
+    X(SESSION_REFERRER_SHARE, "session_referrer_share", "session", "1",                            \
+      "Share of those with a referrer among the session's requests", "no session yet")             \
+    X(SESSION_PAGE_RUN, "session_page_run", "session", "events",                                   \
+      "Pages since the session's last event that is none, at most 255", "no session yet")
 
 #define USER_FEATURES(X)                                                                           \
     X(USER_EVENTS, "user_events", "user", "events", "Activity of the user so far", "never")        \
@@ -331,6 +341,14 @@
       NO_ENTITY ", amount_event is missing, or fewer than two payments before")                    \
     X(TERMINAL_USERS, "terminal_distinct_users", "terminal", "users",                              \
       "Distinct users at the terminal, by epoch, m = 32", NO_ENTITY)                               \
+    X(TERMINAL_BAD_LABELS_1D, "terminal_bad_labels_1d", "terminal", "events",                      \
+      "Events of type label for the terminal whose value is one of bad_labels, W = 1 day, at "     \
+      "most 255 a bucket",                                                                         \
+      NO_ENTITY)                                                                                   \
+    X(TERMINAL_BAD_LABELS_7D, "terminal_bad_labels_7d", "terminal", "events",                      \
+      "Events of type label for the terminal whose value is one of bad_labels, W = 7 days, at "    \
+      "most 255 a bucket",                                                                         \
+      NO_ENTITY)                                                                                   \
     X(TERMINAL_BAD_LABELS, "terminal_bad_labels_28d", "terminal", "events",                        \
       "Events of type label for the terminal whose value is one of bad_labels, W = 28 days",       \
       NO_ENTITY)                                                                                   \
@@ -341,6 +359,14 @@
     X(TERMINAL_AGE, "terminal_age_s", "terminal", "s",                                             \
       "Whole seconds from the terminal's oldest activity to now",                                  \
       NO_ENTITY ", or no activity yet")
+
+/* What the row itself says. An id is a number that stands for a name; it is for embeddings. */
+#define EVENT_FEATURES(X)                                                                          \
+    X(EVENT_TYPE, "event_type", "event", "id",                                                     \
+      "Place of the event's type in the list of types, from 0", "the row is a timer")              \
+    X(EVENT_CATEGORY, "event_category_bucket", "event", "id",                                      \
+      "One of 64 buckets, from 0, chosen by the hash of the event's category", "no category")      \
+    X(EVENT_PRICE, "event_price", "event", "currency", "The event's price", "no price")
 
 #define FEATURES(X)                                                                                \
     SESSION_FEATURES(X)                                                                            \
@@ -357,7 +383,8 @@
     DEVICE_FEATURES(X)                                                                             \
     ADDRESS_FEATURES(X)                                                                            \
     CARD_FEATURES(X)                                                                               \
-    TERMINAL_FEATURES(X)
+    TERMINAL_FEATURES(X)                                                                           \
+    EVENT_FEATURES(X)
 
 #define FEATURE_ENUM(ENUM, name, family, unit, doc, missing) FEATURE_##ENUM,
 enum feature { FEATURES(FEATURE_ENUM) FEATURE_COUNT };

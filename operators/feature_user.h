@@ -28,9 +28,9 @@ struct user_features {
     struct user_recency recency;
     struct user_calendar calendar;
 };
-#define USER_FEATURES_BYTES 432
+#define USER_FEATURES_BYTES 440
 static_assert(sizeof(struct user_features) == USER_FEATURES_BYTES, "written to the store as it is");
-#define USER_FEATURES_VERSION 1
+#define USER_FEATURES_VERSION 2
 
 /* What the features are computed with; built once, then constant. */
 struct feature_tables {

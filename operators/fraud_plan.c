@@ -92,8 +92,11 @@ static enum status read_feature(const struct yaml_node *map, const struct featur
             names[i] = set->features[i].name;
         }
         const char *near = nearest_name(node->scalar, names, count);
-        return yaml_complain(node, error, "\"%s\": no such feature%s%s%s", node->scalar,
-                             near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+        return near ? yaml_complain(node, error, "\"%.60s\": no such feature; did you mean \"%s\"?",
+                                    node->scalar, near)
+                    : yaml_complain(node, error,
+                                    "\"%.60s\": no such feature; see `nudge describe features`",
+                                    node->scalar);
     }
     *ret_column = (uint32_t)column;
     return STATUS_OK;
@@ -161,8 +164,8 @@ static enum status read_pack_quantiles(const struct yaml_node *node, const char 
     }
     const char *near = nearest_name(feature, names, pack->feature_count);
     return yaml_complain(node, error, "\"%s\": pack %s has no percentiles of it%s%s%s", feature,
-                         pack->name, near ? "; did you mean " : "", near ? near : "",
-                         near ? "?" : "");
+                         pack->name, near ? "; did you mean \"" : "", near ? near : "",
+                         near ? "\"?" : "");
 }
 
 static enum status read_quantiles(const struct yaml_node *node, const char *feature,

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 
 struct pack_scorer {
-    const struct model_backend_ops *backend;
     const struct model_pack *pack;       /* Borrowed. */
     const struct feature_info *features; /* Borrowed: the names live as long as the program. */
     struct model *model;                 /* Owned. */
     uint32_t *columns;                   /* [feature_count] of the batch's matrix. Owned. */
+    float *terms;                        /* [feature_count]. Owned. */
 };
 
 static enum status match_columns(struct pack_scorer *scorer, const struct feature_set *set,
@@ -28,15 +28,15 @@ enum status pack_scorer_create(const struct model_backend_ops *backend,
     if (!scorer) {
         return error_set(error, STATUS_FATAL, "pack %s: out of memory", pack->name);
     }
-    scorer->backend = backend;
     scorer->pack = pack;
     scorer->features = set->features;
     scorer->columns = calloc(pack->feature_count, sizeof(*scorer->columns));
-    enum status status = scorer->columns
+    scorer->terms = calloc(pack->feature_count, sizeof(*scorer->terms));
+    enum status status = scorer->columns && scorer->terms
                              ? match_columns(scorer, set, error)
                              : error_set(error, STATUS_FATAL, "pack %s: out of memory", pack->name);
     if (status == STATUS_OK) {
-        status = backend->load(pack, scorer->columns, set->count, &scorer->model, error);
+        status = model_load(backend, pack, scorer->columns, set->count, &scorer->model, error);
     }
     if (status != STATUS_OK) {
         pack_scorer_destroy(scorer);
@@ -49,8 +49,9 @@ enum status pack_scorer_create(const struct model_backend_ops *backend,
 void pack_scorer_destroy(struct pack_scorer *scorer)
 {
     if (scorer) {
-        scorer->backend->unload(scorer->model);
+        model_unload(scorer->model);
         free(scorer->columns);
+        free(scorer->terms);
         free(scorer);
     }
 }
@@ -62,28 +63,41 @@ enum status pack_scorer_score(struct pack_scorer *scorer, const struct event_bat
     if (count == 0) {
         return STATUS_OK;
     }
-    return scorer->backend->score(scorer->model, batch->features, batch->feature_stride, rows,
-                                  count, logits, error);
+    return model_score(scorer->model, batch->features, batch->feature_stride, rows, count, logits,
+                       error);
 }
 
-uint32_t pack_scorer_explain(const struct pack_scorer *scorer, const struct event_batch *batch,
-                             uint32_t row, float factor, struct contribution *terms, uint32_t max)
+uint32_t pack_scorer_state_bytes(const struct pack_scorer *scorer)
 {
-    const struct model_pack *pack = scorer->pack;
+    return scorer->model->state_bytes;
+}
+
+enum status pack_scorer_step(struct pack_scorer *scorer, const struct event_batch *batch,
+                             const uint32_t *rows, uint32_t count, void *const *states,
+                             float *logits, struct error *error)
+{
+    return model_step(scorer->model, batch->features, batch->feature_stride, rows, count, states,
+                      logits, error);
+}
+
+uint32_t pack_scorer_explain(struct pack_scorer *scorer, const struct event_batch *batch,
+                             uint32_t row, const void *state, float factor,
+                             struct contribution *terms, uint32_t max)
+{
     const float *values = batch->features + (size_t)row * batch->feature_stride;
+    float base;
     uint32_t count = 0;
+    model_explain(scorer->model, values, state, scorer->terms, &base);
     if (max > 0) {
         terms[count++] =
-            (struct contribution){.name = "intercept",
-                                  .value = 1.0f,
-                                  .logit = factor * (pack->slope * pack->bias + pack->offset)};
+            (struct contribution){.name = "intercept", .value = 1.0f, .logit = factor * base};
     }
-    for (uint32_t i = 0; i < pack->feature_count && count < max; i++) {
-        float value = values[scorer->columns[i]];
-        float logit = factor * pack->slope * model_pack_term(pack, i, value);
+    for (uint32_t i = 0; i < scorer->pack->feature_count && count < max; i++) {
+        float logit = factor * scorer->terms[i];
         if (logit != 0) {
+            uint32_t column = scorer->columns[i];
             terms[count++] = (struct contribution){
-                .name = scorer->features[scorer->columns[i]].name, .value = value, .logit = logit};
+                .name = scorer->features[column].name, .value = values[column], .logit = logit};
         }
     }
     return count;

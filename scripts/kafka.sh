@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Apache Kafka on this machine for tests and for use by hand, without Docker: KRaft mode, loopback only.
-#   scripts/kafka.sh start [--brokers 1|3]   waits until the brokers answer; prints bootstrap.servers
+#   scripts/kafka.sh start [--brokers 1|3] [--secure]   waits until the brokers answer; prints bootstrap.servers
 #   scripts/kafka.sh stop                    a clean shutdown; the data stays
 #   scripts/kafka.sh kill [N]                kill -9 of broker N, or of all
 #   scripts/kafka.sh restart [N]             starts again what stop or kill ended
@@ -15,6 +15,7 @@ set -euo pipefail
 version=${NUDGE_KAFKA_VERSION:-4.1.1}
 dir=${NUDGE_KAFKA_DIR:-${TMPDIR:-/tmp}/nudge-kafka}
 port=${NUDGE_KAFKA_PORT:-29092}
+secure=0
 jars=${NUDGE_KAFKA_JARS:-${TMPDIR:-/tmp}/nudge-kafka-jars-$version}
 
 fetch_jars() {
@@ -49,13 +50,18 @@ write_properties() {
     for ((i = 1; i <= count; i++)); do
         voters+="${voters:+,}$i@127.0.0.1:$(controller_port "$i")"
     done
+    local more='' protocols=''
+    if [ "$secure" = 1 ]; then
+        more=",TLS://127.0.0.1:$((port + 40)),MUTUAL://127.0.0.1:$((port + 41)),SASLTLS://127.0.0.1:$((port + 42)),SASL://127.0.0.1:$((port + 43))"
+        protocols=,TLS:SSL,MUTUAL:SSL,SASLTLS:SASL_SSL,SASL:SASL_PLAINTEXT
+    fi
     cat >"$dir/$id/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=$id
 controller.quorum.voters=$voters
-listeners=PLAINTEXT://127.0.0.1:$(broker_port "$id"),PROXIED://127.0.0.1:$((port + 19 + id)),CONTROLLER://127.0.0.1:$(controller_port "$id")
-advertised.listeners=PLAINTEXT://127.0.0.1:$(broker_port "$id"),PROXIED://127.0.0.1:$((port + 29 + id))
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:$(broker_port "$id"),PROXIED://127.0.0.1:$((port + 19 + id)),CONTROLLER://127.0.0.1:$(controller_port "$id")$more
+advertised.listeners=PLAINTEXT://127.0.0.1:$(broker_port "$id"),PROXIED://127.0.0.1:$((port + 29 + id))$more
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT$protocols
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=$dir/$id/data
@@ -75,6 +81,49 @@ log.retention.ms=-1
 log.segment.delete.delay.ms=1000
 controlled.shutdown.max.retries=1
 PROPERTIES
+    if [ "$secure" = 1 ]; then write_security >>"$dir/$id/server.properties"; fi
+}
+
+write_security() {
+    local listener
+    cat <<PROPERTIES
+ssl.keystore.type=PKCS12
+ssl.keystore.location=$dir/tls/broker.p12
+ssl.keystore.password=store-secret
+ssl.truststore.type=PEM
+ssl.truststore.location=$dir/tls/ca.pem
+listener.name.mutual.ssl.client.auth=required
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+PROPERTIES
+    for listener in sasltls sasl; do
+        cat <<PROPERTIES
+listener.name.$listener.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_shop="shop-secret";
+listener.name.$listener.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.$listener.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+PROPERTIES
+    done
+}
+
+# An authority of our own, a certificate for the broker's address and one for a client.
+make_certificates() {
+    local tls=$dir/tls name
+    [ -f "$tls/broker.p12" ] && return
+    command -v openssl >/dev/null || { echo "kafka.sh: openssl is needed" >&2; exit 3; }
+    mkdir -p "$tls"
+    (
+        cd "$tls"
+        exec 2>openssl.log
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=nudge-test-authority -keyout ca.key -out ca.pem
+        for name in broker client; do
+            openssl req -newkey rsa:2048 -nodes -subj "/CN=$name" -keyout "$name.plain" -out "$name.csr"
+            printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\n' >"$name.ext"
+            openssl x509 -req -days 2 -in "$name.csr" -CA ca.pem -CAkey ca.key -CAcreateserial \
+                -extfile "$name.ext" -out "$name.pem"
+        done
+        openssl pkcs12 -export -in broker.pem -inkey broker.plain -passout pass:store-secret -out broker.p12
+        openssl rsa -aes256 -passout pass:key-secret -in client.plain -out client.key
+        rm client.plain broker.plain
+    )
 }
 
 is_running() { [ -f "$dir/$1/pid" ] && kill -0 "$(cat "$dir/$1/pid")" 2>/dev/null; }
@@ -107,6 +156,7 @@ start() {
     local count=$1 id
     command -v java >/dev/null || { echo "kafka.sh: java is needed" >&2; exit 3; }
     fetch_jars
+    if [ "$secure" = 1 ]; then make_certificates; fi
     for ((id = 1; id <= count; id++)); do
         mkdir -p "$dir/$id"
         write_properties "$id" "$count"
@@ -121,8 +171,14 @@ start() {
 }
 
 format_data() {
+    local users=()
+    if [ "$secure" = 1 ]; then
+        users=(--add-scram 'SCRAM-SHA-256=[name=shop,password=shop-secret]'
+            --add-scram 'SCRAM-SHA-512=[name=shop,password=shop-secret]')
+    fi
     java -Xmx128m -Dlog4j2.configurationFile="$jars/log4j2.xml" -cp "$jars/lib/*" \
-        kafka.tools.StorageTool format -t nudgeAAAAAAAAAAAAAAAAA -c "$dir/$1/server.properties" >/dev/null
+        kafka.tools.StorageTool format -t nudgeAAAAAAAAAAAAAAAAA \
+        -c "$dir/$1/server.properties" "${users[@]}" >/dev/null
 }
 
 restart() {
@@ -152,7 +208,13 @@ shift || true
 case $command in
 start)
     count=1
-    [ "${1:-}" = --brokers ] && count=$2
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --brokers) count=$2 && shift 2 ;;
+        --secure) secure=1 && shift ;;
+        *) echo "kafka.sh: $1: --brokers or --secure expected" >&2 && exit 2 ;;
+        esac
+    done
     start "$count"
     ;;
 stop) end TERM "${1:-}" ;;

@@ -19,9 +19,11 @@ static enum mapping_result bad_number(enum event_field field, const struct field
                               event_fields[field].name, length,
                               value->text.length ? value->text.data : "");
     }
-    return decoder_reject(ret_rejection, REJECTION_BAD_NUMBER, "%s: \"%.*s\", expected an integer",
-                          event_fields[field].name, length,
-                          value->text.length ? value->text.data : "");
+    return decoder_reject(
+        ret_rejection, REJECTION_BAD_NUMBER, "%s: \"%.*s\", expected %s", event_fields[field].name,
+        length, value->text.length ? value->text.data : "",
+        field == FIELD_PRICE ? "an integer, the price in millionths: 5500000 is 5.50"
+                             : "an integer");
 }
 
 static bool integer_of(const struct field_value *value, int64_t *ret_integer)

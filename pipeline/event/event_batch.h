@@ -30,6 +30,7 @@ enum row_state {
     ROW_DUPLICATE, /* written by dedupe */
     ROW_DIVERTED,  /* late, and late events are diverted; written by intake */
     ROW_VOID,      /* a timer that its owner found moved or gone */
+    ROW_ERASURE,   /* an event that erases its user; written by intake, which carries it out */
 };
 
 /* Hashed words, for sketches and comparisons. Identities are hashed with the secret key. */
@@ -145,7 +146,8 @@ struct event_batch {
     uint32_t feature_count;
     uint32_t feature_stride;
 
-    /* Written by score_fraud (SCORE_FRAUD, fraud_logit) and predict_intent (the others). */
+    /* Written by score_fraud (SCORE_FRAUD, fraud_logit), score_anomaly (SCORE_ANOMALY; NaN where no
+     * detector is chosen) and predict_intent (the others). */
     float *score[SCORE_KIND_COUNT]; /* 0 to 1; NaN: not scored. */
     float *score_logit[SCORE_KIND_COUNT];
     float *fraud_logit[FRAUD_PART_COUNT]; /* Parts of score_logit[SCORE_FRAUD]. */

@@ -216,7 +216,10 @@ simdjson::error_code object_pass::read_key(ondemand::field &field, std::string_v
         *ret_key = std::string_view(raw, static_cast<size_t>(end - raw));
         return simdjson::SUCCESS;
     }
-    return field.unescaped_key().get(*ret_key);
+    /* By way of a result, which newer versions of the library give a default argument. */
+    return simdjson::simdjson_result<ondemand::field>(ondemand::field(field))
+        .unescaped_key()
+        .get(*ret_key);
 }
 
 simdjson::error_code object_pass::read_string(ondemand::value value, text *out)

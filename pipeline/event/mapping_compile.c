@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define ARENA_BLOCK_BYTES 65536u
 #define IDENTITY_MASK (1ull << FIELD_USER_ID | 1ull << FIELD_DEVICE_ID | 1ull << FIELD_IP)
 
@@ -158,7 +159,6 @@ static enum status compile_traits(struct mapping *mapping, const struct yaml_nod
 {
     static const enum event_field routes[] = {FIELD_USER_ID, FIELD_DEVICE_ID, FIELD_IP,
                                               FIELD_INSTRUMENT, FIELD_MERCHANT};
-    const size_t route_count = sizeof(routes) / sizeof(routes[0]);
     const struct yaml_node *trust = yaml_find(root, "trust_session_hint");
     const struct yaml_node *route = yaml_find(root, "route_by");
     if (trust) {
@@ -171,7 +171,7 @@ static enum status compile_traits(struct mapping *mapping, const struct yaml_nod
         }
     }
     const char *wanted = route && route->kind == YAML_SCALAR ? route->scalar : "";
-    for (size_t i = 0; i < route_count; i++) {
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
         bool is_mapped = mask >> routes[i] & 1;
         bool is_named = strcmp(wanted, event_fields[routes[i]].name) == 0;
         if (is_named && !is_mapped) {
@@ -182,10 +182,16 @@ static enum status compile_traits(struct mapping *mapping, const struct yaml_nod
             return STATUS_OK;
         }
     }
+    const char *names[COUNT_OF(routes)];
+    for (size_t i = 0; i < COUNT_OF(routes); i++) {
+        names[i] = event_fields[routes[i]].name;
+    }
+    const char *near = nearest_name(wanted, names, COUNT_OF(routes));
     return yaml_complain(route ? route : root, error,
                          "\"%.64s\": expected user_id, device_id, ip, payment_instrument or "
-                         "merchant",
-                         wanted);
+                         "merchant%s%s%s",
+                         wanted, near ? "; did you mean \"" : "", near ? near : "",
+                         near ? "\"?" : "");
 }
 
 static enum status check_complete(const struct mapping *mapping, const struct yaml_node *root,

@@ -54,7 +54,8 @@ MUST_CHECK enum status intake_fill(struct intake *intake, struct task_progress *
                                    struct output_batch *outputs, enum intake_result *ret_result,
                                    struct error *error);
 
-/* After the stages: puts the timers that they set into the index. */
+/* After the stages: erases who is to be erased, and puts the timers that they set into the index.
+ */
 MUST_CHECK enum status intake_settle(struct intake *intake, struct event_batch *batch,
                                      struct error *error);
 

@@ -64,7 +64,7 @@ static void want_row(struct wanted *wanted, const struct pseudonym_key *key, uin
 {
     bool has_state = batch->state[row] == ROW_LIVE;
     batch->user_key[row] = make_user_key(batch, row, key);
-    if (has_state) {
+    if (has_state || batch->state[row] == ROW_ERASURE) {
         want(wanted, batch, row, ENTITY_USER, batch->user_key[row]);
     }
     for (size_t i = 0; i < COUNT_OF(identities); i++) {
@@ -242,4 +242,17 @@ void intake_note_timers(struct event_batch *batch)
             record->last_event_ms = batch->time_ms[row];
         }
     }
+}
+
+void intake_erase_user(struct event_batch *batch, const struct record_layout *layout)
+{
+    if (batch->event_count == 0 || batch->state[batch->event_count - 1] != ROW_ERASURE) {
+        return;
+    }
+    uint32_t row = batch->event_count - 1;
+    assert(batch->order[batch->row_count - 1] == row);
+    struct record *record = batch->record[ENTITY_USER][row];
+    int64_t heard_ms = record->last_event_ms;
+    record_init(layout, record->key, record);
+    record->last_event_ms = heard_ms;
 }

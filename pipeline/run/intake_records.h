@@ -8,7 +8,7 @@
 /*
  * Hashes the identities and words of the event rows and takes their records: columns user_key, hash
  * and record. A row's user is its user id, else its device id, else its address. Diverted rows get
- * no records.
+ * no records, and erasures only that of their user.
  */
 MUST_CHECK enum status intake_take_records(struct record_cache *cache,
                                            const struct pseudonym_key *key, uint32_t entity_mask,
@@ -38,5 +38,12 @@ uint64_t intake_expire_records(struct event_batch *batch, const struct record_la
 
 /* After the stages: a record is heard of when its timer fires as well. */
 void intake_note_timers(struct event_batch *batch);
+
+/*
+ * After the stages: where the last event is a ROW_ERASURE (no other can be), starts the record of
+ * its user anew, timers and unknown parts included; only when it was heard of last is kept, so that
+ * the store can drop what is left.
+ */
+void intake_erase_user(struct event_batch *batch, const struct record_layout *layout);
 
 #endif

@@ -10,8 +10,10 @@
 
 #define PROGRESS_EVENTS 100000u
 
-const char *const row_target_names[TARGET_COUNT + 1] = {"purchase_in_session", "abandon_cart",
-                                                        "label", "truth", NULL};
+const char *const row_target_names[TARGET_COUNT + 1] = {
+    "purchase_in_session", "abandon_cart", "label", "truth", "table", NULL};
+
+const char *const truth_join_names[TRUTH_JOIN_COUNT + 1] = {"event_id", "user_id", "ip", NULL};
 
 /* What is remembered of a session, visit or other group of rows. */
 struct row_group {
@@ -108,6 +110,24 @@ static enum status take_label(struct collector *self, const struct event_batch *
     return key_map_add(&self->bad_events, event) == KEY_MAP_NONE ? out_of_memory(error) : STATUS_OK;
 }
 
+static bool find_truth(const struct row_options *options, const struct event_batch *batch,
+                       uint32_t row, struct truth *truth)
+{
+    static const enum event_field fields[TRUTH_JOIN_COUNT] = {
+        [TRUTH_BY_EVENT_ID] = FIELD_EVENT_ID,
+        [TRUTH_BY_USER_ID] = FIELD_USER_ID,
+        [TRUTH_BY_IP] = FIELD_IP,
+    };
+    enum event_field field = fields[options->truth_by];
+    if (!event_has(batch, row, field)) {
+        return false;
+    }
+    struct text name = batch->text[field][row];
+    return options->truth_by == TRUTH_BY_EVENT_ID
+               ? truth_file_find(options->truth, name, truth)
+               : truth_file_find_visit(options->truth, name, truth);
+}
+
 /* The group of a row, NULL where it has none. */
 static enum status group_of(struct collector *self, const struct event_batch *batch, uint32_t row,
                             struct truth *truth, struct row_group **ret_group, struct error *error)
@@ -117,8 +137,7 @@ static enum status group_of(struct collector *self, const struct event_batch *ba
     *ret_group = NULL;
     *truth = (struct truth){.kind = NO_KIND};
     if (self->options->truth) {
-        if (!event_has(batch, row, FIELD_EVENT_ID) ||
-            !truth_file_find(self->options->truth, batch->text[FIELD_EVENT_ID][row], truth)) {
+        if (!find_truth(self->options, batch, row, truth)) {
             return STATUS_OK;
         }
         self->counts->truths_joined++;
@@ -176,8 +195,9 @@ static enum status take_row(struct collector *self, const struct event_batch *ba
     bool is_first_cart = has_cart && !group->has_cart;
     group->has_cart = group->has_cart || has_cart;
     bool is_due = is_on_schedule(options, batch->session_event_count[row]);
-    if (!is_wanted(self, batch, row, group, &truth, has_cart) || !(is_due || is_first_cart) ||
-        group->begin_ms < options->from_ms) {
+    if (!is_wanted(self, batch, row, group, &truth, has_cart) ||
+        !(is_due || is_first_cart || options->keeps_all) || group->begin_ms < options->from_ms ||
+        batch->time_ms[row] >= options->before_ms) {
         return STATUS_OK;
     }
     bool is_true = options->truth_is_bot ? truth.is_bot : truth.is_fraud;

@@ -28,10 +28,15 @@ enum row_target {
     TARGET_ABANDON,
     TARGET_LABEL,
     TARGET_TRUTH,
+    TARGET_TABLE, /* The rows stand in files; see table_rows.h. */
     TARGET_COUNT,
     TARGET_NONE = TARGET_COUNT, /* Rows without labels, to look at features alone. */
 };
 extern const char *const row_target_names[TARGET_COUNT + 1]; /* NULL-terminated. */
+
+/* What of an event names the visit of the truth that it belongs to. */
+enum truth_join { TRUTH_BY_EVENT_ID, TRUTH_BY_USER_ID, TRUTH_BY_IP, TRUTH_JOIN_COUNT };
+extern const char *const truth_join_names[TRUTH_JOIN_COUNT + 1]; /* NULL-terminated. */
 
 #define PREFIXES_MAX 64
 
@@ -39,14 +44,18 @@ struct row_options {
     enum row_target target;
     uint32_t prefixes[PREFIXES_MAX]; /* Rows at these events of a session ... */
     uint32_t prefix_count;           /* ... 0: all rows. */
+    bool keeps_all;                  /* Rows between these stay, but are not on schedule. */
     uint64_t types;                  /* Bit per enum event_type; 0: all. */
     int64_t from_ms;                 /* Groups that began before it are left out. */
+    int64_t before_ms;               /* Rows from then on are left out; what comes after still
+                                        says what became of those before. */
     int64_t until_ms;                /* Events from then on are not looked at. */
     int64_t gap_ms;
     uint32_t rows_max;
     uint64_t seed;
-    enum score_kind score;                /* Copied to table_row.score. */
-    bool truth_is_bot;                    /* TARGET_TRUTH: bots instead of fraud. */
+    enum score_kind score; /* Copied to table_row.score. */
+    bool truth_is_bot;     /* TARGET_TRUTH: bots instead of fraud. */
+    enum truth_join truth_by;
     uint64_t kinds_left_out;              /* Bit per kind of truth. */
     const struct text_list *label_values; /* Borrowed; TARGET_LABEL. */
     const struct truth_file *truth;       /* Borrowed; NULL but for TARGET_TRUTH. */

@@ -15,9 +15,12 @@ static void count_batch(struct task *task)
     const struct event_batch *batch = &task->batch;
     struct task_counters *counters = &task->progress.counters;
     for (uint32_t row = 0; row < batch->event_count; row++) {
-        if (batch->state[row] == ROW_LIVE) {
+        /* Each once, as what it is: a duplicate is not late as well. */
+        counters->late_events += batch->is_late[row] && batch->state[row] != ROW_DUPLICATE;
+        if (batch->state[row] == ROW_LIVE || batch->state[row] == ROW_ERASURE) {
             counters->events_accepted++;
             counters->events_by_type[batch->type[row]]++;
+            counters->users_erased += batch->state[row] == ROW_ERASURE;
         } else if (batch->state[row] == ROW_DUPLICATE) {
             counters->duplicates++;
         }

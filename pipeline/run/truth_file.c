@@ -153,7 +153,12 @@ bool truth_file_find(const struct truth_file *truth, struct text event_id, struc
     if (dash) {
         event_id.length = (uint32_t)(dash - event_id.data);
     }
-    uint32_t number = key_map_find(&truth->visits, visit_hash(event_id));
+    return truth_file_find_visit(truth, event_id, ret);
+}
+
+bool truth_file_find_visit(const struct truth_file *truth, struct text visit, struct truth *ret)
+{
+    uint32_t number = key_map_find(&truth->visits, visit_hash(visit));
     if (number == KEY_MAP_NONE) {
         return false;
     }

@@ -30,6 +30,9 @@ void truth_file_unload(struct truth_file *truth); /* NULL is a no-op. */
 /* The visit of an event's id; false where the file has none of that name. */
 bool truth_file_find(const struct truth_file *truth, struct text event_id, struct truth *ret);
 
+/* The visit of that very name. */
+bool truth_file_find_visit(const struct truth_file *truth, struct text visit, struct truth *ret);
+
 uint32_t truth_file_kind_count(const struct truth_file *truth);
 const char *truth_file_kind(const struct truth_file *truth, uint32_t kind);
 /* Index of the kind of that name, or -1. */

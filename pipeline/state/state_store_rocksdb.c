@@ -5,6 +5,7 @@
  * position.
  */
 #include <assert.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -395,8 +396,39 @@ static enum status check_format(struct rocksdb_store *self, struct error *error)
     return STATUS_OK;
 }
 
+/*
+ * Data without the file CURRENT, which says where the rest stands: RocksDB would take the folder
+ * for a new one and put an empty store beside them. A manifest alone is what a crash leaves that
+ * comes while the store is made, before there is anything in it.
+ */
+static enum status check_entry(const struct rocksdb_store *self, struct error *error)
+{
+    DIR *folder = opendir(self->directory);
+    if (!folder) {
+        return STATUS_OK; /* RocksDB makes it, or says why it cannot. */
+    }
+    bool has_current = false;
+    bool has_data = false;
+    for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+        const char *ending = strrchr(entry->d_name, '.');
+        has_current = has_current || strcmp(entry->d_name, "CURRENT") == 0;
+        has_data = has_data || (ending && strcmp(ending, ".sst") == 0);
+    }
+    (void)closedir(folder);
+    return has_current || !has_data
+               ? STATUS_OK
+               : error_set(error, STATUS_FATAL,
+                           "state in %s is corrupt: there are data files but no file CURRENT; "
+                           "restore the folder from a copy, or begin with an empty one",
+                           self->directory);
+}
+
 static enum status open_db(struct rocksdb_store *self, struct error *error)
 {
+    enum status status = check_entry(self, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
     const char *name = "default";
     const rocksdb_options_t *family_options = self->options;
     char *message = NULL;
@@ -407,9 +439,9 @@ static enum status open_db(struct rocksdb_store *self, struct error *error)
     }
     self->db = NULL;
     if (strstr(message, "lock")) {
-        enum status status = error_set(error, STATUS_FATAL,
-                                       "state in %s is locked: another process has it open (%s)",
-                                       self->directory, message);
+        status = error_set(error, STATUS_FATAL,
+                           "state in %s is locked: another process has it open (%s)",
+                           self->directory, message);
         rocksdb_free(message);
         return status;
     }
@@ -445,6 +477,25 @@ enum status state_store_rocksdb_open(const char *directory, struct rocksdb_budge
     }
     *ret_store = &self->store;
     return STATUS_OK;
+}
+
+bool state_store_rocksdb_stats(struct state_store *store, struct rocksdb_stats *ret_stats)
+{
+    if (store->ops != &rocksdb_store_ops) {
+        return false;
+    }
+    rocksdb_t *db = self_of(store)->db;
+    struct rocksdb_stats stats = {0};
+    (void)rocksdb_property_int(db, "rocksdb.estimate-num-keys", &stats.keys);
+    (void)rocksdb_property_int(db, "rocksdb.total-sst-files-size", &stats.file_bytes);
+    (void)rocksdb_property_int(db, "rocksdb.estimate-pending-compaction-bytes",
+                               &stats.pending_compaction_bytes);
+    (void)rocksdb_property_int(db, "rocksdb.num-running-compactions", &stats.running_compactions);
+    char *files = rocksdb_property_value(db, "rocksdb.num-files-at-level0");
+    stats.top_files = files ? strtoull(files, NULL, 10) : 0;
+    rocksdb_free(files);
+    *ret_stats = stats;
+    return true;
 }
 
 void state_store_rocksdb_watermark(struct state_store *store, int64_t watermark_ms)

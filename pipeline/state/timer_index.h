@@ -14,10 +14,11 @@
 
 struct timer_index;
 
-/*
- * Borrows both. `entries_max` bounds the heap (32 bytes each). At least 8: an entry may be there
- * three times (dirty, stored, added), and half of the heap must hold another one.
- */
+/* An entry may be there three times (dirty, stored, added), and half of the heap must hold another
+ * one. */
+#define TIMER_INDEX_ENTRIES_MIN 8u
+
+/* Borrows both. `entries_max` bounds the heap (32 bytes each). */
 MUST_CHECK enum status timer_index_create(struct state_store *store, struct record_cache *cache,
                                           uint32_t entries_max, struct timer_index **ret_index,
                                           struct error *error);
@@ -41,7 +42,7 @@ void timer_index_pop(struct timer_index *index);
 MUST_CHECK enum status timer_index_add(struct timer_index *index, struct timer_entry entry,
                                        struct error *error);
 
-/* Popped entries are gone for good / come back. */
+/* Popped entries are gone for good / come back, and what was added is forgotten. */
 void timer_index_commit(struct timer_index *index);
 void timer_index_abort(struct timer_index *index);
 

@@ -227,6 +227,7 @@ static void fill_texts(struct event_batch *batch, uint32_t row, const struct fix
     set_text(batch, row, FIELD_CURRENCY, event->currency);
     set_text(batch, row, FIELD_TEXT, event->query);
     set_text(batch, row, FIELD_IP, event->address);
+    set_text(batch, row, FIELD_REFERRER, event->referrer);
     set_text(batch, row, FIELD_INSTRUMENT, event->card);
     set_text(batch, row, FIELD_MERCHANT, event->terminal);
     batch->present[row] |= UINT64_C(1) << FIELD_EVENT_TIME;

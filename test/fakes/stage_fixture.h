@@ -42,6 +42,7 @@ struct fixture_event {
     const char *card;
     const char *terminal;
     const char *address;
+    const char *referrer;
     const char *order;
     const char *query;
     const char *channel;

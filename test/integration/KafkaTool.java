@@ -8,6 +8,7 @@ import org.apache.kafka.clients.admin.*;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.serialization.*;
 
 /**
@@ -19,11 +20,35 @@ import org.apache.kafka.common.serialization.*;
  *     dump DIR TOPIC...             what readers of committed records see, as DIR/TOPIC-PARTITION:
  *                                   a line a record: key, time stamp, value, with tabs between
  *     delete TOPIC...
+ *     shell                         obeys the lines of standard input, of words between tabs, and
+ *                                   answers each with "ok" or "error: WHY" (what comes before it is
+ *                                   what was asked for):
+ *       make TOPIC PARTITIONS [SETTING=VALUE...]
+ *       delete TOPIC...
+ *       grow TOPIC PARTITIONS       more partitions
+ *       set TOPIC SETTING=VALUE...
+ *       trim TOPIC PARTITION OFFSET the records before it are gone
+ *       send FILE                   a record a line: topic, partition, time stamp or -, key, value,
+ *                                   headers NAME=HEX with commas between; bytes in hexadecimal, - for
+ *                                   null
+ *       read TOPIC...               committed records: topic, partition, offset, time stamp, key,
+ *                                   value, headers, in the same form
+ *       offsets GROUP               topic, partition, committed offset and its metadata
+ *       forget GROUP                the group, with its offsets
+ * NUDGE_TOOL_PROPERTIES names a file of more properties for the clients.
  */
 public class KafkaTool {
     static Properties properties(String servers) {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", servers);
+        String more = System.getenv("NUDGE_TOOL_PROPERTIES");
+        if (more != null) {
+            try (InputStream in = new FileInputStream(more)) {
+                properties.load(in);
+            } catch (IOException missing) {
+                throw new UncheckedIOException(missing);
+            }
+        }
         return properties;
     }
 
@@ -144,6 +169,140 @@ public class KafkaTool {
         }
     }
 
+    /* ---- the shell ---- */
+
+    static Map<String, String> settings(List<String> words) {
+        Map<String, String> settings = new HashMap<>();
+        for (String word : words) {
+            settings.put(word.substring(0, word.indexOf('=')), word.substring(word.indexOf('=') + 1));
+        }
+        return settings;
+    }
+
+    static void make(Admin admin, List<String> words) throws Exception {
+        NewTopic request = new NewTopic(words.get(0), Optional.of(Integer.parseInt(words.get(1))),
+                                        Optional.empty());
+        Map<String, String> settings = new HashMap<>(Map.of(
+            "message.timestamp.after.max.ms", "" + Long.MAX_VALUE, "retention.ms", "-1"));
+        settings.putAll(settings(words.subList(2, words.size())));
+        request.configs(settings);
+        admin.createTopics(List.of(request)).all().get();
+        while (!isSeen(admin, words.get(0), Integer.parseInt(words.get(1)))) {
+            Thread.sleep(20);
+        }
+    }
+
+    static void set(Admin admin, List<String> words) throws Exception {
+        List<AlterConfigOp> changes = new ArrayList<>();
+        settings(words.subList(1, words.size())).forEach((name, value) -> changes.add(
+            new AlterConfigOp(new ConfigEntry(name, value), AlterConfigOp.OpType.SET)));
+        admin.incrementalAlterConfigs(
+            Map.of(new ConfigResource(ConfigResource.Type.TOPIC, words.get(0)), changes)).all().get();
+    }
+
+    static byte[] bytes(String hex) {
+        return hex.equals("-") ? null : HexFormat.of().parseHex(hex);
+    }
+
+    static String hex(byte[] bytes) {
+        return bytes == null ? "-" : HexFormat.of().formatHex(bytes);
+    }
+
+    static void send(KafkaProducer<byte[], byte[]> producer, String file) throws Exception {
+        List<java.util.concurrent.Future<RecordMetadata>> sent = new ArrayList<>();
+        for (String line : Files.readAllLines(Path.of(file))) {
+            String[] at = line.split("\t", -1);
+            ProducerRecord<byte[], byte[]> record = new ProducerRecord<>(
+                at[0], Integer.parseInt(at[1]), at[2].equals("-") ? null : Long.valueOf(at[2]),
+                bytes(at[3]), bytes(at[4]));
+            for (String header : at[5].isEmpty() ? new String[0] : at[5].split(",")) {
+                int equals = header.indexOf('=');
+                record.headers().add(header.substring(0, equals), bytes(header.substring(equals + 1)));
+            }
+            sent.add(producer.send(record));
+        }
+        producer.flush();
+        for (java.util.concurrent.Future<RecordMetadata> one : sent) {
+            one.get();
+        }
+    }
+
+    static void read(String servers, List<String> topics) throws Exception {
+        Properties properties = properties(servers);
+        properties.put("isolation.level", "read_committed");
+        properties.put("enable.auto.commit", "false");
+        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
+                 properties, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            List<TopicPartition> partitions = new ArrayList<>();
+            for (String topic : topics) {
+                consumer.partitionsFor(topic).forEach(
+                    info -> partitions.add(new TopicPartition(topic, info.partition())));
+            }
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+            StringBuilder out = new StringBuilder();
+            while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
+                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
+                    StringJoiner headers = new StringJoiner(",");
+                    record.headers().forEach(h -> headers.add(h.key() + "=" + hex(h.value())));
+                    out.append(record.topic()).append('\t').append(record.partition()).append('\t')
+                        .append(record.offset()).append('\t').append(record.timestamp())
+                        .append('\t').append(hex(record.key())).append('\t')
+                        .append(hex(record.value())).append('\t').append(headers).append('\n');
+                }
+            }
+            System.out.print(out);
+        }
+    }
+
+    static void offsets(Admin admin, String group) throws Exception {
+        admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().forEach(
+            (partition, offset) -> System.out.println(partition.topic() + "\t" +
+                partition.partition() + "\t" + (offset == null ? -1 : offset.offset()) + "\t" +
+                (offset == null ? "" : offset.metadata())));
+    }
+
+    static void obey(String servers, Admin admin, KafkaProducer<byte[], byte[]> producer,
+                     List<String> words) throws Exception {
+        List<String> rest = words.subList(1, words.size());
+        switch (words.get(0)) {
+        case "make" -> make(admin, rest);
+        case "delete" -> delete(servers, rest);
+        case "grow" -> admin.createPartitions(Map.of(rest.get(0), NewPartitions.increaseTo(
+                           Integer.parseInt(rest.get(1))))).all().get();
+        case "set" -> set(admin, rest);
+        case "trim" -> admin.deleteRecords(Map.of(
+                           new TopicPartition(rest.get(0), Integer.parseInt(rest.get(1))),
+                           RecordsToDelete.beforeOffset(Long.parseLong(rest.get(2))))).all().get();
+        case "send" -> send(producer, rest.get(0));
+        case "read" -> read(servers, rest);
+        case "offsets" -> offsets(admin, rest.get(0));
+        case "forget" -> admin.deleteConsumerGroups(rest).all().get();
+        default -> throw new IllegalArgumentException(words.get(0));
+        }
+    }
+
+    static void shell(String servers) throws Exception {
+        Properties properties = properties(servers);
+        properties.put("max.request.size", "8000000");
+        properties.put("linger.ms", "5");
+        try (Admin admin = Admin.create(properties(servers));
+             KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(
+                 properties, new ByteArraySerializer(), new ByteArraySerializer());
+             BufferedReader in = new BufferedReader(new InputStreamReader(System.in))) {
+            for (String line; (line = in.readLine()) != null;) {
+                try {
+                    obey(servers, admin, producer, Arrays.asList(line.split("\t")));
+                    System.out.println("ok");
+                } catch (Exception failure) {
+                    System.out.println("error: " + failure);
+                }
+                System.out.flush();
+            }
+        }
+    }
+
     static String printable(byte[] key) {
         for (byte b : key) {
             if (b < 32 || b > 126) {
@@ -162,6 +321,7 @@ public class KafkaTool {
         case "loadavro" -> load(servers, rest.get(0), rest.subList(1, rest.size()), true);
         case "dump" -> dump(servers, rest.get(0), rest.subList(1, rest.size()));
         case "delete" -> delete(servers, rest);
+        case "shell" -> shell(servers);
         default -> throw new IllegalArgumentException(arguments[1]);
         }
     }

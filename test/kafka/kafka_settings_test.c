@@ -82,7 +82,8 @@ static enum status make_client(const char *text, struct error *error)
     const struct kafka_setup setup = {
         .options = &options, .application = "a", .group = "g", .instance = "i"};
     rd_kafka_t *client = NULL;
-    status = kafka_admin_create(&setup, &client, error);
+    struct kafka_refusal refusal;
+    status = kafka_admin_create(&setup, &refusal, &client, error);
     if (status == STATUS_OK) {
         rd_kafka_destroy(client);
     }

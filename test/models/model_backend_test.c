@@ -38,15 +38,16 @@ static struct model *load(const struct model_backend_ops *backend, const struct 
 {
     struct model *model = NULL;
     struct error error;
-    assert_int_equal(backend->load(&made->pack, made->columns, COLUMNS, &model, &error), STATUS_OK);
+    assert_int_equal(model_load(backend, &made->pack, made->columns, COLUMNS, &model, &error),
+                     STATUS_OK);
     return model;
 }
 
-static void score(const struct model_backend_ops *backend, struct model *model, const float *rows,
-                  const uint32_t *chosen, uint32_t count, float *logits)
+static void score(struct model *model, const float *rows, const uint32_t *chosen, uint32_t count,
+                  float *logits)
 {
     struct error error;
-    assert_int_equal(backend->score(model, rows, STRIDE, chosen, count, logits, &error), STATUS_OK);
+    assert_int_equal(model_score(model, rows, STRIDE, chosen, count, logits, &error), STATUS_OK);
 }
 
 static void result_of_a_row_does_not_depend_on_its_batch(void **state)
@@ -58,7 +59,7 @@ static void result_of_a_row_does_not_depend_on_its_batch(void **state)
         struct model *model = load(backend, &scene->made);
         float alone[ROWS];
         for (uint32_t row = 0; row < ROWS; row++) {
-            score(backend, model, scene->rows, &row, 1, &alone[row]);
+            score(model, scene->rows, &row, 1, &alone[row]);
         }
         uint64_t seed = 5;
         for (uint32_t count = 1; count <= ROWS; count++) {
@@ -67,7 +68,7 @@ static void result_of_a_row_does_not_depend_on_its_batch(void **state)
             for (uint32_t k = 0; k < count; k++) {
                 chosen[k] = (uint32_t)(made_unit(&seed) * ROWS);
             }
-            score(backend, model, scene->rows, chosen, count, logits);
+            score(model, scene->rows, chosen, count, logits);
             for (uint32_t k = 0; k < count; k++) {
                 if (memcmp(&logits[k], &alone[chosen[k]], sizeof(float)) != 0) {
                     fail_msg("%s: row %u in a batch of %u: %a, alone %a", backend->name, chosen[k],
@@ -75,7 +76,7 @@ static void result_of_a_row_does_not_depend_on_its_batch(void **state)
                 }
             }
         }
-        backend->unload(model);
+        model_unload(model);
     }
 }
 
@@ -83,12 +84,12 @@ static void result_of_a_row_does_not_depend_on_its_batch(void **state)
 static double plain_logit(const struct made_pack *made, const float *row)
 {
     const struct model_pack *pack = &made->pack;
-    double sum = (double)pack->bias;
+    double sum = (double)made->body.bias;
     for (uint32_t i = 0; i < pack->feature_count; i++) {
         const struct pack_feature *feature = &pack->features[i];
         double x = (double)row[made->columns[i]];
         if (isnan(x)) {
-            sum += (double)pack->missing[i];
+            sum += (double)made->missing[i];
             continue;
         }
         if (feature->transform == TRANSFORM_LOG1P) {
@@ -100,9 +101,9 @@ static double plain_logit(const struct made_pack *made, const float *row)
         }
         double z = (x - (double)feature->mean) / (double)feature->scale;
         z = fmax(-(double)feature->limit, fmin((double)feature->limit, z));
-        sum += (double)pack->weights[i] * z;
+        sum += (double)made->weights[i] * z;
     }
-    return (double)pack->slope * sum + (double)pack->offset;
+    return (double)pack->calibration.slope * sum + (double)pack->calibration.offset;
 }
 
 static void backends_agree_with_the_definition(void **state)
@@ -113,7 +114,7 @@ static void backends_agree_with_the_definition(void **state)
             make_pack(&scene->made, features, features < 60 ? 2 : 1, features % 2, features);
             struct model *model = load(model_backends[i], &scene->made);
             float logits[ROWS];
-            score(model_backends[i], model, scene->rows, NULL, ROWS, logits);
+            score(model, scene->rows, NULL, ROWS, logits);
             for (uint32_t row = 0; row < ROWS; row++) {
                 double expected = plain_logit(&scene->made, scene->rows + (size_t)row * STRIDE);
                 if (!(fabs((double)logits[row] - expected) < 2e-4)) {
@@ -121,7 +122,7 @@ static void backends_agree_with_the_definition(void **state)
                              features, row, (double)logits[row], expected);
                 }
             }
-            model_backends[i]->unload(model);
+            model_unload(model);
         }
     }
 }
@@ -131,14 +132,14 @@ static float lane_logit(const struct made_pack *made, const float *row)
 {
     float sums[16] = {0};
     for (uint32_t i = 0; i < made->pack.feature_count; i++) {
-        sums[made->columns[i] % 16] += model_pack_term(&made->pack, i, row[made->columns[i]]);
+        sums[made->columns[i] % 16] += pack_logistic_term(&made->pack, i, row[made->columns[i]]);
     }
     for (int half = 8; half > 0; half /= 2) {
         for (int lane = 0; lane < half; lane++) {
             sums[lane] += sums[lane + half];
         }
     }
-    return made->pack.slope * (sums[0] + made->pack.bias) + made->pack.offset;
+    return pack_calibrate(&made->pack.calibration, sums[0] + made->body.bias);
 }
 
 static void lanes_have_the_bits_of_a_plain_loop(void **state)
@@ -148,12 +149,12 @@ static void lanes_have_the_bits_of_a_plain_loop(void **state)
         make_pack(&scene->made, 131, 1, has_log, 77);
         struct model *model = load(&backend_lanes, &scene->made);
         float logits[ROWS];
-        score(&backend_lanes, model, scene->rows, NULL, ROWS, logits);
+        score(model, scene->rows, NULL, ROWS, logits);
         for (uint32_t row = 0; row < ROWS; row++) {
             float expected = lane_logit(&scene->made, scene->rows + (size_t)row * STRIDE);
             assert_memory_equal(&logits[row], &expected, sizeof(expected));
         }
-        backend_lanes.unload(model);
+        model_unload(model);
     }
 }
 
@@ -168,15 +169,16 @@ static void rows_narrower_than_a_block_are_not_read_beyond(void **state)
     memcpy(narrow + 3, scene->rows + STRIDE, 3 * sizeof(float));
     struct model *exact = NULL;
     struct error error;
-    assert_int_equal(backend_lanes.load(&scene->made.pack, scene->made.columns, 3, &exact, &error),
-                     STATUS_OK);
+    assert_int_equal(
+        model_load(&backend_lanes, &scene->made.pack, scene->made.columns, 3, &exact, &error),
+        STATUS_OK);
     float a[2];
     float b[2];
-    assert_int_equal(backend_lanes.score(exact, narrow, 3, NULL, 2, a, &error), STATUS_OK);
-    score(&backend_lanes, model, scene->rows, NULL, 2, b);
+    assert_int_equal(model_score(exact, narrow, 3, NULL, 2, a, &error), STATUS_OK);
+    score(model, scene->rows, NULL, 2, b);
     assert_memory_equal(a, b, sizeof(a));
-    backend_lanes.unload(model);
-    backend_lanes.unload(exact);
+    model_unload(model);
+    model_unload(exact);
     free(narrow);
 }
 

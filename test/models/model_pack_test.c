@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "models/pack_logistic.h"
 #include "models/pack_writer.h"
 #include "test/fakes/fixture.h"
 
@@ -36,8 +37,7 @@ static struct logistic_fit make_fit(void)
         .weights = weights,
         .missing = missing,
         .bias = -2.5f,
-        .slope = 1.125f,
-        .offset = 0.0625f,
+        .calibration = {.slope = 1.125f, .offset = 0.0625f},
         .threshold = 0.375f,
     };
 }
@@ -92,9 +92,11 @@ static void what_was_written_is_read_back(void **state)
         assert_true(pack->features[i].scale == fit.features[i].scale);
         assert_true(pack->features[i].limit == fit.features[i].limit);
     }
-    assert_memory_equal(pack->weights, fit.weights, sizeof(float) * FEATURES);
-    assert_memory_equal(pack->missing, fit.missing, sizeof(float) * FEATURES);
-    assert_true(pack->bias == fit.bias && pack->slope == fit.slope && pack->offset == fit.offset);
+    assert_memory_equal(pack_logistic_of(pack)->weights, fit.weights, sizeof(float) * FEATURES);
+    assert_memory_equal(pack_logistic_of(pack)->missing, fit.missing, sizeof(float) * FEATURES);
+    assert_true(pack_logistic_of(pack)->bias == fit.bias);
+    assert_true(pack->calibration.slope == fit.calibration.slope &&
+                pack->calibration.offset == fit.calibration.offset);
     assert_true(pack->threshold == fit.threshold);
     assert_true(pack->p999[2] == 3.0f);
     model_pack_unload(pack);

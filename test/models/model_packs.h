@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "models/model_pack.h"
+#include "models/pack_kind.h"
+#include "models/pack_logistic.h"
 
 #define MADE_FEATURES_MAX 160
 
 struct made_pack {
     struct model_pack pack;
+    struct pack_logistic body;
     struct pack_feature features[MADE_FEATURES_MAX];
     float weights[MADE_FEATURES_MAX], missing[MADE_FEATURES_MAX];
     uint32_t columns[MADE_FEATURES_MAX];
@@ -42,15 +44,14 @@ static inline void make_pack(struct made_pack *made, uint32_t count, uint32_t st
         made->missing[i] = (float)made_unit(&seed) - 0.5f;
         made->columns[i] = i * step;
     }
+    made->body = (struct pack_logistic){made->weights, made->missing, 0.25f};
     made->pack = (struct model_pack){
+        .kind = &pack_kind_logistic,
+        .body = &made->body,
         .name = (char *)(uintptr_t) "made",
         .features = made->features,
         .feature_count = count,
-        .slope = 0.9f,
-        .offset = -0.3f,
-        .weights = made->weights,
-        .missing = made->missing,
-        .bias = 0.25f,
+        .calibration = {.slope = 0.9f, .offset = -0.3f},
     };
 }
 

@@ -14,12 +14,13 @@
 static double measure(const struct model_backend_ops *backend, uint32_t batch, int has_log,
                       const float *rows, float *logits)
 {
-    static struct made_pack made;
+    static struct made_pack made[MODELS];
     struct model *models[MODELS];
     struct error error;
     for (int i = 0; i < MODELS; i++) {
-        make_pack(&made, COLUMNS, 1, has_log, (uint64_t)i + 1);
-        if (backend->load(&made.pack, made.columns, COLUMNS, &models[i], &error) != STATUS_OK) {
+        make_pack(&made[i], COLUMNS, 1, has_log, (uint64_t)i + 1);
+        if (model_load(backend, &made[i].pack, made[i].columns, COLUMNS, &models[i], &error) !=
+            STATUS_OK) {
             (void)fprintf(stderr, "%s\n", error.message);
             exit(1);
         }
@@ -29,15 +30,17 @@ static double measure(const struct model_backend_ops *backend, uint32_t batch, i
         uint64_t begin = clock_thread_cpu_ns();
         for (uint32_t first = 0; first < ROWS; first += batch) {
             for (int i = 0; i < MODELS; i++) {
-                (void)backend->score(models[i], rows + (size_t)first * STRIDE, STRIDE, NULL, batch,
-                                     logits, &error);
+                if (model_score(models[i], rows + (size_t)first * STRIDE, STRIDE, NULL, batch,
+                                logits, &error) != STATUS_OK) {
+                    exit(1);
+                }
             }
         }
         double ns = (double)(clock_thread_cpu_ns() - begin) / ROWS;
         best = ns < best ? ns : best;
     }
     for (int i = 0; i < MODELS; i++) {
-        backend->unload(models[i]);
+        model_unload(models[i]);
     }
     return best;
 }

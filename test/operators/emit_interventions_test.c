@@ -150,7 +150,8 @@ static void run_start(struct run *run, const struct run_options *options)
                      STATUS_OK);
     struct emit_interventions_options settings = {.rules = yaml_root(document),
                                                   .fields = {&field, field ? 1 : 0}};
-    if (emit_interventions_rules(&settings, &random_feature_set, &run->set, &error) != STATUS_OK) {
+    if (emit_interventions_rules(&settings, NULL, &random_feature_set, &run->set, &error) !=
+        STATUS_OK) {
         print_error("%s\n", error.message);
         fail();
     }
@@ -873,10 +874,10 @@ static void an_unknown_listed_field_is_refused(void **state)
     struct emit_interventions_options options = {.fields = {fields, 1}};
     struct rule_set *set = NULL;
     struct error error = {""};
-    assert_int_equal(emit_interventions_rules(&options, &random_feature_set, &set, &error),
+    assert_int_equal(emit_interventions_rules(&options, NULL, &random_feature_set, &set, &error),
                      STATUS_INVALID);
-    assert_string_equal(error.message, "emit_interventions: fields: \"itm\": expected a text field "
-                                       "of the event; did you mean \"item\"?");
+    assert_string_equal(error.message,
+                        "\"itm\": expected a text field of the event; did you mean \"item\"?");
 }
 
 int main(void)

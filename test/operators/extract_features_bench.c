@@ -81,14 +81,14 @@ static void fill(struct load *load, bool with_entities)
 
 static double measure(uint64_t users, bool with_entities)
 {
-    static char *names[] = {(char *)"device", (char *)"card", (char *)"terminal",
-                            (char *)"address"};
+    const uint32_t entities =
+        1u << ENTITY_DEVICE | 1u << ENTITY_CARD | 1u << ENTITY_TERMINAL | 1u << ENTITY_ADDRESS;
     struct load *load = calloc(1, sizeof(*load));
     load->random = 1;
     load->users = users;
     load->time_ms = INT64_C(1700000000000);
     struct extract_features_options options = {.cart_lifetime_ms = INT64_C(1209600000),
-                                               .entities = {names, with_entities ? 4 : 0}};
+                                               .entity_mask = with_entities ? entities : 0};
     struct error error;
     if (extract_features_create(&options, NULL, &load->layout, &load->stage, &error) != STATUS_OK ||
         event_batch_init(&load->batch, FEATURE_COUNT, &error) != STATUS_OK) {

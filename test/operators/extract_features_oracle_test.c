@@ -28,7 +28,7 @@
 #define ORACLE "test/oracle/features_oracle.py"
 #define COLUMNS                                                                                    \
     "kind\ttime\ttype\tuser\tuser_hash\tsession\tflags\tsession_start\tsession_events\titem\t"     \
-    "category\tdevice\taddress\tcard\tterminal\tprice\tpieces\tbad_label\tlive"
+    "category\tdevice\taddress\tcard\tterminal\tprice\tpieces\tbad_label\tlive\treferred"
 
 static void write_head(FILE *out, const struct extract_features_options *options)
 {
@@ -85,8 +85,9 @@ static void write_row(FILE *out, const struct event_batch *batch, uint32_t row)
         (void)fprintf(out, "\t");
     }
     bool has_quantity = is_event && event_has(batch, row, FIELD_QUANTITY);
-    (void)fprintf(out, "\t%" PRId64 "\t%d\t%d", has_quantity ? batch->quantity[row] : 1,
-                  is_event && is_bad(batch, row), batch->state[row] == ROW_LIVE);
+    (void)fprintf(out, "\t%" PRId64 "\t%d\t%d\t%d", has_quantity ? batch->quantity[row] : 1,
+                  is_event && is_bad(batch, row), batch->state[row] == ROW_LIVE,
+                  is_event && event_has(batch, row, FIELD_REFERRER));
     for (int i = 0; i < FEATURE_COUNT; i++) {
         float value = batch->features[(size_t)row * batch->feature_stride + (size_t)i];
         (void)fprintf(out, "\t%.9g", (double)value);
@@ -119,6 +120,7 @@ static struct fixture_event read_event(char *line)
         CARD,
         TERMINAL,
         ADDRESS,
+        REFERRER,
         TEXT,
         WORD_COUNT
     };
@@ -145,6 +147,7 @@ static struct fixture_event read_event(char *line)
         .card = words[CARD],
         .terminal = words[TERMINAL],
         .address = words[ADDRESS],
+        .referrer = words[REFERRER],
         .query = words[TEXT],
     };
 }
@@ -198,11 +201,12 @@ static void run_stream(const struct stream *stream, int64_t utc_offset_minutes,
                        bool with_sessionize, const char *path)
 {
     char *bad[] = {(char *)"fraud", (char *)"chargeback"};
-    char *entities[] = {(char *)"device", (char *)"card", (char *)"terminal", (char *)"address"};
+    const uint32_t entities =
+        1u << ENTITY_DEVICE | 1u << ENTITY_CARD | 1u << ENTITY_TERMINAL | 1u << ENTITY_ADDRESS;
     struct extract_features_options options = {.cart_lifetime_ms = INT64_C(5400000),
                                                .utc_offset_minutes = utc_offset_minutes,
                                                .bad_labels = {bad, 2},
-                                               .entities = {entities, 4}};
+                                               .entity_mask = entities};
     struct record_layout layout = {0};
     struct stage *sessions = sessions_create(with_sessionize, &layout), *features = NULL;
     assert_int_equal(extract_features_create(&options, NULL, &layout, &features, NULL), STATUS_OK);

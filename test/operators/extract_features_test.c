@@ -64,13 +64,13 @@ struct bench {
 };
 
 static char *bad_labels[] = {(char *)"fraud"};
-static char *all_entities[] = {(char *)"device", (char *)"card", (char *)"terminal",
-                               (char *)"address"};
+static const uint32_t all_entities =
+    1u << ENTITY_DEVICE | 1u << ENTITY_CARD | 1u << ENTITY_TERMINAL | 1u << ENTITY_ADDRESS;
 
 static struct extract_features_options default_options(void)
 {
     return (struct extract_features_options){
-        .cart_lifetime_ms = 14 * DAY, .bad_labels = {bad_labels, 1}, .entities = {all_entities, 4}};
+        .cart_lifetime_ms = 14 * DAY, .bad_labels = {bad_labels, 1}, .entity_mask = all_entities};
 }
 
 static void bench_open(struct bench *bench, const struct extract_features_options *options,
@@ -451,15 +451,15 @@ static void stops_counters_at_their_greatest_value(void **state)
 static void keeps_entities_only_where_asked(void **state)
 {
     (void)state;
-    char *names[] = {(char *)"card"};
     struct extract_features_options options = default_options();
-    options.entities = (struct text_list){names, 1};
+    options.entity_mask = 1u << ENTITY_USER | 1u << ENTITY_CARD | 1u << ENTITY_ITEM;
     struct record_layout layout = {0};
     struct stage *stage = NULL;
     assert_int_equal(extract_features_create(&options, NULL, &layout, &stage, NULL), STATUS_OK);
     assert_int_equal(layout.bytes[ENTITY_USER], USER_FEATURES_BYTES);
     assert_int_equal(layout.bytes[ENTITY_CARD], ENTITY_FEATURES_BYTES);
     assert_int_equal(layout.bytes[ENTITY_DEVICE], 0);
+    assert_int_equal(layout.bytes[ENTITY_ITEM], 0);
     assert_true(USER_FEATURES_BYTES <= 440 && ENTITY_FEATURES_BYTES <= 128);
     stage_destroy(stage);
 }
@@ -467,9 +467,6 @@ static void keeps_entities_only_where_asked(void **state)
 static void refuses_options_that_make_no_sense(void **state)
 {
     (void)state;
-    char *names[] = {(char *)"basket"};
-    struct extract_features_options unknown = default_options();
-    unknown.entities = (struct text_list){names, 1};
     struct extract_features_options offset = default_options();
     offset.utc_offset_minutes = 10000;
     struct markov table;
@@ -479,8 +476,7 @@ static void refuses_options_that_make_no_sense(void **state)
         const char *expected;
         struct extract_features_options options;
         const struct markov *markov;
-    } cases[] = {{"\"basket\"", unknown, NULL},
-                 {"utc_offset_minutes 10000", offset, NULL},
+    } cases[] = {{"utc_offset_minutes 10000", offset, NULL},
                  {"from state search sum to 1.25", default_options(), &table}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct record_layout layout = {0};

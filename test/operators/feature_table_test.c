@@ -120,7 +120,7 @@ static void reads_its_settings_with_their_defaults(void **state)
     assert_int_equal(options.cart_lifetime_ms, INT64_C(14) * 86400000);
     assert_int_equal(options.bad_labels.count, 2);
     assert_string_equal(options.bad_labels.items[0], "chargeback");
-    assert_int_equal(options.entities.count, 0);
+    assert_int_equal(options.entity_mask, 0);
     assert_true(extract_features_timer_floor_ms(&options) == INT64_MAX);
     settings_release(&extract_features_section, &options);
 }

@@ -211,7 +211,7 @@ static void refuses_with_line_and_nearest_name(void **state)
     static const struct {
         const char *text, *complaint;
     } table[] = {
-        {"rules: [{feature: session_event, above: 1}]", "did you mean session_events?"},
+        {"rules: [{feature: session_event, above: 1}]", "did you mean \"session_events\"?"},
         {"rules: [{feature: session_events}]", "either above or below"},
         {"rules: [{feature: session_events, above: 1, below: 2}]", "either above or below"},
         {"rules: [{feature: session_events, abov: 1}]", "abov"},

@@ -27,7 +27,7 @@ NAN = math.nan
 # ---- making streams ----------------------------------------------------------------------------
 
 COLUMNS = ("user time type id item category price quantity device card terminal address "
-           "text").split()
+           "referrer text").split()
 
 
 def make_random(seed):
@@ -59,6 +59,7 @@ def make_random(seed):
             "terminal": f"t{rng.randrange(4)}" if rng.random() < 0.4 else "",
             "address": f"a{rng.randrange(20)}" if rng.random() < 0.8 else "",
             "text": rng.choice(["chargeback", "fraud", "genuine", ""]),
+            "referrer": f"/{rng.randrange(9)}" if rng.random() < 0.4 else "",
             "id": f"e{len(rows)}",
         }
         rows.append(event)
@@ -252,6 +253,22 @@ def session_features(events, out):
     out["session_view_price_mean"] = ratio(single_sum(e["price"] for e in views), len(views))
     bought = of(members, "purchase")
     out["session_spend"] = single_sum(e["amount"] for e in bought) if bought else NAN
+    request_features(members, out)
+
+
+def request_features(members, out):
+    requests = pages = direct = referred = run = 0
+    for event in members:
+        if requests == 255:
+            requests, pages, direct, referred = 127, pages // 2, direct // 2, referred // 2
+        is_page = event["type"] in ("page_view", "product_view", "search")
+        requests += 1
+        pages += is_page
+        direct += is_page and not event["referred"]
+        referred += event["referred"]
+        run = min(255, run + 1) if is_page else 0
+    out.update(session_page_share=pages / requests, session_direct_page_share=direct / requests,
+               session_referrer_share=referred / requests, session_page_run=run)
 
 
 def user_features(user, out):
@@ -465,6 +482,16 @@ def funnel_features(events, row, markov, out):
         out["funnel_surprise"] = surprises[-1]
 
 
+def event_features(row, markov, out):
+    if not row["type"]:
+        return
+    out["event_type"] = markov.index[row["type"]]
+    if row["category"]:
+        out["event_category_bucket"] = bit_of(row["category"], 6)
+    if row["price"] is not None:
+        out["event_price"] = row["price"]
+
+
 def entity_features(kind, heard, row, before, out):
     """`heard`: activity and bad labels of the entity, this row's included where it is either."""
     now = max([row["time"]] + [event["time"] for event in heard])
@@ -486,7 +513,10 @@ def entity_features(kind, heard, row, before, out):
         "distinct_addresses": estimate(by_epoch(events, now, 7 * DAY, "address"), 5),
         "age_s": max(0, seconds(now) - seconds(min(e["time"] for e in events))) if events else NAN,
     }
-    bad = len(window([e for e in heard if not e["activity"]], now, 28 * DAY))
+    labels = [e for e in heard if not e["activity"]]
+    values["bad_labels_1d"] = len(window(labels, now, DAY))
+    values["bad_labels_7d"] = len(window(labels, now, 7 * DAY))
+    bad = len(window(labels, now, 28 * DAY))
     values["bad_labels_28d"] = bad
     sold = len(window(purchases, now, 28 * DAY))
     values["bad_share_28d"] = min(1.0, bad / sold) if sold else NAN
@@ -504,7 +534,7 @@ def entity_features(kind, heard, row, before, out):
 def read_row(fields):
     number = {name: int(fields[name]) for name in
               ("kind time flags session session_start session_events item category device address "
-               "card terminal user_hash bad_label live pieces").split()}
+               "card terminal user_hash bad_label live pieces referred").split()}
     price = None if fields["price"] == "" else int(fields["price"])
     row = dict(number, user=fields["user"], type=fields["type"],
                price=None if price is None else price / 1e6)
@@ -547,6 +577,7 @@ def expected_of(row, users, entities, options):
     rfm_features(user.events, now, out)
     calendar_features(user.events, row["time"], options["utc_offset_minutes"], out)
     funnel_features(user.events, row, options["markov"], out)
+    event_features(row, options["markov"], out)
     for kind in ("device", "address", "card", "terminal"):
         if row[kind] and kind in options["entities"]:
             heard = entities.setdefault((kind, row[kind]), [])

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "pipeline/run/task.h"
+#include "pipeline/state/record_codec.h"
 #include "test/fakes/broker.h"
 #include "test/simulation/plans.h"
 #include "test/simulation/script.h"
@@ -135,6 +136,7 @@ static uint64_t lines_of(const struct shop *shop, enum topic topic)
 static void an_event_too_far_ahead_is_a_dead_letter_and_moves_nothing(void **state)
 {
     struct shop *shop = *state;
+    add_event(shop, -1);
     add_event(shop, 0);
     add_event(shop, 60001);
     add_event(shop, 60000);
@@ -143,9 +145,39 @@ static void an_event_too_far_ahead_is_a_dead_letter_and_moves_nothing(void **sta
     commit(shop);
     struct task_progress progress = task_progress(shop->task);
     assert_int_equal(progress.counters.dead_letters[REJECTION_TIME_AHEAD], 1);
-    assert_int_equal(progress.counters.events_accepted, 2);
+    assert_int_equal(progress.counters.events_accepted, 3);
     assert_int_equal(progress.time_max_ms, START_MS + 60000);
     assert_int_equal(lines_of(shop, TOPIC_DEAD_LETTERS), 1);
+}
+
+/* However the input is cut, and whichever way the first clock is wrong. */
+static void a_first_event_of_another_year_does_not_set_the_time(void **state)
+{
+    struct shop *shop = *state;
+    static const int64_t years_off[] = {-20, 20};
+    for (uint32_t run = 0; run < 8; run++) {
+        shop->script = (struct script){0};
+        (void)strcpy(add_event(shop, years_off[run & 1] * INT64_C(31557600000))->user, "lost");
+        add_event(shop, 0);
+        add_event(shop, 1000);
+        add_event(shop, 60000000); /* Too far ahead, and the time is known by now. */
+        add_event(shop, 5000);
+        add_event(shop, 3999);
+        broker_destroy(shop->broker);
+        shop->broker = broker_create();
+        shop->memory->ops->close(shop->memory);
+        struct error error;
+        assert_int_equal(state_store_memory_open(&shop->memory, &error), STATUS_OK);
+        shop->options.intake.batch_events_max = 1 + run / 2;
+        start(shop);
+        step(shop, 12);
+        commit(shop);
+        struct task_progress progress = task_progress(shop->task);
+        assert_int_equal(progress.time_max_ms, START_MS + 5000);
+        assert_int_equal(progress.counters.events_accepted, 5);
+        assert_int_equal(progress.counters.late_events, 1);
+        assert_int_equal(progress.counters.dead_letters[REJECTION_TIME_AHEAD], 1);
+    }
 }
 
 static void late_events_are_diverted_where_so_configured(void **state)
@@ -163,6 +195,128 @@ static void late_events_are_diverted_where_so_configured(void **state)
     assert_int_equal(progress.counters.late_diverted, 1);
     assert_int_equal(progress.counters.events_accepted, 2);
     assert_int_equal(lines_of(shop, TOPIC_LATE_EVENTS), 1);
+}
+
+static void a_late_duplicate_is_a_duplicate_and_not_late(void **state)
+{
+    struct shop *shop = *state;
+    (void)strcpy(add_event(shop, 0)->id, "a");
+    (void)strcpy(add_event(shop, 5000)->id, "b");
+    (void)strcpy(add_event(shop, 0)->id, "a");
+    (void)strcpy(add_event(shop, 1000)->id, "c");
+    start(shop);
+    step(shop, 3);
+    commit(shop);
+    struct task_counters counters = task_progress(shop->task).counters;
+    assert_int_equal(counters.events_read, 4);
+    assert_int_equal(counters.events_accepted, 3);
+    assert_int_equal(counters.duplicates, 1);
+    assert_int_equal(counters.late_events, 1);
+    assert_int_equal(lines_of(shop, TOPIC_LATE_EVENTS), 1);
+}
+
+/* A user's record as it is stored, header first; NULL: there is none. */
+static const unsigned char *stored_user(struct shop *shop, const char *user, uint32_t *ret_length)
+{
+    struct error error;
+    struct record_key key = {
+        .id = pseudonym_make(&shop->options.intake.key, ENTITY_USER, text_of(user)),
+        .kind = ENTITY_USER,
+    };
+    struct store_key stored = store_key_of_record(key);
+    struct store_value value = {0};
+    assert_int_equal(task_flush(shop->task, &error), STATUS_OK);
+    assert_int_equal(shop->memory->ops->get_many(shop->memory, &stored, 1, &value, &error),
+                     STATUS_OK);
+    *ret_length = value.length;
+    return value.bytes;
+}
+
+/* Whether the topic has those words behind its first `from` bytes. */
+static bool says(const struct shop *shop, enum topic topic, uint64_t from, const char *words)
+{
+    uint64_t bytes = 0;
+    const unsigned char *text = broker_output(shop->broker, topic, &bytes);
+    size_t length = strlen(words);
+    for (uint64_t at = from; at + length <= bytes; at++) {
+        if (memcmp(text + at, words, length) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void who_is_erased_is_a_stranger_afterwards(void **state)
+{
+    struct shop *shop = *state;
+    shop->options.scored_events_share = 1;
+    add_event(shop, 0)->type = EVENT_ADD_TO_CART;
+    add_event(shop, 1000)->type = EVENT_ADD_TO_CART;
+    (void)strcpy(add_event(shop, 1500)->user, "u2");
+    add_event(shop, 2000)->type = EVENT_ERASE;
+    start(shop);
+    step(shop, 1);
+    commit(shop);
+    assert_int_equal(lines_of(shop, TOPIC_SCORED_EVENTS), 3); /* The erasure itself is not. */
+    assert_true(says(shop, TOPIC_SCORED_EVENTS, 0, "\"features\":[2,"));
+
+    uint32_t length = 0;
+    const unsigned char *erased = stored_user(shop, "u1", &length);
+    assert_non_null(erased);
+    assert_int_equal(length, RECORD_TIMER_MASK_AT + 1); /* No timers and no parts. */
+    assert_int_equal(erased[RECORD_TIMER_MASK_AT], 0);
+    assert_non_null(stored_user(shop, "u2", &length));
+    assert_true(length > 100);
+
+    add_event(shop, 3000);
+    uint64_t before = 0;
+    (void)broker_output(shop->broker, TOPIC_SCORED_EVENTS, &before);
+    shop->options.is_finite = true;
+    start(shop);
+    enum task_state task_state = TASK_BUSY;
+    struct error error;
+    while (task_state != TASK_FINISHED) {
+        assert_int_equal(task_step(shop->task, &task_state, &error), STATUS_OK);
+    }
+    assert_true(says(shop, TOPIC_SCORED_EVENTS, before, "\"features\":[1,"));
+    assert_false(says(shop, TOPIC_SCORED_EVENTS, before, "\"features\":[2,"));
+    struct task_counters counters = task_progress(shop->task).counters;
+    assert_int_equal(counters.users_erased, 1);
+    assert_int_equal(counters.events_accepted, 5);
+    assert_int_equal(counters.events_by_type[EVENT_ERASE], 1);
+    /* The session that was open when its user was erased ends without a record. */
+    assert_int_equal(lines_of(shop, TOPIC_SESSIONS), 2);
+}
+
+static void an_erasure_is_carried_out_however_late(void **state)
+{
+    struct shop *shop = *state;
+    shop->options.intake.diverts_late = true;
+    add_event(shop, 50000);
+    add_event(shop, 0)->type = EVENT_ERASE;
+    start(shop);
+    step(shop, 2);
+    commit(shop);
+    uint32_t length = 0;
+    assert_non_null(stored_user(shop, "u1", &length));
+    assert_int_equal(length, RECORD_TIMER_MASK_AT + 1);
+    struct task_counters counters = task_progress(shop->task).counters;
+    assert_int_equal(counters.users_erased, 1);
+    assert_int_equal(counters.late_diverted, 0);
+    assert_int_equal(lines_of(shop, TOPIC_LATE_EVENTS), 0);
+}
+
+static void counters_of_an_earlier_version_are_taken_over(void **state)
+{
+    (void)state;
+    struct task_progress before = {.time_max_ms = 7, .epoch = 3};
+    before.counters.events_read = 11;
+    before.counters.events_by_type[EVENT_PURCHASE] = 5;
+    struct task_progress after = {0};
+    const uint32_t bytes = offsetof(struct task_progress, counters.users_erased);
+    assert_true(task_progress_part.upgrade(1, &before, bytes, &after));
+    assert_memory_equal(&before, &after, sizeof(before));
+    assert_false(task_progress_part.upgrade(1, &before, bytes - 8, &after));
 }
 
 static void records_that_are_all_rejected_are_committed(void **state)
@@ -257,7 +411,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_event_too_far_ahead_is_a_dead_letter_and_moves_nothing),
+        TEST(a_first_event_of_another_year_does_not_set_the_time),
         TEST(late_events_are_diverted_where_so_configured),
+        TEST(a_late_duplicate_is_a_duplicate_and_not_late),
+        TEST(who_is_erased_is_a_stranger_afterwards),
+        TEST(an_erasure_is_carried_out_however_late),
+        cmocka_unit_test(counters_of_an_earlier_version_are_taken_over),
         TEST(records_that_are_all_rejected_are_committed),
         TEST(a_changed_configuration_begins_an_epoch_once),
         TEST(more_ticks_than_the_journal_holds_wait_for_a_commit),

@@ -428,6 +428,35 @@ static void a_missing_file_is_refused(void **state)
     assert_refused(disk, "corrupt");
 }
 
+static bool is_there(const char *directory, const char *name)
+{
+    char path[4096];
+    struct stat info;
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+    return stat(path, &info) == 0;
+}
+
+static void a_store_without_its_entry_is_refused_and_left_as_it_is(void **state)
+{
+    struct disk *disk = *state;
+    fill(disk);
+    damage(disk->directory, "CURRENT", true);
+    assert_refused(disk, "CURRENT");
+    assert_false(is_there(disk->directory, "CURRENT"));
+}
+
+/* Killed while it made its first files: there was nothing in it. */
+static void a_store_that_was_never_quite_made_is_made_anew(void **state)
+{
+    struct disk *disk = *state;
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/MANIFEST-000001", disk->directory);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    disk_open(disk, 0);
+}
+
 /* Damage in a data block is met when the block is read. */
 static void a_broken_block_is_an_error_when_it_is_read(void **state)
 {
@@ -632,6 +661,8 @@ int main(int argc, char **argv)
         on_disk(foreign_data_is_refused),
         on_disk(a_broken_manifest_is_refused),
         on_disk(a_missing_file_is_refused),
+        on_disk(a_store_without_its_entry_is_refused_and_left_as_it_is),
+        on_disk(a_store_that_was_never_quite_made_is_made_anew),
         on_disk(a_broken_block_is_an_error_when_it_is_read),
         on_disk(a_slice_left_by_a_crash_is_not_written_into),
         on_disk(a_folder_that_cannot_be_made_is_refused),

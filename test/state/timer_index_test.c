@@ -198,7 +198,7 @@ static void transaction(struct world *world)
 static void timers_come_in_order_whatever_happens_in_between(void **state)
 {
     (void)state;
-    static const uint32_t sizes[] = {2, 3, 8, 50, 100000};
+    static const uint32_t sizes[] = {8, 9, 16, 50, 100000};
     for (uint64_t seed = 0; seed < 50; seed++) {
         struct world *world = new_world(seed, sizes[seed % 5]);
         for (uint32_t i = 0; i < 150; i++) {
@@ -226,7 +226,7 @@ static void timers_come_in_order_whatever_happens_in_between(void **state)
 static void a_refill_sees_what_is_not_yet_committed(void **state)
 {
     (void)state;
-    struct world *world = new_world(1, 2);
+    struct world *world = new_world(1, 8);
     for (uint32_t i = 0; i < KEYS; i++) {
         world->working_ms[i] = TIMER_NONE;
     }
@@ -266,7 +266,7 @@ static void an_entry_added_twice_comes_once(void **state)
 static void a_timer_that_never_comes_is_not_kept(void **state)
 {
     (void)state;
-    struct world *world = new_world(1, 4);
+    struct world *world = new_world(1, 8);
     struct error error;
     const struct timer_entry never = {TIMER_NONE, key_of(1)};
     must(timer_index_add(world->index, never, &error), &error);
@@ -279,7 +279,7 @@ static void a_timer_that_never_comes_is_not_kept(void **state)
 static void a_failed_scan_can_be_repeated(void **state)
 {
     (void)state;
-    struct world *world = new_world(3, 4);
+    struct world *world = new_world(3, 8);
     struct error error;
     for (uint32_t i = 0; i < 20; i++) {
         transaction(world);

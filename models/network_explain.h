@@ -1,0 +1,29 @@
+/*
+ * Integrated gradients (Sundararajan, Taly and Yan, 2017): why a row has its output, as a sum over
+ * its features. The path goes straight from a row that says nothing (numbers at their mean, tables
+ * at the row for missing values, nothing marked as missing) to the row, with the state held still;
+ * what the state alone says is in the base. Gauss-Legendre of 8 nodes on each of 4 to 32 parts of
+ * the path; what this leaves over is spread over the terms in proportion, so that the sum holds.
+ */
+#ifndef MODELS_NETWORK_EXPLAIN_H
+#define MODELS_NETWORK_EXPLAIN_H
+
+#include "models/network_model.h"
+
+struct network_explainer;
+
+/* Borrows the model and the parameters. One a thread. */
+MUST_CHECK enum status network_explainer_create(const struct network_source *source,
+                                                struct network_model *model,
+                                                struct network_explainer **ret_explainer,
+                                                struct error *error);
+void network_explainer_destroy(struct network_explainer *explainer); /* NULL is a no-op. */
+
+/*
+ * terms[feature_count] and *ret_base sum to the output of `row` after `state` (NULL: zeros), which
+ * is not changed.
+ */
+void network_explain(struct network_explainer *explainer, const float *row, const void *state,
+                     float *terms, float *ret_base);
+
+#endif

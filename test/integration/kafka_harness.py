@@ -1,0 +1,319 @@
+"""A real broker with Apache's clients beside it, and an instance of nudge that reads it, for tests.
+
+Set NUDGE_TEST_KAFKA to a folder for a broker that is started there when it is not running, and left
+running; else each module has its own for as long as it runs.
+"""
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+from kafka_storm import ROOT, free_port  # noqa: E402
+
+OUTPUTS = harness.TOPICS
+
+
+class Broker:
+    """One broker and a tool that does what tests want of it."""
+
+    def __init__(self, secure=False, version=None):
+        if not shutil.which("java"):
+            raise harness.Skip("java is needed for Kafka")
+        kept = None if secure else os.environ.get("NUDGE_TEST_KAFKA")
+        self.is_kept = kept is not None
+        self.folder = kept or tempfile.mkdtemp(prefix="nudge-broker-")
+        port_file = os.path.join(self.folder, "port")
+        if not os.path.exists(port_file):
+            harness.write(port_file, str(free_port()))
+        self.port = int(harness.read(port_file))
+        self.environment = dict(os.environ, NUDGE_KAFKA_DIR=os.path.join(self.folder, "kafka"),
+                                NUDGE_KAFKA_PORT=str(self.port))
+        if version:
+            self.environment.update(NUDGE_KAFKA_VERSION=version)
+            self.environment.pop("NUDGE_KAFKA_JARS", None)
+        self.tool = None
+        self.servers = self.run("start", *(["--secure"] if secure else [])).strip().split()[-1]
+        self.tool = subprocess.Popen(
+            ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
+             self.run("classpath").strip(), os.path.join(ROOT, "test/integration/KafkaTool.java"),
+             self.servers, "shell"], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+
+    def run(self, *arguments):
+        result = subprocess.run([os.path.join(ROOT, "scripts", "kafka.sh"), *arguments], text=True,
+                                env=self.environment, stdout=subprocess.PIPE,
+                                stdin=subprocess.DEVNULL, check=False)
+        if result.returncode == 3:
+            raise harness.Skip("java and mvn are needed for Kafka")
+        harness.equal(result.returncode, 0, f"kafka.sh {' '.join(arguments)}: exit")
+        return result.stdout
+
+    def close(self):
+        if self.tool:
+            self.tool.stdin.close()
+            self.tool.wait()
+        if not self.is_kept:
+            self.run("wipe")
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ask(self, *words):
+        self.tool.stdin.write("\t".join(map(str, words)) + "\n")
+        self.tool.stdin.flush()
+        lines = []
+        while True:
+            line = self.tool.stdout.readline().rstrip("\n")
+            if line == "ok":
+                return lines
+            harness.check(line and not line.startswith("error: "), f"{words}: {line}")
+            lines.append(line)
+
+    def make(self, topic, partitions=1, *settings):
+        self.ask("make", topic, partitions, *settings)
+        return topic
+
+    def send(self, topic, records):
+        """Records are values, or dictionaries of value, key, partition, time_ms and headers."""
+        lines = []
+        for record in records:
+            record = record if isinstance(record, dict) else {"value": record}
+            headers = ",".join(f"{name}={hexed(value)}"
+                               for name, value in record.get("headers", []))
+            lines.append("\t".join([record.get("topic", topic), str(record.get("partition", 0)),
+                                    str(record.get("time_ms", "-")), hexed(record.get("key")),
+                                    hexed(record["value"]), headers]) + "\n")
+        with tempfile.NamedTemporaryFile("w", suffix=".records") as file:
+            file.writelines(lines)
+            file.flush()
+            self.ask("send", file.name)
+
+    def records(self, *topics):
+        """What readers of committed records see, in the order of partitions and offsets."""
+        found = []
+        for line in self.ask("read", *topics):
+            topic, partition, offset, time_ms, key, value, headers = line.split("\t")
+            found.append({"topic": topic, "partition": int(partition), "offset": int(offset),
+                          "time_ms": int(time_ms), "key": unhexed(key), "value": unhexed(value),
+                          "headers": [(name, unhexed(content)) for name, content in
+                                      (part.split("=", 1) for part in headers.split(",") if part)]})
+        return sorted(found, key=lambda item: (item["topic"], item["partition"], item["offset"]))
+
+    def offsets(self, group):
+        """Committed offset and its metadata, by (topic, partition)."""
+        return {(topic, int(partition)): (int(offset), metadata) for topic, partition, offset,
+                metadata in (line.split("\t") for line in self.ask("offsets", group))}
+
+
+def hexed(value):
+    if value is None:
+        return "-"
+    return (value if isinstance(value, bytes) else value.encode()).hex()
+
+
+def unhexed(text):
+    return None if text == "-" else bytes.fromhex(text)
+
+
+RULES = """
+emit_interventions:
+  rules:
+    - name: forgotten_cart
+      on: {idle_cart: 2m}
+      if: cart_value >= 1 and present(cart_age_s)
+      promotion: {kind: reminder, valid_for: 1d}
+      cooldown: 1h
+    - name: busy
+      on: [product_view]
+      if: session_events >= 4
+      alert: {severity: low, reason: "{session_events:.0} events", suggest: review}
+      cooldown: 10m
+"""
+
+
+class Application:
+    """A configuration with a name of its own, so that tests can share a broker."""
+
+    def __init__(self, broker, work, topic=None, name=None, kafka="", input="", more="",
+                 ends=True, rules=RULES, format="jsonl", output="jsonl"):
+        self.broker, self.work = broker, work
+        self.name = name or "t" + uuid.uuid4().hex[:10]
+        self.topic = topic
+        self.parts = {"kafka": kafka, "input": input, "more": more, "ends": ends, "rules": rules,
+                      "format": format, "output": output}
+        self.state = os.path.join(work, self.name + ".state")
+        self.path = self.write()
+
+    def write(self, **changes):
+        self.parts.update(changes)
+        parts = self.parts
+        topic = f"  topic: {self.topic}\n" if self.topic else ""
+        text = f"""name: {self.name}
+input:
+  source: kafka
+  format: {parts["format"]}
+  allowed_lateness: 5s
+{parts["input"]}
+output: {{sink: kafka, format: {parts["output"]}, scored_events_share: 0.05}}
+state: {{memory: 192MiB}}
+commit: {{interval: 30ms}}
+kafka:
+  brokers: [{self.broker.servers}]
+{topic}  output_prefix: {self.name}.
+  ends: {"true" if parts["ends"] else "false"}
+  transaction_timeout: 3s
+  session_timeout: 6s
+{parts["kafka"]}
+{parts["more"]}
+{parts["rules"]}
+"""
+        return harness.write(os.path.join(self.work, self.name + ".yaml"), text)
+
+    def create(self):
+        result = harness.nudge("topics", "create", self.path)
+        harness.check(result.code == 0, f"topics create: {result}")
+        return self
+
+    def run(self, *more, code=0, env=None, timeout=60):
+        result = harness.nudge("run", self.path, "--state", self.state, *more, env=env,
+                               timeout=timeout)
+        harness.check(result.code == code, f"run, exit {code} expected: {result}")
+        return result
+
+    def start(self, *more, env=None):
+        return Running(self, more, env)
+
+    def topics(self):
+        return [f"{self.name}.{topic}" for topic in OUTPUTS]
+
+    def outputs(self):
+        """Values by topic and partition, those without records left out."""
+        found = {}
+        for record in self.broker.records(*self.topics()):
+            place = (record["topic"][len(self.name) + 1:], record["partition"])
+            found.setdefault(place, []).append(record["value"])
+        return found
+
+
+class Running:
+    """An instance that goes on until it is stopped. What it prints is collected."""
+
+    def __init__(self, application, more, env):
+        self.process = harness.start("run", application.path, "--state", application.state, *more,
+                                     env={**os.environ, **(env or {})}, stderr=subprocess.STDOUT)
+        self.lines = []
+        self.reader = threading.Thread(target=self.collect, daemon=True)
+        self.reader.start()
+
+    def collect(self):
+        for line in self.process.stdout:
+            self.lines.append(line.decode(errors="replace"))
+
+    def said(self):
+        return "".join(self.lines)
+
+    def wait_for(self, words, seconds=60):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if words in self.said():
+                return
+            if self.process.poll() is not None and not self.reader.is_alive():
+                break
+            time.sleep(0.02)
+        harness.check(words in self.said(), f"\"{words}\" expected in:\n{self.said()[-3000:]}")
+
+    def wait(self, seconds=60):
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still running after {seconds} s:\n{self.said()[-3000:]}") from None
+        self.reader.join()
+        return self.process.returncode
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.wait()
+        harness.check(code == 0, f"stop: exit {code}:\n{self.said()[-3000:]}")
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+
+
+def file_outputs(work, application, files, name="files"):
+    """Values by topic and partition of the file run of the same configuration."""
+    text = harness.read(application.path).decode()
+    before, rest = text.split("kafka:\n", 1)
+    kept = rest[rest.index("\nemit_interventions"):] if "\nemit_interventions" in rest else ""
+    before = before.replace("source: kafka", "source: files").replace("sink: kafka", "sink: files")
+    before = before.replace("format: avro", "format: jsonl")
+    config = harness.write(os.path.join(work, name + ".yaml"), before + kept)
+    out = os.path.join(work, name + ".out")
+    result = harness.nudge("run", config, "--input", *files, "--output", out)
+    harness.check(result.code == 0, f"run over files: {result}")
+    found = {}
+    for topic in OUTPUTS:
+        for path in sorted(glob.glob(os.path.join(out, topic, "*.jsonl"))):
+            values = harness.read(path).splitlines()
+            if values:
+                found[(topic, int(os.path.basename(path).split(".")[0]))] = values
+    return found
+
+
+def without_places(outputs):
+    """A dead letter names its place, which files and topics have each their own way."""
+    placed = {}
+    for (topic, partition), values in outputs.items():
+        if topic == "dead_letters":
+            parsed = [json.loads(value) for value in values]
+            for item in parsed:
+                del item["source"], item["byte_position"]
+            values = [json.dumps(item).encode() for item in parsed]
+        placed[(topic, partition)] = values
+    return placed
+
+
+def same(found, expected, what):
+    """Compares outputs by place, and says where they differ first."""
+    harness.check(expected, f"{what}: there is nothing to compare with")
+    for place in sorted(set(found) | set(expected)):
+        a, b = expected.get(place, []), found.get(place, [])
+        if a != b:
+            first = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+            raise AssertionError(
+                f"{what}: {place}: {len(b)} records, {len(a)} expected; record {first} is "
+                f"{harness.shorten(b[first] if first < len(b) else None)}, "
+                f"{harness.shorten(a[first] if first < len(a) else None)} expected")
+
+
+def generate(work, events=2000, partitions=1, *more):
+    """Files of generated events, a partition each, and the events."""
+    result = harness.nudge("generate", "--output", os.path.join(work, "in"), "--format", "jsonl",
+                           "--events", events, "--users", max(1, events // 30), "--partitions",
+                           partitions, *more)
+    harness.check(result.code == 0, f"generate: {result}")
+    files = sorted(path for path in glob.glob(os.path.join(work, "in", "*.jsonl"))
+                   if "truth" not in path)
+    return files
+
+
+def main(module, secure=False):
+    """Runs the tests of a module, which find the broker as module.broker."""
+    try:
+        module.broker = Broker(secure)
+    except harness.Skip as reason:
+        print(f"{os.path.basename(sys.argv[0])}: skipped: {reason}")
+        sys.exit(1 if os.environ.get("CI") else 0)
+    try:
+        harness.main(module)
+    finally:
+        module.broker.close()
