@@ -35,24 +35,37 @@ static void print_text(FILE *out, const char *key, const char *text)
     (void)fprintf(out, "\"\n");
 }
 
-static void print_metrics(FILE *out, const struct logistic_fit *fit)
+static void print_metrics(FILE *out, const struct pack_content *content)
 {
-    (void)fprintf(out, "metrics:\n  fit_rows: %u\n  held_rows: %u\n  l2: %.9g\n  fit_loss: %.9g\n",
-                  fit->fit_rows, fit->held_rows, fit->l2, fit->fit_loss);
-    if (fit->is_calibrated) {
-        (void)fprintf(out,
-                      "  held_base_rate: %.6g\n  held_pr_auc: %.6g\n  held_roc_auc: %.6g\n"
-                      "  held_log_loss: %.6g\n  held_brier: %.6g\n  held_calibration_error: %.6g\n",
-                      fit->held_base_rate, fit->held_pr_auc, fit->held_roc_auc, fit->held_loss,
-                      fit->held_brier, fit->held_calibration_error);
+    (void)fprintf(out, "metrics:\n");
+    for (uint32_t i = 0; i < content->metric_count; i++) {
+        (void)fprintf(out, "  %s: %.9g\n", content->metrics[i].name, content->metrics[i].value);
     }
 }
 
-static void print_features(FILE *out, const struct logistic_fit *fit)
+static void print_calibration(FILE *out, const struct pack_calibration *calibration)
+{
+    if (calibration->point_count == 0) {
+        (void)fprintf(out, "calibration: {slope: %.9g, offset: %.9g}\n", (double)calibration->slope,
+                      (double)calibration->offset);
+        return;
+    }
+    (void)fprintf(out, "calibration:\n  points:\n");
+    for (uint32_t i = 0; i < calibration->point_count; i++) {
+        (void)fprintf(out, "    - [%.9g, %.9g]\n", (double)calibration->margins[i],
+                      (double)calibration->logits[i]);
+    }
+}
+
+static void print_features(FILE *out, const struct pack_content *content)
 {
     (void)fprintf(out, "features:\n");
-    for (uint32_t i = 0; i < fit->feature_count; i++) {
-        const struct pack_feature *feature = &fit->features[i];
+    for (uint32_t i = 0; i < content->feature_count; i++) {
+        const struct pack_feature *feature = &content->features[i];
+        if (!content->has_scales) {
+            (void)fprintf(out, "  - {name: %s}\n", feature->name);
+            continue;
+        }
         (void)fprintf(out, "  - {name: %s, transform: %s, mean: %.9g, scale: %.9g, limit: %.9g}\n",
                       feature->name, feature_transform_names[feature->transform],
                       (double)feature->mean, (double)feature->scale, (double)feature->limit);
@@ -66,7 +79,7 @@ static bool sync_and_close(FILE *out)
 }
 
 static enum status write_manifest(const char *directory, const struct pack_text *text,
-                                  const struct logistic_fit *fit, struct error *error)
+                                  const struct pack_content *content, struct error *error)
 {
     char path[PATH_BYTES + 32];
     (void)snprintf(path, sizeof(path), "%s/manifest.yaml", directory);
@@ -74,7 +87,7 @@ static enum status write_manifest(const char *directory, const struct pack_text 
     if (!out) {
         return complain(path, error);
     }
-    (void)fprintf(out, "format: 1\nkind: logistic\n");
+    (void)fprintf(out, "format: 1\nkind: %s\n", content->kind);
     print_text(out, "name", text->name);
     print_text(out, "version", text->version);
     print_text(out, "target", text->target);
@@ -82,47 +95,55 @@ static enum status write_manifest(const char *directory, const struct pack_text 
     print_text(out, "trained_to", text->trained_to);
     print_text(out, "data_hash", text->data_hash);
     print_text(out, "seed", text->seed);
-    (void)fprintf(out, "calibration: {slope: %.9g, offset: %.9g}\nthreshold: %.9g\n",
-                  (double)fit->slope, (double)fit->offset, (double)fit->threshold);
-    print_metrics(out, fit);
+    (void)fprintf(out, "%s", content->lines);
+    print_calibration(out, content->calibration);
+    (void)fprintf(out, "threshold: %.9g\n", (double)content->threshold);
+    print_metrics(out, content);
     if (*text->training) {
         (void)fprintf(out, "training:\n%s", text->training);
     }
-    print_features(out, fit);
+    print_features(out, content);
     bool has_failed = ferror(out) != 0;
     return sync_and_close(out) && !has_failed ? STATUS_OK : complain(path, error);
 }
 
-static enum status write_weights(const char *directory, const struct logistic_fit *fit,
-                                 const struct pack_quantiles *quantiles, struct error *error)
+static enum status write_bytes(const char *directory, const struct pack_file *file,
+                               struct error *error)
 {
     char path[PATH_BYTES + 32];
-    (void)snprintf(path, sizeof(path), "%s/weights.safetensors", directory);
-    struct tensor tensors[] = {
-        {.name = "weight", .count = fit->feature_count, .data = fit->weights},
-        {.name = "missing", .count = fit->feature_count, .data = fit->missing},
-        {.name = "bias", .count = 1, .data = &fit->bias},
-        {.name = "p50", .count = fit->feature_count, .data = quantiles->p50},
-        {.name = "p99", .count = fit->feature_count, .data = quantiles->p99},
-        {.name = "p999", .count = fit->feature_count, .data = quantiles->p999},
-    };
-    uint32_t count = quantiles->p50 ? 6 : 3;
-    for (uint32_t i = 0; i < count; i++) {
-        tensors[i].dimension_count = 1;
-        tensors[i].shape[0] = tensors[i].count;
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, file->name);
+    FILE *out = fopen(path, "wb");
+    if (!out) {
+        return complain(path, error);
     }
-    return tensor_file_write(path, tensors, count, error);
+    bool is_written = fwrite(file->bytes, 1, file->length, out) == file->length;
+    return sync_and_close(out) && is_written ? STATUS_OK : complain(path, error);
+}
+
+static enum status write_files(const char *directory, const struct pack_text *text,
+                               const struct pack_content *content, struct error *error)
+{
+    enum status status = write_manifest(directory, text, content, error);
+    if (status == STATUS_OK && content->tensor_count > 0) {
+        char path[PATH_BYTES + 32];
+        (void)snprintf(path, sizeof(path), "%s/weights.safetensors", directory);
+        status = tensor_file_write(path, content->tensors, content->tensor_count, error);
+    }
+    for (uint32_t i = 0; status == STATUS_OK && i < content->file_count; i++) {
+        status = write_bytes(directory, &content->files[i], error);
+    }
+    return status;
 }
 
 /* Removes a pack's folder as far as it is one of ours. */
 static void remove_pack(const char *directory)
 {
-    char path[PATH_BYTES];
-    if (snprintf(path, sizeof(path), "%s/manifest.yaml", directory) < PATH_BYTES) {
-        (void)unlink(path);
-    }
-    if (snprintf(path, sizeof(path), "%s/weights.safetensors", directory) < PATH_BYTES) {
-        (void)unlink(path);
+    static const char *const names[] = {"manifest.yaml", "weights.safetensors", PACK_MODEL_FILE};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char path[PATH_BYTES];
+        if (snprintf(path, sizeof(path), "%s/%s", directory, names[i]) < PATH_BYTES) {
+            (void)unlink(path);
+        }
     }
     (void)rmdir(directory);
 }
@@ -168,9 +189,8 @@ static void make_parents(const char *directory)
     }
 }
 
-enum status pack_write(const char *directory, const struct pack_text *text,
-                       const struct logistic_fit *fit, const struct pack_quantiles *quantiles,
-                       struct error *error)
+enum status pack_write_content(const char *directory, const struct pack_text *text,
+                               const struct pack_content *content, struct error *error)
 {
     char made[PATH_BYTES];
     char old[PATH_BYTES];
@@ -188,10 +208,7 @@ enum status pack_write(const char *directory, const struct pack_text *text,
     if (mkdir(made, 0777) != 0) {
         return complain(made, error);
     }
-    enum status status = write_manifest(made, text, fit, error);
-    if (status == STATUS_OK) {
-        status = write_weights(made, fit, quantiles, error);
-    }
+    enum status status = write_files(made, text, content, error);
     if (status == STATUS_OK) {
         status = sync_directory(made, error);
     }
@@ -204,4 +221,53 @@ enum status pack_write(const char *directory, const struct pack_text *text,
         remove_pack(made);
     }
     return status;
+}
+
+uint32_t pack_held_metrics(const struct held_measures *held, struct pack_metric *ret_metrics)
+{
+    const struct pack_metric metrics[HELD_METRICS] = {
+        {"held_base_rate", held->base_rate}, {"held_pr_auc", held->pr_auc},
+        {"held_roc_auc", held->roc_auc},     {"held_log_loss", held->log_loss},
+        {"held_brier", held->brier},         {"held_calibration_error", held->calibration_error},
+    };
+    memcpy(ret_metrics, metrics, sizeof(metrics));
+    return HELD_METRICS;
+}
+
+enum status pack_write(const char *directory, const struct pack_text *text,
+                       const struct logistic_fit *fit, const struct pack_quantiles *quantiles,
+                       struct error *error)
+{
+    struct tensor tensors[] = {
+        {.name = "weight", .count = fit->feature_count, .data = fit->weights},
+        {.name = "missing", .count = fit->feature_count, .data = fit->missing},
+        {.name = "bias", .count = 1, .data = &fit->bias},
+        {.name = "p50", .count = fit->feature_count, .data = quantiles->p50},
+        {.name = "p99", .count = fit->feature_count, .data = quantiles->p99},
+        {.name = "p999", .count = fit->feature_count, .data = quantiles->p999},
+    };
+    for (size_t i = 0; i < sizeof(tensors) / sizeof(tensors[0]); i++) {
+        tensors[i].dimension_count = 1;
+        tensors[i].shape[0] = tensors[i].count;
+    }
+    struct pack_metric metrics[4 + HELD_METRICS] = {
+        {"fit_rows", fit->fit_rows},
+        {"held_rows", fit->held_rows},
+        {"l2", fit->l2},
+        {"fit_loss", fit->fit_loss},
+    };
+    struct pack_content content = {
+        .kind = "logistic",
+        .lines = "",
+        .features = fit->features,
+        .feature_count = fit->feature_count,
+        .has_scales = true,
+        .calibration = &fit->calibration,
+        .threshold = fit->threshold,
+        .metrics = metrics,
+        .metric_count = 4 + (fit->is_measured ? pack_held_metrics(&fit->held, metrics + 4) : 0),
+        .tensors = tensors,
+        .tensor_count = quantiles->p50 ? 6 : 3,
+    };
+    return pack_write_content(directory, text, &content, error);
 }

@@ -14,6 +14,16 @@ enum split_part { SPLIT_FIT, SPLIT_HELD, SPLIT_LEFT_OUT };
 MUST_CHECK enum status time_split(const struct row_table *table, double held_share, int64_t gap_ms,
                                   uint8_t *ret_parts, int64_t *ret_from_ms, struct error *error);
 
+/*
+ * Forward chaining: span `fold` (from 1) of `folds` + 1 spans with as many rows each. Of the rows
+ * before it, less the gap, ret_parts says as above which are fitted and which held out;
+ * ret_is_tested [table.count] marks the span's own, whose groups began in it. Returns where the
+ * span begins.
+ */
+enum status time_fold(const struct row_table *table, uint32_t fold, uint32_t folds,
+                      double held_share, int64_t gap_ms, uint8_t *ret_parts, uint8_t *ret_is_tested,
+                      int64_t *ret_from_ms, struct error *error);
+
 /* The quantiles of the chosen columns over the negatives, NaN left out; 0 where nothing is left. */
 struct column_quantiles {
     float *p50, *p99, *p999; /* [count], each owned. */

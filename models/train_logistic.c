@@ -112,47 +112,7 @@ static enum status fit_once(struct training *training, double l2, struct lbfgs_r
     return status;
 }
 
-/* Margins of the held-out rows, before calibration. */
-struct held_rows {
-    uint32_t count;
-    float *margins, *chances;
-    uint8_t *labels;
-    double *weights;
-};
-
-static void held_release(struct held_rows *held)
-{
-    free(held->margins);
-    free(held->chances);
-    free(held->labels);
-    free(held->weights);
-}
-
-static enum status held_make(const struct training *training, struct held_rows *held,
-                             struct error *error)
-{
-    const struct train_matrix *matrix = &training->matrix;
-    size_t room = (size_t)matrix->row_count + 1;
-    *held = (struct held_rows){
-        .margins = calloc(room, sizeof(float)),
-        .chances = calloc(room, sizeof(float)),
-        .labels = calloc(room, 1),
-        .weights = calloc(room, sizeof(double)),
-    };
-    if (!held->margins || !held->chances || !held->labels || !held->weights) {
-        held_release(held);
-        return error_set(error, STATUS_FATAL, "training: out of memory");
-    }
-    for (uint32_t i = 0; i < matrix->row_count; i++) {
-        if (matrix->is_held[i]) {
-            held->labels[held->count] = matrix->labels[i];
-            held->weights[held->count++] = matrix->weights[i];
-        }
-    }
-    return STATUS_OK;
-}
-
-static void held_score(const struct training *training, struct held_rows *held)
+static void held_score(const struct training *training, struct held_out *held)
 {
     const struct train_matrix *matrix = &training->matrix;
     uint32_t width = matrix->width;
@@ -166,113 +126,8 @@ static void held_score(const struct training *training, struct held_rows *held)
     }
 }
 
-static void held_chances(struct held_rows *held, float slope, float offset)
-{
-    for (uint32_t i = 0; i < held->count; i++) {
-        held->chances[i] = fixed_sigmoidf(slope * held->margins[i] + offset);
-    }
-}
-
-/* Platt's two parameters, with a weak pull (one row's worth) to those that change nothing. */
-static double calibration_loss(void *context, const double *x, double *gradient)
-{
-    const struct held_rows *held = context;
-    double loss = 0.5 * ((x[0] - 1) * (x[0] - 1) + x[1] * x[1]);
-    gradient[0] = x[0] - 1;
-    gradient[1] = x[1];
-    for (uint32_t i = 0; i < held->count; i++) {
-        double margin = x[0] * (double)held->margins[i] + x[1];
-        double sign = held->labels[i] ? 1.0 : -1.0;
-        loss += held->weights[i] * soft_loss(sign * margin);
-        double pull = -sign * held->weights[i] * fixed_sigmoid(-sign * margin);
-        gradient[0] += pull * (double)held->margins[i];
-        gradient[1] += pull;
-    }
-    return loss;
-}
-
-static enum status calibrate(struct held_rows *held, struct logistic_fit *fit, struct error *error)
-{
-    double x[2] = {1, 0};
-    struct lbfgs_problem problem = {
-        .count = 2,
-        .evaluate = calibration_loss,
-        .context = held,
-        .iterations_max = 200,
-        .tolerance = 1e-8,
-    };
-    struct lbfgs_result result;
-    enum status status = lbfgs_minimise(&problem, x, &result, error);
-    if (status == STATUS_OK && x[0] > 0) {
-        fit->slope = (float)x[0];
-        fit->offset = (float)x[1];
-        fit->is_calibrated = true;
-    }
-    return status;
-}
-
-/* The chance above which F1 is best. */
-static float best_threshold(const struct held_rows *held, const struct ranking *ranking)
-{
-    double positives = 0;
-    for (uint32_t i = 0; i < held->count; i++) {
-        positives += held->labels[i] ? held->weights[i] : 0;
-    }
-    double found = 0;
-    double above = 0;
-    double best = -1;
-    float threshold = 0.5f;
-    for (uint32_t i = 0; i < ranking->count; i++) {
-        uint32_t row = ranking->order[i];
-        above += held->weights[row];
-        found += held->labels[row] ? held->weights[row] : 0;
-        double f1 = 2 * found / (above + positives);
-        if (ranking->ends_a_tie[i] && f1 > best) {
-            best = f1;
-            threshold = held->chances[row];
-        }
-    }
-    return threshold;
-}
-
-static enum status measure_held(struct held_rows *held, struct logistic_fit *fit,
-                                struct error *error)
-{
-    held_chances(held, fit->slope, fit->offset);
-    struct ranking ranking;
-    enum status status = ranking_make(held->chances, held->count, &ranking, error);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    double positives = 0;
-    double all = 0;
-    for (uint32_t i = 0; i < held->count; i++) {
-        positives += held->labels[i] ? held->weights[i] : 0;
-        all += held->weights[i];
-    }
-    fit->held_base_rate = positives / all;
-    fit->held_loss = metric_log_loss(held->chances, held->labels, held->weights, held->count);
-    fit->held_brier = metric_brier(held->chances, held->labels, held->weights, held->count);
-    fit->held_roc_auc = metric_roc_auc(&ranking, held->labels, held->weights);
-    fit->held_pr_auc = metric_pr_auc(&ranking, held->labels, held->weights);
-    fit->held_calibration_error =
-        metric_calibration_error(&ranking, held->chances, held->labels, held->weights, NULL);
-    fit->threshold = best_threshold(held, &ranking);
-    ranking_release(&ranking);
-    return STATUS_OK;
-}
-
-static bool has_both_classes(const struct held_rows *held)
-{
-    uint32_t positives = 0;
-    for (uint32_t i = 0; i < held->count; i++) {
-        positives += held->labels[i];
-    }
-    return positives > 0 && positives < held->count;
-}
-
 /* From the strongest to the weakest, each starting where the last one ended. */
-static enum status choose_strength(struct training *training, struct held_rows *held,
+static enum status choose_strength(struct training *training, struct held_out *held,
                                    struct error *error)
 {
     const struct train_options *options = training->options;
@@ -290,7 +145,7 @@ static enum status choose_strength(struct training *training, struct held_rows *
             break;
         }
         held_score(training, held);
-        held_chances(held, 1, 0);
+        held_out_apply(held, &(struct pack_calibration){.slope = 1});
         double loss = held->count > 0
                           ? metric_log_loss(held->chances, held->labels, held->weights, held->count)
                           : result.value;
@@ -318,25 +173,39 @@ static void keep_parameters(struct training *training)
     fit->bias = (float)training->parameters[matrix->width];
 }
 
+static enum status calibrate(struct training *training, struct held_out *held, struct error *error)
+{
+    struct logistic_fit *fit = training->fit;
+    held_score(training, held);
+    enum status status = held_out_calibrate(held, training->options->calibration, &fit->calibration,
+                                            &fit->is_calibrated, error);
+    if (status == STATUS_OK) {
+        held_out_apply(held, &fit->calibration);
+        status = held_out_measure(held, &fit->held, error);
+    }
+    if (status == STATUS_OK) {
+        fit->is_measured = true;
+        fit->threshold = fit->held.threshold;
+    }
+    return status;
+}
+
 static enum status fit_all(struct training *training, struct error *error)
 {
     struct logistic_fit *fit = training->fit;
-    struct held_rows held;
-    enum status status = held_make(training, &held, error);
+    struct held_out held;
+    enum status status =
+        held_out_make(training->table, training->is_held, SPLIT_HELD, &held, error);
     if (status != STATUS_OK) {
         return status;
     }
     status = choose_strength(training, &held, error);
-    fit->slope = 1;
+    fit->calibration = (struct pack_calibration){.slope = 1};
     fit->threshold = 0.5f;
     fit->held_rows = held.count;
     fit->fit_rows = training->matrix.row_count - held.count;
-    if (status == STATUS_OK && has_both_classes(&held)) {
-        held_score(training, &held);
-        status = calibrate(&held, fit, error);
-        if (status == STATUS_OK) {
-            status = measure_held(&held, fit, error);
-        }
+    if (status == STATUS_OK && held_out_has_both_classes(&held)) {
+        status = calibrate(training, &held, error);
     } else if (status == STATUS_OK && training->options->warn) {
         training->options->warn(training->options->context,
                                 "the held-out rows have one class only: not calibrated");
@@ -349,7 +218,7 @@ static enum status fit_all(struct training *training, struct error *error)
     if (status == STATUS_OK) {
         keep_parameters(training);
     }
-    held_release(&held);
+    held_out_release(&held);
     return status;
 }
 
@@ -442,6 +311,7 @@ void logistic_fit_release(struct logistic_fit *fit)
     free(fit->features);
     free(fit->weights);
     free(fit->missing);
+    pack_calibration_release(&fit->calibration);
     *fit = (struct logistic_fit){0};
 }
 
@@ -453,5 +323,5 @@ float logistic_fit_logit(const struct logistic_fit *fit, const float *features)
         sum +=
             isnan(x) ? fit->missing[i] : fit->weights[i] * pack_feature_scale(&fit->features[i], x);
     }
-    return fit->slope * sum + fit->offset;
+    return pack_calibrate(&fit->calibration, sum);
 }

@@ -1,11 +1,12 @@
 /*
  * Fits a logistic regression to a table of rows: standardises the features, chooses the strength of
- * L2 by the log loss on held-out rows, calibrates there (Platt 1999), fits again on all rows.
+ * L2 by the log loss on held-out rows, calibrates there, fits again on all rows.
  * Double precision in a fixed order: the same rows and options give the same bits.
  */
 #ifndef MODELS_TRAIN_LOGISTIC_H
 #define MODELS_TRAIN_LOGISTIC_H
 
+#include "models/held_out.h"
 #include "models/model_pack.h"
 #include "models/row_table.h"
 
@@ -24,6 +25,7 @@ struct train_options {
     double positive_weight; /* Factor on the positives' weights; 0: both classes weigh the same. */
     uint32_t iterations_max;
     bool is_refitted;
+    enum calibration_method calibration;
     /* Told as it goes on; may be NULL. `stage` of `stages` fits. False: stop, STATUS_FATAL. */
     bool (*progress)(void *context, uint32_t stage, uint32_t stages, uint32_t iteration,
                      double loss);
@@ -39,12 +41,13 @@ struct logistic_fit {
     struct pack_feature *features; /* Names are borrowed from the options. */
     float *weights;
     float *missing; /* What a missing value adds to the logit. */
-    float bias, slope, offset;
-    float threshold; /* Where F1 on the held-out rows is best. */
+    float bias;
+    struct pack_calibration calibration; /* Owned. */
+    float threshold;                     /* Where F1 on the held-out rows is best. */
     double l2;
-    double fit_loss, held_loss; /* Mean log loss; held_loss after calibration. */
-    double held_brier, held_roc_auc, held_pr_auc, held_calibration_error, held_base_rate;
-    bool is_calibrated;
+    double fit_loss;           /* Mean log loss. */
+    struct held_measures held; /* After calibration, where is_measured. */
+    bool is_measured, is_calibrated;
     uint32_t fit_rows, held_rows;
 };
 

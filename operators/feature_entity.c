@@ -13,6 +13,8 @@ enum quantity {
     SPEND_1D,
     USERS,
     OTHERS,
+    BAD_LABELS_1D,
+    BAD_LABELS_7D,
     BAD_LABELS,
     BAD_SHARE,
     AGE,
@@ -61,6 +63,8 @@ static const uint16_t columns[ENTITY_KIND_COUNT][QUANTITY_COUNT] = {
             [PURCHASES_1D] = FEATURE_TERMINAL_PURCHASES_1D + 1,
             [SPEND_1D] = FEATURE_TERMINAL_SPEND_1D + 1,
             [USERS] = FEATURE_TERMINAL_USERS + 1,
+            [BAD_LABELS_1D] = FEATURE_TERMINAL_BAD_LABELS_1D + 1,
+            [BAD_LABELS_7D] = FEATURE_TERMINAL_BAD_LABELS_7D + 1,
             [BAD_LABELS] = FEATURE_TERMINAL_BAD_LABELS + 1,
             [BAD_SHARE] = FEATURE_TERMINAL_BAD_SHARE + 1,
             [AGE] = FEATURE_TERMINAL_AGE + 1,
@@ -90,7 +94,10 @@ static void advance(struct entity_features *entity, int64_t to_ms)
     }
     ADVANCE(entity->of_10m, WINDOW_10M_MS);
     ADVANCE(entity->of_1h, WINDOW_1H_MS);
-    ADVANCE(entity->of_1d, WINDOW_1D_MS);
+    ADVANCE(entity->spend_1d, WINDOW_1D_MS);
+    ADVANCE(entity->purchases_1d, WINDOW_1D_MS);
+    ADVANCE(entity->bad_labels_1d, WINDOW_1D_MS);
+    ADVANCE(entity->bad_labels_7d, WINDOW_7D_MS);
     ADVANCE(entity->of_28d, WINDOW_28D_MS);
     int64_t from = from_ms / ENTITY_EPOCH_MS, to = to_ms / ENTITY_EPOCH_MS;
     sketch_epochs_advance(&entity->users, from, to);
@@ -124,8 +131,8 @@ static void count_purchase(struct entity_features *entity, const struct feature_
     double amount = (double)event->amount / MILLIONTHS;
     int place = window_place(event->time_ms, entity->newest_ms, WINDOW_1D_MS);
     if (place >= 0) {
-        feature_count16(&entity->of_1d[place].purchases);
-        entity->of_1d[place].spend += (float)amount;
+        feature_count16(&entity->purchases_1d[place]);
+        entity->spend_1d[place] += (float)amount;
     }
     place = window_place(event->time_ms, entity->newest_ms, WINDOW_28D_MS);
     if (place >= 0) {
@@ -157,7 +164,15 @@ static void count_activity(struct entity_features *entity, enum entity_kind kind
 
 static void count_label(struct entity_features *entity, const struct feature_event *event)
 {
-    int place = window_place(event->time_ms, entity->newest_ms, WINDOW_28D_MS);
+    int place = window_place(event->time_ms, entity->newest_ms, WINDOW_1D_MS);
+    if (place >= 0) {
+        feature_count8(&entity->bad_labels_1d[place]);
+    }
+    place = window_place(event->time_ms, entity->newest_ms, WINDOW_7D_MS);
+    if (place >= 0) {
+        feature_count8(&entity->bad_labels_7d[place]);
+    }
+    place = window_place(event->time_ms, entity->newest_ms, WINDOW_28D_MS);
     if (place >= 0) {
         feature_count16(&entity->of_28d[place].bad_labels);
     }
@@ -180,6 +195,7 @@ static void write_before(const struct entity_features *entity, const uint16_t *c
 
 #define SUM(ring, member)                                                                          \
     ((ring)[0].member + (ring)[1].member + (ring)[2].member + (ring)[3].member)
+#define SUM_OF(ring) ((ring)[0] + (ring)[1] + (ring)[2] + (ring)[3])
 
 static void write_after(const struct entity_features *entity, const uint16_t *column,
                         const struct sketch_table *sketches, float *row)
@@ -190,12 +206,15 @@ static void write_after(const struct entity_features *entity, const uint16_t *co
     put(row, column[PAYMENT_FAILED_1H], (float)SUM(entity->of_1h, payments_failed));
     put(row, column[LOGIN_FAILED_10M], (float)SUM(entity->of_10m, logins_failed));
     put(row, column[LOGIN_FAILED_1H], (float)SUM(entity->of_1h, logins_failed));
-    put(row, column[PURCHASES_1D], (float)SUM(entity->of_1d, purchases));
-    double spend = ((double)entity->of_1d[0].spend + (double)entity->of_1d[1].spend) +
-                   ((double)entity->of_1d[2].spend + (double)entity->of_1d[3].spend);
-    put(row, column[SPEND_1D], SUM(entity->of_1d, purchases) > 0 ? (float)spend : NAN);
+    int purchases = SUM_OF(entity->purchases_1d);
+    put(row, column[PURCHASES_1D], (float)purchases);
+    double spend = ((double)entity->spend_1d[0] + (double)entity->spend_1d[1]) +
+                   ((double)entity->spend_1d[2] + (double)entity->spend_1d[3]);
+    put(row, column[SPEND_1D], purchases > 0 ? (float)spend : NAN);
     put(row, column[USERS], sketch_epochs_count(sketches, &entity->users));
     put(row, column[OTHERS], sketch_epochs_count(sketches, &entity->others));
+    put(row, column[BAD_LABELS_1D], (float)SUM_OF(entity->bad_labels_1d));
+    put(row, column[BAD_LABELS_7D], (float)SUM_OF(entity->bad_labels_7d));
     int bad_labels = SUM(entity->of_28d, bad_labels);
     float share = feature_ratio(bad_labels, SUM(entity->of_28d, purchases));
     put(row, column[BAD_LABELS], (float)bad_labels);

@@ -20,10 +20,9 @@ struct entity_features {
     double mean, squares; /* Welford over the payments' amounts, in the currency. */
     uint32_t first_s;     /* Of the oldest activity; 0: none. */
     uint32_t payments;
-    struct {
-        float spend;
-        uint16_t purchases, reserved;
-    } of_1d[WINDOW_BUCKETS];
+    float spend_1d[WINDOW_BUCKETS];
+    uint16_t purchases_1d[WINDOW_BUCKETS];
+    uint8_t bad_labels_1d[WINDOW_BUCKETS], bad_labels_7d[WINDOW_BUCKETS];
     struct {
         uint16_t events;
         uint8_t payments_failed, logins_failed;
@@ -36,7 +35,7 @@ struct entity_features {
 };
 #define ENTITY_FEATURES_BYTES 128
 static_assert(sizeof(struct entity_features) == ENTITY_FEATURES_BYTES, "stored as it is");
-#define ENTITY_FEATURES_VERSION 1
+#define ENTITY_FEATURES_VERSION 2
 
 /*
  * Takes the event (activity or a bad label) into the state of an entity of `kind` and writes its

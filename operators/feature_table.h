@@ -341,6 +341,14 @@
       NO_ENTITY ", amount_event is missing, or fewer than two payments before")                    \
     X(TERMINAL_USERS, "terminal_distinct_users", "terminal", "users",                              \
       "Distinct users at the terminal, by epoch, m = 32", NO_ENTITY)                               \
+    X(TERMINAL_BAD_LABELS_1D, "terminal_bad_labels_1d", "terminal", "events",                      \
+      "Events of type label for the terminal whose value is one of bad_labels, W = 1 day, at "     \
+      "most 255 a bucket",                                                                         \
+      NO_ENTITY)                                                                                   \
+    X(TERMINAL_BAD_LABELS_7D, "terminal_bad_labels_7d", "terminal", "events",                      \
+      "Events of type label for the terminal whose value is one of bad_labels, W = 7 days, at "    \
+      "most 255 a bucket",                                                                         \
+      NO_ENTITY)                                                                                   \
     X(TERMINAL_BAD_LABELS, "terminal_bad_labels_28d", "terminal", "events",                        \
       "Events of type label for the terminal whose value is one of bad_labels, W = 28 days",       \
       NO_ENTITY)                                                                                   \

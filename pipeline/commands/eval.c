@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 
 static const char help[] =
     "nudge eval FILE.yaml --pack DIR [--input FILE...] [--truth FILE] [--after TIME]\n"
-    "           [--before TIME] [--json FILE] [--html FILE]\n"
+    "           [--before TIME] [--json FILE] [--html FILE] [--scores FILE]\n"
     "nudge eval PIPELINE.yaml --detection --truth FILE [--input FILE...] [--json FILE]\n"
     "nudge eval FILE.yaml --families | --correlations [--allow PAIRS.yaml] [--input FILE...]\n"
     "\n"
@@ -40,13 +41,15 @@ static const char help[] =
     "  --truth FILE     what is known of the visits, for target: truth\n"
     "  --after TIME     sessions that begin before it are left out; by default the training\n"
     "                   file's until\n"
-    "  --before TIME    no event from this time on is looked at\n"
+    "  --before TIME    rows from this time on are left out; what comes after still says what\n"
+    "                   became of those before\n"
+    "  --scores FILE    time, label and chance of each row as CSV, in order of processing\n"
     "  --json FILE      the figures for programs\n"
     "  --html FILE      a page with plots\n";
 
 struct eval_arguments {
     const char *files[FILES_MAX];
-    const char *pack, *truth, *after, *before, *json, *html, *allow;
+    const char *pack, *truth, *after, *before, *json, *html, *scores, *allow;
     const char *config;
     size_t file_count;
     bool is_detection, has_families, has_correlations;
@@ -67,6 +70,7 @@ static enum status parse(int argc, char **argv, struct eval_arguments *arguments
         {.name = "detection", .is_flag = true},
         {.name = "families", .is_flag = true},
         {.name = "correlations", .is_flag = true},
+        {.name = "scores", .values = &arguments->scores, .value_max = 1},
     };
     size_t count;
     enum status status = command_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
@@ -104,7 +108,7 @@ static enum status choose_rows(struct evaluation *evaluation, struct row_options
     rows->from_ms = rows->until_ms == INT64_MAX ? INT64_MIN : rows->until_ms;
     rows->until_ms = INT64_MAX;
     const char *const texts[] = {evaluation->arguments->after, evaluation->arguments->before};
-    int64_t *const times[] = {&rows->from_ms, &rows->until_ms};
+    int64_t *const times[] = {&rows->from_ms, &rows->before_ms};
     for (size_t i = 0; i < 2; i++) {
         if (texts[i] && !train_time_parse(texts[i], times[i])) {
             return error_set(error, STATUS_INVALID,
@@ -133,9 +137,7 @@ static enum status make_rows(struct evaluation *evaluation, struct error *error)
     struct row_options rows;
     enum status status = choose_rows(evaluation, &rows, error);
     if (status == STATUS_OK) {
-        status = labelled_rows_make(&config->config, (const char *const *)config->files,
-                                    config->file_count, &rows, &evaluation->table,
-                                    &evaluation->counts, error);
+        status = train_config_rows(config, &rows, &evaluation->table, &evaluation->counts, error);
     }
     if (status == STATUS_OK && evaluation->table.count == 0) {
         status = error_set(error, STATUS_INVALID, "eval: none of %" PRIu64 " events is a row",
@@ -159,12 +161,19 @@ static enum status score_rows(struct evaluation *evaluation, struct error *error
     if (status == STATUS_OK) {
         status = model_load(&backend_lanes, pack, columns, table->feature_count, &model, error);
     }
+    if (status == STATUS_OK && model->state_bytes > 0) {
+        status =
+            error_set(error, STATUS_INVALID, "eval: %s keeps a state of each shopper", pack->label);
+    }
     if (status == STATUS_OK) {
         status = model_score(model, table->features, table->feature_count, NULL, table->count,
                              evaluation->chances, error);
     }
     for (uint32_t i = 0; status == STATUS_OK && i < table->count; i++) {
         evaluation->chances[i] = fixed_sigmoidf(evaluation->chances[i]);
+    }
+    if (status == STATUS_OK) {
+        status = eval_report_explain(&evaluation->report, model, table, columns, error);
     }
     model_unload(model);
     return status;
@@ -208,6 +217,27 @@ static enum status measure(struct evaluation *evaluation, struct error *error)
     return status;
 }
 
+static enum status write_scores(const struct evaluation *evaluation, const char *path,
+                                struct error *error)
+{
+    const struct row_table *table = &evaluation->table;
+    FILE *out = fopen(path, "wb");
+    if (!out) {
+        return error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
+    }
+    (void)fprintf(out, "time,label,chance\n");
+    for (uint32_t i = 0; i < table->count; i++) {
+        char time[ISO_TIME_BYTES_MAX + 1];
+        time[iso_time_format(table->rows[i].time_ms, time)] = '\0';
+        (void)fprintf(out, "%s,%d,%.9g\n", time, table->rows[i].label,
+                      (double)evaluation->chances[i]);
+    }
+    bool has_failed = ferror(out) != 0;
+    return fclose(out) == 0 && !has_failed
+               ? STATUS_OK
+               : error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
+}
+
 static enum status write_reports(struct evaluation *evaluation, struct error *error)
 {
     struct eval_report *report = &evaluation->report;
@@ -219,6 +249,9 @@ static enum status write_reports(struct evaluation *evaluation, struct error *er
     enum status status = STATUS_OK;
     if (evaluation->arguments->json) {
         status = eval_report_write_json(report, evaluation->arguments->json, error);
+    }
+    if (status == STATUS_OK && evaluation->arguments->scores) {
+        status = write_scores(evaluation, evaluation->arguments->scores, error);
     }
     if (status == STATUS_OK && evaluation->arguments->html) {
         status = eval_report_write_html(report, evaluation->arguments->html, error);
@@ -233,6 +266,11 @@ static enum status write_reports(struct evaluation *evaluation, struct error *er
 static enum status report_features(struct evaluation *evaluation, struct error *error)
 {
     const struct eval_arguments *arguments = evaluation->arguments;
+    if (!evaluation->config->settings.pipeline) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --families and --correlations: a training file with a pipeline "
+                         "expected");
+    }
     uint32_t most = arguments->has_families ? FAMILY_ROWS : CORRELATION_ROWS;
     struct row_options *rows = &evaluation->config->rows;
     rows->rows_max = rows->rows_max < most ? rows->rows_max : most;

@@ -5,12 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "models/pack_writer.h"
 #include "models/time_split.h"
 #include "operators/feature_funnel.h"
 #include "pipeline/base/clock.h"
 #include "pipeline/base/iso_time.h"
 #include "pipeline/commands/command.h"
+#include "pipeline/run/cross_validation.h"
+#include "pipeline/run/fit.h"
+#include "pipeline/run/fit_network.h"
 #include "pipeline/run/step_counts.h"
 #include "pipeline/run/train_config.h"
 
@@ -25,9 +27,10 @@ static const char help[] =
     "nudge train --settings\n"
     "\n"
     "Runs the pipeline over history, so that each row is as it was at that moment, fits a\n"
-    "logistic regression to the rows before the held-out time, chooses its strength and\n"
-    "calibrates it on those after, and writes a pack: the folder appears whole or not at\n"
-    "all. The same files, settings and seed give the same pack, bit by bit.\n"
+    "logistic regression or boosted trees to the rows before the held-out time, chooses its\n"
+    "strength or the number of trees and calibrates it on those after, and writes a pack: the\n"
+    "folder appears whole or not at all. The same files, settings and seed give the same\n"
+    "pack, bit by bit. Trees are fitted by libxgboost (Debian: libxgboost-dev).\n"
     "\n"
     "  --input FILE...  history, in place of the file's input\n"
     "  --truth FILE     what is known of the visits, for target: truth\n"
@@ -75,8 +78,7 @@ struct training_run {
     struct row_counts counts;
     uint8_t *parts; /* [table.count] */
     int64_t held_from_ms;
-    struct logistic_fit fit;
-    struct column_quantiles quantiles;
+    struct fit fit;
     uint64_t started_ns;
     uint32_t warnings;
     bool is_terminal;
@@ -96,10 +98,14 @@ static bool show_loss(void *context, uint32_t stage, uint32_t stages, uint32_t i
 {
     const struct training_run *run = context;
     double spent_s = (double)(clock_monotonic_ns() - run->started_ns) / 1e9;
-    double most = (double)run->config->settings.iterations;
+    const struct train_config *config = run->config;
+    int kind = config->settings.kind;
+    double most =
+        (double)(kind == TRAIN_TREES ? config->trees.rounds : config->settings.iterations);
+    most = train_kind_is_network(kind) ? fit_network_steps() : most;
     double share = ((double)stage + (double)iteration / most) / (double)stages;
     if (run->is_terminal) {
-        (void)fprintf(stderr, "\r\033[Kfit %u of %u, iteration %u, loss %.6f, at most %.0f s left",
+        (void)fprintf(stderr, "\r\033[Kfit %u of %u, step %u, loss %.6f, at most %.0f s left",
                       stage + 1, stages, iteration, loss,
                       share > 0 ? spent_s * (1 - share) / share : 0.0);
     }
@@ -119,9 +125,7 @@ static enum status make_rows(struct training_run *run, struct error *error)
     const struct train_config *config = run->config;
     struct row_options rows = config->rows;
     rows.progress = show_events;
-    enum status status =
-        labelled_rows_make(&config->config, (const char *const *)config->files, config->file_count,
-                           &rows, &run->table, &run->counts, error);
+    enum status status = train_config_rows(config, &rows, &run->table, &run->counts, error);
     if (run->is_terminal) {
         (void)fprintf(stderr, "\r\033[K");
     }
@@ -142,22 +146,15 @@ static enum status fit_rows(struct training_run *run, struct error *error)
         return error_set(error, STATUS_FATAL, "training: out of memory");
     }
     enum status status =
-        time_split(table, run->config->settings.held_share, run->config->settings.gap_ms,
+        time_split(table, run->config->settings.held_share, run->config->settings.held_gap_ms,
                    run->parts, &run->held_from_ms, error);
-    struct train_options options = train_config_fit_options(run->config);
-    options.progress = show_loss;
-    options.warn = warn;
-    options.context = run;
+    const struct fit_listener listener = {show_loss, warn, run};
     run->started_ns = clock_monotonic_ns();
     if (status == STATUS_OK) {
-        status = train_logistic(table, run->parts, &options, &run->fit, error);
+        status = fit_make(run->config, table, run->parts, &listener, &run->fit, error);
     }
     if (run->is_terminal) {
         (void)fprintf(stderr, "\r\033[K");
-    }
-    if (status == STATUS_OK) {
-        status = column_quantiles_make(table, run->fit.columns, run->fit.feature_count,
-                                       &run->quantiles, error);
     }
     return status;
 }
@@ -189,13 +186,11 @@ static enum status write_pack(const struct training_run *run, struct error *erro
         .seed = seed,
         .training = training,
     };
-    struct pack_quantiles quantiles = {run->quantiles.p50, run->quantiles.p99, run->quantiles.p999};
-    return pack_write(run->config->output, &text, &run->fit, &quantiles, error);
+    return fit_write(&run->fit, run->config, &run->table, run->config->output, &text, error);
 }
 
 static void print_result(const struct training_run *run)
 {
-    const struct logistic_fit *fit = &run->fit;
     uint32_t positives = 0;
     for (uint32_t i = 0; i < run->table.count; i++) {
         positives += run->table.rows[i].label;
@@ -203,21 +198,14 @@ static void print_result(const struct training_run *run)
     char from[ISO_TIME_BYTES_MAX + 1];
     (void)printf("%" PRIu64 " events, %" PRIu64 " sessions or visits; %u rows, %u positive\n",
                  run->counts.events, run->counts.groups, run->table.count, positives);
-    (void)printf("fitted on %u rows, %u features; l2 %g", fit->fit_rows, fit->feature_count,
-                 fit->l2);
-    if (fit->held_rows > 0) {
-        from[iso_time_format(run->held_from_ms, from)] = '\0';
-        (void)printf("; held out %u rows from %s on", fit->held_rows, from);
-    }
-    (void)printf("\n");
-    if (fit->is_calibrated) {
-        (void)printf("held out: base rate %.4f, PR-AUC %.4f, ROC-AUC %.4f, log loss %.4f, "
-                     "Brier %.5f, calibration error %.4f\n",
-                     fit->held_base_rate, fit->held_pr_auc, fit->held_roc_auc, fit->held_loss,
-                     fit->held_brier, fit->held_calibration_error);
-        (void)printf("calibration: slope %.4f, offset %.4f; threshold %.4f\n", (double)fit->slope,
-                     (double)fit->offset, (double)fit->threshold);
-    }
+    from[iso_time_format(run->held_from_ms, from)] = '\0';
+    fit_print(&run->fit, run->config, from, stdout);
+}
+
+static enum status validate(const struct training_run *run, struct error *error)
+{
+    return run->config->settings.folds > 0 ? cross_validate(run->config, &run->table, stdout, error)
+                                           : STATUS_OK;
 }
 
 static enum status train_all(struct training_run *run, struct error *error)
@@ -236,6 +224,9 @@ static enum status train_all(struct training_run *run, struct error *error)
     }
     if (status == STATUS_OK) {
         print_result(run);
+        status = validate(run, error);
+    }
+    if (status == STATUS_OK) {
         (void)printf("pack: %s\n", run->config->output);
     }
     return status;
@@ -290,6 +281,8 @@ static enum status train(int argc, char **argv, struct error *error)
     }
     if (arguments.settings) {
         settings_describe(&train_section, false, stdout);
+        settings_describe(&train_trees_section, false, stdout);
+        settings_describe(&train_descent_section, false, stdout);
         return STATUS_OK;
     }
     struct train_overrides overrides = {
@@ -306,7 +299,9 @@ static enum status train(int argc, char **argv, struct error *error)
         return status;
     }
     if (arguments.markov) {
-        status = write_markov(&config, arguments.markov, error);
+        status = config.settings.pipeline
+                     ? write_markov(&config, arguments.markov, error)
+                     : error_set(error, STATUS_INVALID, "train: --markov: a pipeline expected");
         train_config_release(&config);
         return status;
     }
@@ -314,8 +309,7 @@ static enum status train(int argc, char **argv, struct error *error)
     status = train_all(&run, error);
     row_table_release(&run.table);
     free(run.parts);
-    logistic_fit_release(&run.fit);
-    column_quantiles_release(&run.quantiles);
+    fit_release(&run.fit);
     train_config_release(&config);
     return status;
 }

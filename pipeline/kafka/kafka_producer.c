@@ -90,6 +90,23 @@ static bool wait_for_room(struct kafka_producer *producer, int *waited_ms)
     return *waited_ms < ROOM_TIMEOUT_MS;
 }
 
+/* The trace of the event that caused the record; NULL: there is none. */
+static rd_kafka_headers_t *headers_of(const struct kafka_producer *producer,
+                                      const struct output_record *record)
+{
+    struct kafka_trace trace;
+    if (record->cause == OUTPUT_CAUSE_NONE) {
+        return NULL;
+    }
+    kafka_traces_find(producer->traces, record->cause, &trace);
+    rd_kafka_headers_t *headers = trace.count > 0 ? rd_kafka_headers_new(trace.count) : NULL;
+    for (uint32_t i = 0; i < trace.count; i++) {
+        (void)rd_kafka_header_add(headers, trace.names[i], -1, trace.values[i],
+                                  (ssize_t)trace.lengths[i]);
+    }
+    return headers;
+}
+
 static rd_kafka_resp_err_t produce_output(struct kafka_producer *producer, int topic,
                                           const struct output_record *record)
 {
@@ -114,17 +131,22 @@ static rd_kafka_resp_err_t produce_output(struct kafka_producer *producer, int t
     if (has_key) {
         key128_format(record->key, hex);
     }
+    rd_kafka_headers_t *headers = headers_of(producer, record);
     int waited_ms = 0;
     rd_kafka_resp_err_t code;
     do {
+        /* Takes the headers, unless it fails; NULL: none. */
         code = rd_kafka_producev(producer->client, RD_KAFKA_V_RKT(producer->outputs[topic]),
                                  RD_KAFKA_V_PARTITION(producer->partition),
                                  RD_KAFKA_V_MSGFLAGS(flags), RD_KAFKA_V_KEY(key, key_length),
                                  RD_KAFKA_V_VALUE((void *)(uintptr_t)value, value_length),
                                  /* 0 would stand for now. */
                                  RD_KAFKA_V_TIMESTAMP(record->time_ms > 0 ? record->time_ms : 1),
-                                 RD_KAFKA_V_END);
+                                 RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
     } while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && wait_for_room(producer, &waited_ms));
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && headers) {
+        rd_kafka_headers_destroy(headers);
+    }
     return code;
 }
 

@@ -11,6 +11,7 @@
 #define FAILURES_MAX 12u
 #define RETRY_MS_MIN 500u
 #define RETRY_MS_MAX 8000u
+#define POLL_EVERY_NS UINT64_C(500000000)
 /* How long commits may take before a partition is given up without. */
 #define COMMIT_NS_MAX (8ull * 1000000000u)
 /*
@@ -34,7 +35,7 @@ static void *open_slot(void *context)
     struct partition_options options = {
         .config = shared->config,
         .ends = &slot->ends.ends,
-        .file = shared->setup->options->topic,
+        .file = shared->topics->inputs[0],
         .name = slot->held.name,
         .count = shared->partition_count,
         .state_directory = shared->state_directory,
@@ -47,20 +48,6 @@ static void *open_slot(void *context)
     return NULL;
 }
 
-static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
-{
-    slot->ends.member = worker->member;
-    slot->ends.fetcher = worker->fetcher;
-    atomic_store(&slot->ends.is_cancelled, false);
-    atomic_store(&slot->is_ready, false);
-    slot->held.task = NULL;
-    if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
-        slot->state = SLOT_OPENING;
-    } else {
-        slot->retry_ns = clock_monotonic_ns() + RETRY_MS_MIN * 1000000u;
-    }
-}
-
 /* Tries again later, each time a little less soon, and not all partitions at once. */
 static void put_off(struct kafka_slot *slot)
 {
@@ -69,6 +56,44 @@ static void put_off(struct kafka_slot *slot)
     ms = ms < RETRY_MS_MAX ? ms : RETRY_MS_MAX;
     uint64_t jitter_ms = hash64_combine(now_ns, (uint64_t)slot->ends.partition) % (ms / 2);
     slot->retry_ns = now_ns + (ms + jitter_ms) * 1000000u;
+}
+
+static void close_metrics(struct kafka_slot *slot)
+{
+    kafka_partition_metrics_remove(&slot->ends.metrics);
+    kafka_client_metrics_remove(&slot->ends.producer_metrics);
+}
+
+/* False: another worker of this process has not closed the partition yet. */
+static bool open_metrics(const struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    struct metrics *registry = run_metrics_registry(worker->shared->metrics);
+    char client[32];
+    (void)snprintf(client, sizeof(client), "producer-%s", slot->held.name);
+    close_metrics(slot);
+    struct error ignored;
+    return kafka_partition_metrics_add(registry, slot->held.name, &slot->ends.metrics, &ignored) ==
+               STATUS_OK &&
+           kafka_client_metrics_add(registry, client, &slot->ends.producer_metrics, &ignored) ==
+               STATUS_OK;
+}
+
+static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    slot->ends.member = worker->membership.member;
+    slot->ends.fetcher = worker->fetcher;
+    atomic_store(&slot->ends.is_cancelled, false);
+    atomic_store(&slot->is_ready, false);
+    slot->held.task = NULL;
+    if (!open_metrics(worker, slot)) {
+        put_off(slot);
+        return;
+    }
+    if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
+        slot->state = SLOT_OPENING;
+    } else {
+        slot->retry_ns = clock_monotonic_ns() + RETRY_MS_MIN * 1000000u;
+    }
 }
 
 /* A slot whose task failed. Fails the worker where trying again is of no use. */
@@ -118,6 +143,7 @@ static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
         slot->state = SLOT_OPEN;
         held_partition_begin(&slot->held);
         slot->outputs_committed = count_outputs(slot);
+        kafka_partition_metrics_publish(&slot->ends.metrics, true, &slot->ends.progress);
         log_line(LOG_INFO, "partition_opened", "partition=%s worker=%u", slot->held.name,
                  worker->index);
     } else if (slot->open_status == STATUS_OK) {
@@ -140,7 +166,9 @@ static void close_slot(struct kafka_worker *worker, struct kafka_slot *slot, boo
     }
     partition_metrics_destroy(slot->held.metrics);
     slot->held.metrics = NULL;
+    kafka_partition_metrics_remove(&slot->ends.metrics);
     drop_task(slot);
+    close_metrics(slot); /* The producer, which is gone now, wrote some. */
     slot->state = SLOT_EMPTY;
 }
 
@@ -195,6 +223,9 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
     }
     for (int i = 0; i < list->cnt; i++) {
         int32_t partition = list->elems[i].partition;
+        if (strcmp(list->elems[i].topic, worker->shared->topics->leader) != 0) {
+            continue; /* Who has a partition of the leader has it of all. */
+        }
         if (partition >= 0 && (uint32_t)partition < worker->shared->partition_count) {
             worker->slots[partition].is_wanted = true;
         } else {
@@ -218,8 +249,9 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
 /* The tasks stay open: most of them come back with the next assignment. */
 static void revoke_slots(struct kafka_worker *worker)
 {
-    bool is_lost = rd_kafka_assignment_lost(worker->member);
+    bool is_lost = rd_kafka_assignment_lost(worker->membership.member);
     log_line(LOG_INFO, "revoked", "worker=%u lost=%d", worker->index, (int)is_lost);
+    kafka_membership_rearranged(&worker->membership);
     if (!is_lost) {
         commit_slots(worker);
     }
@@ -250,24 +282,32 @@ static void on_rebalance(rd_kafka_t *member, rd_kafka_resp_err_t code,
     }
 }
 
-/* Serves the group's callbacks. What comes as a message is a failure. */
+/* Closes everything, since all of it was opened with a handle that has ended, and joins anew. */
+static enum status return_to_group(struct kafka_worker *worker, struct error *error)
+{
+    log_line(LOG_WARNING, "group_left", "worker=%u message=\"%s\"", worker->index, error->message);
+    worker->has_assignment = false;
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        struct kafka_slot *slot = &worker->slots[i];
+        slot->is_wanted = false;
+        if (is_running(slot)) {
+            kafka_log_disown(slot->ends.log);
+            close_slot(worker, slot, false);
+        } else if (slot->state == SLOT_OPENING) {
+            atomic_store(&slot->ends.is_cancelled, true);
+            finish_opening(worker, slot);
+        }
+    }
+    kafka_membership_leave(&worker->membership);
+    /* Where two of one name are at it, they should not be in step. */
+    pause_ms(RETRY_MS_MIN + (long)(hash64_combine(clock_monotonic_ns(), worker->index) % 1000u));
+    return kafka_membership_join(&worker->membership, error);
+}
+
 static enum status poll_group(struct kafka_worker *worker, struct error *error)
 {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(worker->member, 0);
-    if (!message) {
-        return STATUS_OK;
-    }
-    char text[256];
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        log_line(LOG_WARNING, "group", "worker=%u message=\"%s\"", worker->index,
-                 rd_kafka_message_errstr(message));
-    }
-    rd_kafka_message_destroy(message);
-    rd_kafka_resp_err_t code = rd_kafka_fatal_error(worker->member, text, sizeof(text));
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR
-               ? STATUS_OK
-               : error_set(error, STATUS_FATAL, "kafka: group %s, instance %s: %s",
-                           worker->shared->setup->group, worker->shared->setup->instance, text);
+    enum status status = kafka_membership_poll(&worker->membership, error);
+    return status == STATUS_RETRY ? return_to_group(worker, error) : status;
 }
 
 /* ---- running ---- */
@@ -306,6 +346,9 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
         hasten_commit(worker, slot);
         kafka_ends_serve(&slot->ends);
     }
+    kafka_partition_metrics_publish_lag(&slot->ends.metrics, worker->fetcher,
+                                        slot->ends.input_topics, &slot->ends.places,
+                                        slot->ends.partition);
     if (slot->held.is_finished) {
         slot->state = SLOT_FINISHED;
     }
@@ -315,6 +358,9 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
 /* Brings what a slot is closer to what it is to be. */
 static void steer_slot(struct kafka_worker *worker, struct kafka_slot *slot)
 {
+    if (slot->state == SLOT_OPENING) {
+        kafka_partition_metrics_publish(&slot->ends.metrics, false, &slot->ends.progress);
+    }
     if (slot->state == SLOT_OPENING && !slot->is_wanted && worker->has_assignment) {
         atomic_store(&slot->ends.is_cancelled, true);
     }
@@ -331,12 +377,31 @@ static void steer_slot(struct kafka_worker *worker, struct kafka_slot *slot)
     }
 }
 
+static void serve_statistics(struct kafka_worker *worker)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if (worker->fetcher_metrics.registry && now_ns - worker->polled_ns > POLL_EVERY_NS) {
+        worker->polled_ns = now_ns;
+        (void)rd_kafka_poll(worker->fetcher, 0);
+    }
+}
+
+bool kafka_worker_is_ready(const struct kafka_worker *worker)
+{
+    bool is_ready = worker->has_assignment;
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        is_ready = is_ready && (!worker->slots[i].is_wanted || is_running(&worker->slots[i]));
+    }
+    return is_ready;
+}
+
 enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, bool *ret_ended,
                                struct error *error)
 {
     *ret_waits = true;
     *ret_ended = false;
     enum status status = poll_group(worker, error);
+    serve_statistics(worker);
     bool has_ended = worker->has_assignment;
     uint64_t open_count = 0;
     for (uint32_t i = 0; i < worker->shared->partition_count && status == STATUS_OK; i++) {
@@ -379,6 +444,18 @@ enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error)
     return result;
 }
 
+static enum status open_fetcher(struct kafka_worker *worker, struct error *error)
+{
+    char client[32];
+    (void)snprintf(client, sizeof(client), "fetcher-%u", worker->index);
+    enum status status = kafka_client_metrics_add(run_metrics_registry(worker->shared->metrics),
+                                                  client, &worker->fetcher_metrics, error);
+    return status == STATUS_OK
+               ? kafka_fetcher_create(worker->shared->setup, worker->shared->queue_bytes,
+                                      &worker->fetcher_metrics, &worker->fetcher, error)
+               : status;
+}
+
 enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_shared *shared,
                               uint32_t index, struct error *error)
 {
@@ -391,7 +468,7 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
     for (uint32_t i = 0; i < shared->partition_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         slot->shared = shared;
-        slot->held.source = shared->setup->options->topic;
+        slot->held.source = shared->topics->inputs[0];
         (void)snprintf(slot->held.name, sizeof(slot->held.name), "%u", i);
         slot->ends.setup = shared->setup;
         slot->ends.topics = shared->topics;
@@ -401,22 +478,14 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
         slot->ends.ends.is_finite = shared->setup->options->ends;
         kafka_ends_init(&slot->ends);
     }
-    enum status status =
-        kafka_fetcher_create(shared->setup, shared->queue_bytes, &worker->fetcher, error);
+    worker->membership = (struct kafka_membership){.setup = shared->setup,
+                                                   .topics = shared->topics,
+                                                   .index = index,
+                                                   .on_rebalance = on_rebalance,
+                                                   .opaque = worker};
+    enum status status = open_fetcher(worker, error);
     if (status == STATUS_OK) {
-        status =
-            kafka_member_create(shared->setup, index, on_rebalance, worker, &worker->member, error);
-    }
-    if (status == STATUS_OK) {
-        rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-        (void)rd_kafka_topic_partition_list_add(topics, shared->setup->options->topic,
-                                                RD_KAFKA_PARTITION_UA);
-        rd_kafka_resp_err_t code = rd_kafka_subscribe(worker->member, topics);
-        rd_kafka_topic_partition_list_destroy(topics);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            status = error_set(error, STATUS_FATAL, "kafka: joining group %s: %s",
-                               shared->setup->group, rd_kafka_err2str(code));
-        }
+        status = kafka_membership_join(&worker->membership, error);
     }
     if (status != STATUS_OK) {
         kafka_worker_release(worker);
@@ -426,15 +495,16 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
 
 void kafka_worker_release(struct kafka_worker *worker)
 {
-    if (worker->member) {
-        (void)rd_kafka_consumer_close(worker->member);
-        rd_kafka_destroy(worker->member);
-    }
+    kafka_membership_leave(&worker->membership);
     if (worker->fetcher) {
         rd_kafka_destroy(worker->fetcher);
     }
+    kafka_client_metrics_remove(&worker->fetcher_metrics);
+    for (uint32_t i = 0; worker->slots && i < worker->shared->partition_count; i++) {
+        close_metrics(&worker->slots[i]);
+        kafka_ends_release(&worker->slots[i].ends);
+    }
     free(worker->slots);
-    worker->member = NULL;
     worker->fetcher = NULL;
     worker->slots = NULL;
 }

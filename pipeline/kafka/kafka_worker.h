@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "pipeline/kafka/kafka_ends.h"
+#include "pipeline/kafka/kafka_membership.h"
 #include "pipeline/run/held_partition.h"
 #include "pipeline/run/runner.h"
 
@@ -48,11 +49,13 @@ struct kafka_slot {
 struct kafka_worker {
     const struct kafka_shared *shared;
     uint32_t index;
-    rd_kafka_t *member;
+    struct kafka_membership membership;
     rd_kafka_t *fetcher;
     struct kafka_slot *slots; /* [partition_count] */
-    uint64_t open_count;      /* Slots that ran in the last round. */
-    bool has_assignment;      /* False while the group is being rearranged: no task runs. */
+    struct kafka_client_metrics fetcher_metrics;
+    uint64_t polled_ns;  /* When the fetcher was last asked for its statistics. */
+    uint64_t open_count; /* Slots that ran in the last round. */
+    bool has_assignment; /* False while the group is being rearranged: no task runs. */
     enum status failure_status;
     struct error failure;
     struct runner_result result;
@@ -67,6 +70,9 @@ void kafka_worker_release(struct kafka_worker *worker);
 /* One round over group and tasks. *ret_waits: nothing was to do; *ret_ended: all has ended. */
 MUST_CHECK enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits,
                                           bool *ret_ended, struct error *error);
+
+/* True while it has an assignment, and all partitions of it are open. */
+bool kafka_worker_is_ready(const struct kafka_worker *worker);
 
 /* Commits what is processed and closes the tasks. */
 MUST_CHECK enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error);

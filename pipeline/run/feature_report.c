@@ -61,15 +61,15 @@ static enum status print_family(struct family_run *run, const char *family,
         struct logistic_fit fit;
         enum status status = count ? fit_columns(run, columns, count, &fit, error) : STATUS_INVALID;
         if (status == STATUS_OK) {
-            pr[is_alone] = fit.held_pr_auc;
-            roc[is_alone] = fit.held_roc_auc;
+            pr[is_alone] = fit.held.pr_auc;
+            roc[is_alone] = fit.held.roc_auc;
             logistic_fit_release(&fit);
         } else if (status == STATUS_FATAL) {
             return status;
         } /* A family that does not vary at all cannot stand alone. */
     }
     (void)fprintf(out, "%-12s %8u %9.4f %+9.4f %9.4f %+9.4f %9.4f %9.4f\n", family, members, pr[0],
-                  whole->held_pr_auc - pr[0], roc[0], whole->held_roc_auc - roc[0], pr[1], roc[1]);
+                  whole->held.pr_auc - pr[0], roc[0], whole->held.roc_auc - roc[0], pr[1], roc[1]);
     return STATUS_OK;
 }
 
@@ -113,13 +113,13 @@ enum status family_report(const struct train_config *config, const struct row_ta
     if (status == STATUS_OK) {
         run.l2 = whole.l2;
         (void)fprintf(out, "%u rows fitted, %u held out, base rate %.4f, l2 %g\n\n", whole.fit_rows,
-                      whole.held_rows, whole.held_base_rate, whole.l2);
+                      whole.held_rows, whole.held.base_rate, whole.l2);
         (void)fprintf(out, "%-12s %8s %9s %9s %9s %9s %9s %9s\n", "family", "features", "PR-AUC",
                       "it adds", "ROC-AUC", "it adds", "PR-AUC", "ROC-AUC");
         (void)fprintf(out, "%-12s %8s %19s %19s %19s\n", "", "", "without it", "without it",
                       "with it alone");
         (void)fprintf(out, "%-12s %8u %9.4f %9s %9.4f\n", "all", config->column_count,
-                      whole.held_pr_auc, "", whole.held_roc_auc);
+                      whole.held.pr_auc, "", whole.held.roc_auc);
     }
     const char *families[FAMILIES_MAX];
     uint32_t count = list_families(&run, families);

@@ -6,6 +6,7 @@
 #include "operators/emit_interventions.h"
 #include "operators/extract_features.h"
 #include "operators/predict_intent.h"
+#include "operators/score_anomaly.h"
 #include "operators/score_fraud.h"
 #include "operators/sessionize.h"
 #include "pipeline/base/hash.h"
@@ -23,18 +24,14 @@ const struct setting_section *const stage_sections[] = {
     &extract_features_section,
     &score_fraud_section,
     &predict_intent_section,
+    &score_anomaly_section,
     &emit_interventions_section,
     NULL,
 };
 
 const struct stage_info *const stage_infos[] = {
-    &dedupe_info,
-    &sessionize_info,
-    &extract_features_info,
-    &score_fraud_info,
-    &predict_intent_info,
-    &emit_interventions_info,
-    NULL,
+    &dedupe_info,         &sessionize_info,    &extract_features_info,   &score_fraud_info,
+    &predict_intent_info, &score_anomaly_info, &emit_interventions_info, NULL,
 };
 
 struct stage_plan {
@@ -43,6 +40,7 @@ struct stage_plan {
     struct extract_features_options features;
     struct score_fraud_options fraud;
     struct predict_intent_options intent;
+    struct score_anomaly_options anomaly;
     struct markov_pack *markov; /* Or NULL. */
     struct fraud_plan *fraud_plan;
     struct predict_intent_packs intent_packs;
@@ -57,8 +55,8 @@ struct stage_plan {
 static enum status read_options(struct stage_plan *plan, const struct yaml_node *root,
                                 struct error *error)
 {
-    void *const members[] = {&plan->dedupe, &plan->sessionize, &plan->features,
-                             &plan->fraud,  &plan->intent,     &plan->interventions};
+    void *const members[] = {&plan->dedupe, &plan->sessionize, &plan->features,     &plan->fraud,
+                             &plan->intent, &plan->anomaly,    &plan->interventions};
     for (size_t i = 0; stage_sections[i]; i++) {
         enum status status = settings_read(
             stage_sections[i], yaml_find(root, stage_sections[i]->name), members[i], error);
@@ -115,6 +113,8 @@ static void settle_hash(struct stage_plan *plan)
         hash = hash64_combine(hash, packs[i] ? packs[i]->hash : 0);
     }
     hash = plan->markov ? hash64_combine(hash, plan->markov->hash) : hash;
+    uint64_t anomaly = score_anomaly_hash(&plan->anomaly);
+    hash = anomaly ? hash64_combine(hash, anomaly) : hash;
     plan->hash = hash64_combine(hash, plan->rules->hash);
 }
 
@@ -194,6 +194,7 @@ void stage_plan_destroy(struct stage_plan *plan)
     settings_release(&extract_features_section, &plan->features);
     settings_release(&score_fraud_section, &plan->fraud);
     settings_release(&predict_intent_section, &plan->intent);
+    settings_release(&score_anomaly_section, &plan->anomaly);
     settings_release(&emit_interventions_section, &plan->interventions);
     free(plan);
 }
@@ -285,7 +286,11 @@ enum status stage_plan_create_stages(const struct stage_plan *plan,
         count += status == STATUS_OK;
     }
     if (status == STATUS_OK) {
-        status = predict_intent_create(&plan->intent_packs, set, &ret_stages[count], error);
+        status = predict_intent_create(&plan->intent_packs, set, layout, &ret_stages[count], error);
+        count += status == STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        status = score_anomaly_create(&plan->anomaly, set, layout, &ret_stages[count], error);
         count += status == STATUS_OK;
     }
     struct emit_interventions_context interventions = {

@@ -10,6 +10,8 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const positive_names[] = {"fraud", "bot", NULL};
+static const char *const kind_names[TRAIN_KIND_COUNT + 1] = {"logistic", "trees", "mlp",
+                                                             "gru",      "lstm",  NULL};
 static const char *const transform_names[] = {"auto", "none", "log1p", "octaves", NULL};
 
 #define OPTION(member) offsetof(struct train_settings, member)
@@ -27,8 +29,8 @@ static const struct setting settings[] = {
     {.name = "pipeline",
      .type = SETTING_PATH,
      .offset = OPTION(pipeline),
-     .is_required = true,
-     .doc = "Configuration whose stages make the rows, the same that will serve"},
+     .doc = "Configuration whose stages make the rows, the same that will serve; not for target "
+            "table"},
     {.name = "name",
      .type = SETTING_TEXT,
      .offset = OPTION(name),
@@ -37,15 +39,25 @@ static const struct setting settings[] = {
     TEXT("version", SETTING_TEXT, version, "1", "Version of the model"),
     TEXT("output", SETTING_PATH, output, NULL, "Folder of the pack; --output takes its place"),
     TEXT("input", SETTING_LIST, input, NULL, "Files of history; --input takes their place"),
+    {.name = "kind",
+     .type = SETTING_CHOICE,
+     .offset = OPTION(kind),
+     .fallback = "logistic",
+     .choices = kind_names,
+     .doc =
+         "What is fitted: a logistic regression, boosted trees by libxgboost, a network of dense "
+         "layers, or one that is stepped along each session"},
     {.name = "target",
      .type = SETTING_CHOICE,
      .offset = OPTION(target),
      .choices = row_target_names,
      .is_required = true,
      .doc = "What is predicted: that a purchase follows in the session; that the session ends "
-            "without one though the cart is filled; what label events say; what the truth says"},
+            "without one though the cart is filled; what label events say; what the truth says; "
+            "table: the input is CSV with columns time, label (0 or 1) and features"},
     TEXT("truth", SETTING_PATH, truth, NULL,
-         "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its place"),
+         "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its "
+         "place"),
     {.name = "truth_positive",
      .type = SETTING_CHOICE,
      .offset = OPTION(truth_positive),
@@ -74,8 +86,11 @@ static const struct setting settings[] = {
     TEXT("until", SETTING_TEXT, until, NULL, "Training sees no event from this time on"),
     NUMBER("gap", SETTING_DURATION, gap_ms, "0s", 0, 365 * 864e5,
            "The data must go on for so long after a row for its outcome to count as known"),
+    NUMBER("held_gap", SETTING_DURATION, held_gap_ms, NULL, 0, 365 * 864e5,
+           "Rows of so long a time before the held-out ones are left out; unset: as long as gap"),
     NUMBER("held_share", SETTING_NUMBER, held_share, "0.25", 0, 0.9,
-           "Share of the rows, the last by time, held out to choose l2 and to calibrate"),
+           "Share of the rows, the last by time, held out to choose l2, or the number of trees, "
+           "and to calibrate"),
     TEXT("features", SETTING_LIST, features, "all", "Features in use"),
     TEXT("leave_out_features", SETTING_LIST, leave_out_features, NULL, "Features not in use"),
     TEXT("leave_out_families", SETTING_LIST, leave_out_families, NULL,
@@ -94,8 +109,23 @@ static const struct setting settings[] = {
     NUMBER("positive_weight", SETTING_NUMBER, positive_weight, "1", 0, 1e6,
            "Factor on the weight of positives; 0: both classes weigh the same"),
     NUMBER("iterations", SETTING_INTEGER, iterations, "200", 1, 1e5, "Of L-BFGS, at most"),
+    TEXT("trees", SETTING_CUSTOM, trees, NULL, "Of kind trees: {rounds, depth, ...}"),
+    TEXT("network", SETTING_CUSTOM, network, NULL,
+         "Of kinds mlp, gru and lstm, as in a pack: {hidden, embeddings, layers}"),
+    TEXT("descent", SETTING_CUSTOM, descent, NULL,
+         "Of kinds mlp, gru and lstm: {optimizer, learning_rate, ...}"),
+    {.name = "calibration",
+     .type = SETTING_CHOICE,
+     .offset = OPTION(calibration),
+     .fallback = "platt",
+     .choices = calibration_method_names,
+     .doc = "On the held-out rows: platt, a line on the logit scale; isotonic, for thousands of "
+            "rows; none"},
+    NUMBER("folds", SETTING_INTEGER, folds, "0", 0, 20,
+           "Forward-chaining cross-validation: so many spans of time, each measured by a model "
+           "fitted to all before it; 0: none"),
     TEXT("refit", SETTING_BOOL, is_refitted, "true",
-         "Fit once more on all rows with the l2 that was chosen"),
+         "Fit once more on all rows with the l2, or the number of trees, that was chosen"),
 };
 
 const struct setting_section train_section = {
@@ -244,58 +274,73 @@ static bool is_in_list(const struct text_list *list, const char *name)
 }
 
 static enum status check_features(const struct train_config *config, const char *key,
-                                  const struct text_list *list, const struct feature_set *set,
-                                  struct error *error)
+                                  const struct text_list *list, struct error *error)
 {
     for (size_t i = 0; i < list->count; i++) {
-        bool is_all = strcmp(list->items[i], "all") == 0;
-        if (!is_all && feature_index(set, list->items[i]) < 0) {
-            return unknown_name(config, key, "feature", list->items[i], config->names, set->count,
-                                error);
+        bool is_known = strcmp(list->items[i], "all") == 0;
+        for (uint32_t j = 0; !is_known && j < config->name_count; j++) {
+            is_known = strcmp(config->names[j], list->items[i]) == 0;
+        }
+        if (!is_known) {
+            return unknown_name(config, key, "feature", list->items[i], config->names,
+                                config->name_count, error);
         }
     }
     return STATUS_OK;
 }
 
-static enum status check_families(const struct train_config *config, const struct feature_set *set,
-                                  struct error *error)
+/* The family of feature `i`; "" of a table's. */
+static const char *family_of(const struct train_config *config, uint32_t i)
+{
+    return config->settings.target == TARGET_TABLE
+               ? ""
+               : stage_plan_features(config->config.plan)->features[i].family;
+}
+
+static enum status check_families(const struct train_config *config, struct error *error)
 {
     const struct text_list *list = &config->settings.leave_out_families;
     for (size_t i = 0; i < list->count; i++) {
         const char *names[FEATURES_MAX];
         bool is_known = false;
-        for (uint32_t j = 0; j < set->count; j++) {
-            names[j] = set->features[j].family;
+        for (uint32_t j = 0; j < config->name_count; j++) {
+            names[j] = family_of(config, j);
             is_known = is_known || strcmp(names[j], list->items[i]) == 0;
         }
         if (!is_known) {
             return unknown_name(config, "leave_out_families", "family", list->items[i], names,
-                                set->count, error);
+                                config->name_count, error);
         }
     }
     return STATUS_OK;
 }
 
+static void read_names(struct train_config *config)
+{
+    bool is_table = config->settings.target == TARGET_TABLE;
+    const struct feature_set *set = is_table ? NULL : stage_plan_features(config->config.plan);
+    config->name_count = is_table ? config->table_names.count : set->count;
+    for (uint32_t i = 0; i < config->name_count; i++) {
+        config->names[i] = is_table ? config->table_names.names[i] : set->features[i].name;
+    }
+}
+
 static enum status read_features(struct train_config *config, struct error *error)
 {
-    const struct feature_set *set = stage_plan_features(config->config.plan);
     const struct train_settings *made = &config->settings;
-    for (uint32_t i = 0; i < set->count; i++) {
-        config->names[i] = set->features[i].name;
-    }
-    enum status status = check_features(config, "features", &made->features, set, error);
+    read_names(config);
+    enum status status = check_features(config, "features", &made->features, error);
     if (status == STATUS_OK) {
-        status =
-            check_features(config, "leave_out_features", &made->leave_out_features, set, error);
+        status = check_features(config, "leave_out_features", &made->leave_out_features, error);
     }
     if (status == STATUS_OK) {
-        status = check_families(config, set, error);
+        status = check_families(config, error);
     }
     bool takes_all = is_in_list(&made->features, "all");
-    for (uint32_t i = 0; status == STATUS_OK && i < set->count; i++) {
+    for (uint32_t i = 0; status == STATUS_OK && i < config->name_count; i++) {
         bool is_in = takes_all || is_in_list(&made->features, config->names[i]);
         if (is_in && !is_in_list(&made->leave_out_features, config->names[i]) &&
-            !is_in_list(&made->leave_out_families, set->features[i].family)) {
+            !is_in_list(&made->leave_out_families, family_of(config, i))) {
             config->columns[config->column_count++] = i;
         }
     }
@@ -335,6 +380,7 @@ static enum status read_rows(struct train_config *config, const struct train_ove
     struct row_options *rows = &config->rows;
     *rows = (struct row_options){
         .target = (enum row_target)made->target,
+        .before_ms = INT64_MAX,
         .gap_ms = made->gap_ms,
         .rows_max = (uint32_t)made->rows_max,
         .seed = (uint64_t)made->seed,
@@ -360,7 +406,48 @@ static enum status read_rows(struct train_config *config, const struct train_ove
     if (status == STATUS_OK) {
         status = read_types(config, error);
     }
+    bool is_stepped = made->kind == TRAIN_GRU || made->kind == TRAIN_LSTM;
+    if (status == STATUS_OK && is_stepped && made->target == TARGET_ABANDON) {
+        status = yaml_complain(node_of(config, "kind"), error,
+                               "a network that is stepped along sessions needs rows before the "
+                               "cart, too: target purchase_in_session, label or truth expected");
+    }
+    if (status == STATUS_OK && is_stepped && rows->types != 0) {
+        status = yaml_complain(node_of(config, "event_types"), error,
+                               "a network that is stepped along sessions sees events of all types");
+    }
+    rows->keeps_all = is_stepped;
     return status == STATUS_OK ? read_truth(config, overrides->truth, error) : status;
+}
+
+/* What the rows come from: a table's header, or a pipeline's configuration. */
+static enum status load_source(struct train_config *config, struct error *error)
+{
+    bool is_table = config->settings.target == TARGET_TABLE;
+    if (is_table && config->settings.pipeline) {
+        return yaml_complain(node_of(config, "pipeline"), error,
+                             "nothing expected where the target is a table");
+    }
+    if (is_table) {
+        return table_names_read(config->files[0], &config->table_names, error);
+    }
+    if (!config->settings.pipeline) {
+        return yaml_complain(node_of(config, "pipeline"), error,
+                             "pipeline: a configuration expected");
+    }
+    return config_load(config->settings.pipeline, config->file_count, &config->config, error);
+}
+
+enum status train_config_rows(const struct train_config *config, const struct row_options *options,
+                              struct row_table *ret_table, struct row_counts *ret_counts,
+                              struct error *error)
+{
+    const char *const *files = (const char *const *)config->files;
+    return config->settings.target == TARGET_TABLE
+               ? table_rows_make(files, config->file_count, &config->table_names, options,
+                                 ret_table, ret_counts, error)
+               : labelled_rows_make(&config->config, files, config->file_count, options, ret_table,
+                                    ret_counts, error);
 }
 
 static enum status load_all(struct train_config *config, const struct train_overrides *overrides,
@@ -376,17 +463,30 @@ static enum status load_all(struct train_config *config, const struct train_over
     if (status == STATUS_OK) {
         status = settings_read(&train_section, section, &config->settings, error);
     }
+    if (status == STATUS_OK && !yaml_find(section, "held_gap")) {
+        config->settings.held_gap_ms = config->settings.gap_ms;
+    }
+    if (status == STATUS_OK) {
+        status = settings_read(&train_trees_section, config->settings.trees, &config->trees, error);
+    }
+    if (status == STATUS_OK) {
+        status = settings_read(&train_descent_section, config->settings.descent, &config->descent,
+                               error);
+    }
     if (status == STATUS_OK) {
         status = read_files(config, overrides, error);
     }
     if (status == STATUS_OK) {
-        status = config_load(config->settings.pipeline, config->file_count, &config->config, error);
+        status = load_source(config, error);
     }
     if (status == STATUS_OK) {
         status = read_rows(config, overrides, error);
     }
     if (status == STATUS_OK) {
         status = read_features(config, error);
+    }
+    if (status == STATUS_OK && train_kind_is_network(config->settings.kind)) {
+        status = train_network_read(config, stage_plan_features(config->config.plan)->count, error);
     }
     if (status == STATUS_OK) {
         status = read_strengths(config, error);
@@ -421,10 +521,12 @@ void train_config_release(struct train_config *config)
     }
     free(config->files);
     free(config->output);
+    table_names_release(&config->table_names);
     truth_file_unload(config->truth);
     if (config->config.document) {
         config_release(&config->config);
     }
+    settings_release(&train_descent_section, &config->descent);
     settings_release(&train_section, &config->settings);
     yaml_unload(config->document);
     *config = (struct train_config){0};
@@ -444,6 +546,7 @@ struct train_options train_config_fit_options(const struct train_config *config)
         .positive_weight = made->positive_weight,
         .iterations_max = (uint32_t)made->iterations,
         .is_refitted = made->is_refitted,
+        .calibration = (enum calibration_method)made->calibration,
     };
     memcpy(options.l2, config->l2, sizeof(options.l2));
     return options;

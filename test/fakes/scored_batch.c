@@ -77,8 +77,7 @@ void scored_batch_write_pack(const char *directory, uint64_t seed, const char *e
                                .weights = weights,
                                .missing = missing,
                                .bias = -1,
-                               .slope = 1.1f,
-                               .offset = 0.2f,
+                               .calibration = {.slope = 1.1f, .offset = 0.2f},
                                .threshold = 0.5f};
     struct pack_quantiles quantiles = {p99, p99, p999};
     struct pack_text text = {.name = "random", .version = "1", .training = ""};

@@ -37,8 +37,7 @@ static struct logistic_fit make_fit(void)
         .weights = weights,
         .missing = missing,
         .bias = -2.5f,
-        .slope = 1.125f,
-        .offset = 0.0625f,
+        .calibration = {.slope = 1.125f, .offset = 0.0625f},
         .threshold = 0.375f,
     };
 }
@@ -96,7 +95,8 @@ static void what_was_written_is_read_back(void **state)
     assert_memory_equal(pack_logistic_of(pack)->weights, fit.weights, sizeof(float) * FEATURES);
     assert_memory_equal(pack_logistic_of(pack)->missing, fit.missing, sizeof(float) * FEATURES);
     assert_true(pack_logistic_of(pack)->bias == fit.bias);
-    assert_true(pack->calibration.slope == fit.slope && pack->calibration.offset == fit.offset);
+    assert_true(pack->calibration.slope == fit.calibration.slope &&
+                pack->calibration.offset == fit.calibration.offset);
     assert_true(pack->threshold == fit.threshold);
     assert_true(pack->p999[2] == 3.0f);
     model_pack_unload(pack);

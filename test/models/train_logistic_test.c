@@ -114,8 +114,7 @@ static double plain_loss(const struct scene *scene, const struct logistic_fit *f
     double loss = 0;
     double count = 0;
     struct logistic_fit uncalibrated = *fit;
-    uncalibrated.slope = 1;
-    uncalibrated.offset = 0;
+    uncalibrated.calibration = (struct pack_calibration){.slope = 1};
     for (uint32_t i = 0; i < scene->table.count; i++) {
         if (scene->parts[i] == 0) {
             double m =
@@ -165,8 +164,9 @@ static void finds_the_law_that_made_the_labels(void **state)
     assert_true(fabs((double)(fit.weights[1] / fit.features[1].scale) - 0.1) < 0.05);
     assert_true(fabs((double)(fit.weights[3] / fit.features[3].scale) + 0.5) < 0.2);
     assert_true(fit.missing[3] > 0.5f);
-    assert_true(fit.held_roc_auc > 0.8 && fit.held_calibration_error < 0.05);
-    assert_true(fabs((double)fit.slope - 1) < 0.2 && fabs((double)fit.offset) < 0.3);
+    assert_true(fit.held.roc_auc > 0.8 && fit.held.calibration_error < 0.05);
+    assert_true(fabs((double)fit.calibration.slope - 1) < 0.2 &&
+                fabs((double)fit.calibration.offset) < 0.3);
     assert_int_equal(fit.features[2].transform, TRANSFORM_OCTAVES);
     assert_int_equal(fit.features[0].transform, TRANSFORM_NONE);
     logistic_fit_release(&fit);
@@ -182,7 +182,7 @@ static void same_rows_and_options_give_the_same_bits(void **state)
     assert_memory_equal(a.weights, b.weights, a.feature_count * sizeof(float));
     assert_memory_equal(a.missing, b.missing, a.feature_count * sizeof(float));
     assert_memory_equal(&a.bias, &b.bias, sizeof(float));
-    assert_memory_equal(&a.slope, &b.slope, sizeof(float));
+    assert_memory_equal(&a.calibration.slope, &b.calibration.slope, sizeof(float));
     logistic_fit_release(&a);
     logistic_fit_release(&b);
 }

@@ -503,7 +503,10 @@ def entity_features(kind, heard, row, before, out):
         "distinct_addresses": estimate(by_epoch(events, now, 7 * DAY, "address"), 5),
         "age_s": max(0, seconds(now) - seconds(min(e["time"] for e in events))) if events else NAN,
     }
-    bad = len(window([e for e in heard if not e["activity"]], now, 28 * DAY))
+    labels = [e for e in heard if not e["activity"]]
+    values["bad_labels_1d"] = len(window(labels, now, DAY))
+    values["bad_labels_7d"] = len(window(labels, now, 7 * DAY))
+    bad = len(window(labels, now, 28 * DAY))
     values["bad_labels_28d"] = bad
     sold = len(window(purchases, now, 28 * DAY))
     values["bad_share_28d"] = min(1.0, bad / sold) if sold else NAN

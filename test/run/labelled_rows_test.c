@@ -76,6 +76,7 @@ static struct row_options make_options(enum row_target target)
 {
     return (struct row_options){.target = target,
                                 .from_ms = INT64_MIN,
+                                .before_ms = INT64_MAX,
                                 .until_ms = INT64_MAX,
                                 .rows_max = 100000,
                                 .score = SCORE_PURCHASE};
