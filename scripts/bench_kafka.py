@@ -38,7 +38,8 @@ APP_CORE, OTHER_CORE = "0", "1"
 # Alert thresholds of the Kafka Streams job for a two-hundredth and a twentieth of the events, and its intent band.
 PEER_INTENT = ["intentlow=0.72752", "intenthigh=0.77028"]
 PEER_RARE, PEER_OFTEN = "threshold=0.630816", "threshold=0.548668"
-NUDGE_RARE, NUDGE_OFTEN = "fraud_score > 0.763", "fraud_score > 0.6"
+BOUND = "fraud_score > 0.763"  # Of the configuration; for other models it is found anew.
+ALERTING = ("product_view", "add_to_cart", "purchase")  # Types of events that its rule looks at.
 
 
 def say(text):
@@ -291,13 +292,16 @@ class Bench:
         folder = os.environ.get("NUDGE_PEERS", "")
         self.peer = Peer(work, self.broker, folder) if os.path.isdir(folder) else None
         self.serial = int(time.time()) % 100000
+        self.models = []  # Changes of the configuration.
+        self.rare = self.often = BOUND
 
     def label(self, kind):
         self.serial += 1
         return f"{kind}-{self.serial}"
 
-    def nudge(self, kind, topic="clicks", changes=()):
-        return Nudge(self.work, self.broker, self.label(kind), topic, changes)
+    def nudge(self, kind, topic="clicks", changes=(), bound=None):
+        bounds = [(BOUND, bound or self.rare)]
+        return Nudge(self.work, self.broker, self.label(kind), topic, [*self.models, *bounds, *changes])
 
     def note(self, name, figures):
         self.results.setdefault(name, []).append(figures)
@@ -325,6 +329,65 @@ class Bench:
         self.broker.run("KafkaProbe", "fill", f"topic={topic}",
                         *[f"file{i}={folder}/events-{i}.jsonl" for i in range(PARTITIONS)])
         shutil.rmtree(folder)
+
+    # ---- models ----
+
+    def train(self, example, name, changes, *inputs):
+        folder = os.path.join(self.work, "packs", name)
+        if os.path.isdir(folder):
+            return folder
+        text = open(os.path.join(ROOT, "pipeline/examples", example)).read()
+        text = text.replace("shop_history.yaml", os.path.join(ROOT, "pipeline/examples/shop_history.yaml"))
+        for old, new in changes:
+            if old not in text:
+                sys.exit(f"{example} has no \"{old}\"")
+            text = text.replace(old, new)
+        path = os.path.join(self.work, f"{name}.yaml")
+        with open(path, "w") as file:
+            file.write(text)
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        subprocess.run([NUDGE, "train", path, *inputs, "--output", folder], check=True, stdout=subprocess.DEVNULL)
+        return folder
+
+    def make_models(self):
+        """As many trees and as wide a network as the Kafka Streams job has; how good they are does not matter here."""
+        history = os.path.join(self.work, "history")
+        subprocess.run([NUDGE, "generate", "--output", history, "--events", "150000", "--users", "20000", "--days", "2",
+                        "--seed", "11"], check=True, stdout=subprocess.DEVNULL)
+        events = ["--input", f"{history}/events.avro"]
+        trees = self.train("shop_train_fraud_trees.yaml", "trees", [
+            ("rounds: 300, depth: 5, learning_rate: 0.1, patience: 30",
+             "rounds: 100, depth: 6, learning_rate: 0.03, patience: 100")], *events, "--truth", f"{history}/truth.jsonl")
+        network = self.train("shop_train_purchase_gru.yaml", "gru", [("epochs: 12", "epochs: 2")], *events)
+        packs = os.path.join(ROOT, "models/packs")
+        self.models = [(f"{packs}/shop_fraud", trees), (f"{packs}/shop_purchase", network)]
+        with open(os.path.join(trees, "manifest.yaml")) as file:
+            self.note("trees", {"trees": int(re.search(r"\btrees: (\d+)", file.read())[1])})
+        self.find_bounds()
+
+    def find_bounds(self):
+        """The scores that a two-hundredth and a fiftieth of the events pass, from a sample of half of the topic."""
+        run = self.nudge("bounds", changes=[("sink: kafka, format: avro",
+                                             "sink: kafka, format: jsonl, scored_events_share: 0.05")])
+        run.start()
+        run.at(self.events // 2)
+        run.process.stop()
+        folder = os.path.join(self.work, "bounds")
+        shutil.rmtree(folder, ignore_errors=True)
+        self.broker.run("KafkaTool", "dump", folder, f"{run.name}.scored_events")
+        scores, count = [], 0
+        for name in os.listdir(folder):
+            with open(os.path.join(folder, name)) as file:
+                for line in file:
+                    event = json.loads(line.split("\t", 2)[2])
+                    count += 1
+                    if event["type"] in ALERTING:
+                        scores.append(event["scores"]["fraud"])
+        scores.sort(reverse=True)
+        self.rare = f"fraud_score > {scores[count // 200]:.5f}"
+        self.often = f"fraud_score > {scores[count // 50]:.5f}"
+        self.note("bounds", {"sampled": count, "rare": self.rare, "often": self.often})
+        run.drop()
 
     # ---- parts ----
 
@@ -365,6 +428,10 @@ class Bench:
             self.drain_nudge("nudge")
             if self.peer:
                 self.drain_peer()
+        models, bound = self.models, self.rare
+        self.models, self.rare = [], BOUND
+        self.drain_nudge("nudge, logistic models", verify=False)
+        self.models, self.rare = models, bound
         self.drain_nudge("nudge, 1 GiB", changes=[("memory: 512MiB", "memory: 1GiB")])
         self.drain_nudge("nudge, all users in memory", changes=[("memory: 512MiB", "memory: 3GiB")])
 
@@ -390,7 +457,7 @@ class Bench:
         for rate, burst, seconds in rates:
             topic = self.label("clicks")
             self.broker.create(topic)
-            run = self.nudge("latency", topic, [(NUDGE_RARE, NUDGE_OFTEN)])
+            run = self.nudge("latency", topic, bound=self.often)
             run.start()
             figures = self.probe(topic, f"{run.name}.alerts", "nudge", rate, burst, seconds)
             run.process.stop()
@@ -437,7 +504,7 @@ class Bench:
 
     def restart(self):
         for _ in range(1 if self.options.quick else 2):
-            run = self.nudge("restart", changes=[(NUDGE_RARE, NUDGE_OFTEN)])
+            run = self.nudge("restart", bound=self.often)
             process = self.killed("nudge, kill -9", run.start, run.start, run.name, f"{run.name}.alerts", "clicks",
                                   self.events // 2)
             self.broker.run("KafkaProbe", "until", f"group={run.name}", "topic=clicks", f"n={self.events}")
@@ -493,6 +560,7 @@ class Bench:
 
     def run(self):
         self.fill()
+        self.make_models()
         for part in self.options.parts.split(","):
             say(f"-- {part}, load {os.getloadavg()[0]:.1f}")
             getattr(self, {"users": "million"}.get(part, part))()
