@@ -346,7 +346,10 @@ class Bench:
         with open(path, "w") as file:
             file.write(text)
         os.makedirs(os.path.dirname(folder), exist_ok=True)
-        subprocess.run([NUDGE, "train", path, *inputs, "--output", folder], check=True, stdout=subprocess.DEVNULL)
+        made = subprocess.run([NUDGE, "train", path, *inputs, "--output", folder], text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        if made.returncode != 0:
+            sys.exit(f"{path}: {made.stdout[-2000:]}")
         return folder
 
     def make_models(self):
@@ -578,6 +581,9 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     work = os.environ.get("NUDGE_BENCH") or tempfile.mkdtemp(prefix="nudge-bench-kafka-")
     os.makedirs(os.path.join(work, "state"), exist_ok=True)
+    global NUDGE
+    # A copy: a build meanwhile would change what is measured.
+    NUDGE = shutil.copy(NUDGE, os.path.join(work, "nudge"))
     bench = Bench(work, options)
     begin = time.monotonic()
     try:
