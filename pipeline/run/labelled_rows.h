@@ -29,8 +29,8 @@ enum row_target {
     TARGET_LABEL,
     TARGET_TRUTH,
     TARGET_TABLE, /* The rows stand in files; see table_rows.h. */
+    TARGET_NONE,  /* Rows without labels, for what learns without, or to look at features alone. */
     TARGET_COUNT,
-    TARGET_NONE = TARGET_COUNT, /* Rows without labels, to look at features alone. */
 };
 extern const char *const row_target_names[TARGET_COUNT + 1]; /* NULL-terminated. */
 
@@ -44,6 +44,7 @@ struct row_options {
     enum row_target target;
     uint32_t prefixes[PREFIXES_MAX]; /* Rows at these events of a session ... */
     uint32_t prefix_count;           /* ... 0: all rows. */
+    bool keeps_all;                  /* Rows between these stay, but are not on schedule. */
     uint64_t types;                  /* Bit per enum event_type; 0: all. */
     int64_t from_ms;                 /* Groups that began before it are left out. */
     int64_t before_ms;               /* Rows from then on are left out; what comes after still

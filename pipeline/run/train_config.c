@@ -10,7 +10,8 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const positive_names[] = {"fraud", "bot", NULL};
-static const char *const kind_names[TRAIN_KIND_COUNT + 1] = {"logistic", "trees", NULL};
+static const char *const kind_names[TRAIN_KIND_COUNT + 1] = {
+    "logistic", "trees", "mlp", "gru", "lstm", "isolation_forest", NULL};
 static const char *const transform_names[] = {"auto", "none", "log1p", "octaves", NULL};
 
 #define OPTION(member) offsetof(struct train_settings, member)
@@ -43,7 +44,10 @@ static const struct setting settings[] = {
      .offset = OPTION(kind),
      .fallback = "logistic",
      .choices = kind_names,
-     .doc = "What is fitted: a logistic regression, or boosted trees by libxgboost"},
+     .doc =
+         "What is fitted: a logistic regression, boosted trees by libxgboost, a network of dense "
+         "layers, one that is stepped along each session, or an isolation forest, which looks at "
+         "no labels"},
     {.name = "target",
      .type = SETTING_CHOICE,
      .offset = OPTION(target),
@@ -51,7 +55,8 @@ static const struct setting settings[] = {
      .is_required = true,
      .doc = "What is predicted: that a purchase follows in the session; that the session ends "
             "without one though the cart is filled; what label events say; what the truth says; "
-            "table: the input is CSV with columns time, label (0 or 1) and features"},
+            "table: the input is CSV with columns time, label (0 or 1) and features; none: for a "
+            "kind that looks at no labels"},
     TEXT("truth", SETTING_PATH, truth, NULL,
          "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its "
          "place"),
@@ -88,7 +93,8 @@ static const struct setting settings[] = {
     NUMBER("held_share", SETTING_NUMBER, held_share, "0.25", 0, 0.9,
            "Share of the rows, the last by time, held out to choose l2, or the number of trees, "
            "and to calibrate"),
-    TEXT("features", SETTING_LIST, features, "all", "Features in use"),
+    TEXT("features", SETTING_LIST, features, "all",
+         "Features in use; all: but for ids, such as event_type, which are for embeddings"),
     TEXT("leave_out_features", SETTING_LIST, leave_out_features, NULL, "Features not in use"),
     TEXT("leave_out_families", SETTING_LIST, leave_out_families, NULL,
          "Families of features not in use"),
@@ -106,7 +112,15 @@ static const struct setting settings[] = {
     NUMBER("positive_weight", SETTING_NUMBER, positive_weight, "1", 0, 1e6,
            "Factor on the weight of positives; 0: both classes weigh the same"),
     NUMBER("iterations", SETTING_INTEGER, iterations, "200", 1, 1e5, "Of L-BFGS, at most"),
+    NUMBER("forest_trees", SETTING_INTEGER, forest_trees, "100", 1, 1000,
+           "Of kind isolation_forest: trees"),
+    NUMBER("forest_sample", SETTING_INTEGER, forest_sample, "256", 2, 4096,
+           "Of kind isolation_forest: rows that a tree is built of"),
     TEXT("trees", SETTING_CUSTOM, trees, NULL, "Of kind trees: {rounds, depth, ...}"),
+    TEXT("network", SETTING_CUSTOM, network, NULL,
+         "Of kinds mlp, gru and lstm, as in a pack: {hidden, embeddings, layers}"),
+    TEXT("descent", SETTING_CUSTOM, descent, NULL,
+         "Of kinds mlp, gru and lstm: {optimizer, learning_rate, ...}"),
     {.name = "calibration",
      .type = SETTING_CHOICE,
      .offset = OPTION(calibration),
@@ -318,6 +332,13 @@ static void read_names(struct train_config *config)
     }
 }
 
+/* No number, so only in use where it is named. */
+static bool is_id(const struct train_config *config, uint32_t index)
+{
+    return config->settings.target != TARGET_TABLE &&
+           strcmp(stage_plan_features(config->config.plan)->features[index].unit, "id") == 0;
+}
+
 static enum status read_features(struct train_config *config, struct error *error)
 {
     const struct train_settings *made = &config->settings;
@@ -331,7 +352,8 @@ static enum status read_features(struct train_config *config, struct error *erro
     }
     bool takes_all = is_in_list(&made->features, "all");
     for (uint32_t i = 0; status == STATUS_OK && i < config->name_count; i++) {
-        bool is_in = takes_all || is_in_list(&made->features, config->names[i]);
+        bool is_in =
+            (takes_all && !is_id(config, i)) || is_in_list(&made->features, config->names[i]);
         if (is_in && !is_in_list(&made->leave_out_features, config->names[i]) &&
             !is_in_list(&made->leave_out_families, family_of(config, i))) {
             config->columns[config->column_count++] = i;
@@ -384,6 +406,10 @@ static enum status read_rows(struct train_config *config, const struct train_ove
         .truth_by = (enum truth_join)made->truth_by,
         .label_values = &made->label_values,
     };
+    if (made->target == TARGET_NONE && made->kind != TRAIN_ISOLATION_FOREST) {
+        return yaml_complain(node_of(config, "target"), error,
+                             "none: a target expected for kind %s", kind_names[made->kind]);
+    }
     enum status status =
         read_time(config, "from", made->from, overrides->from, INT64_MIN, &rows->from_ms, error);
     if (status == STATUS_OK) {
@@ -399,6 +425,17 @@ static enum status read_rows(struct train_config *config, const struct train_ove
     if (status == STATUS_OK) {
         status = read_types(config, error);
     }
+    bool is_stepped = made->kind == TRAIN_GRU || made->kind == TRAIN_LSTM;
+    if (status == STATUS_OK && is_stepped && made->target == TARGET_ABANDON) {
+        status = yaml_complain(node_of(config, "kind"), error,
+                               "a network that is stepped along sessions needs rows before the "
+                               "cart, too: target purchase_in_session, label or truth expected");
+    }
+    if (status == STATUS_OK && is_stepped && rows->types != 0) {
+        status = yaml_complain(node_of(config, "event_types"), error,
+                               "a network that is stepped along sessions sees events of all types");
+    }
+    rows->keeps_all = is_stepped;
     return status == STATUS_OK ? read_truth(config, overrides->truth, error) : status;
 }
 
@@ -452,6 +489,10 @@ static enum status load_all(struct train_config *config, const struct train_over
         status = settings_read(&train_trees_section, config->settings.trees, &config->trees, error);
     }
     if (status == STATUS_OK) {
+        status = settings_read(&train_descent_section, config->settings.descent, &config->descent,
+                               error);
+    }
+    if (status == STATUS_OK) {
         status = read_files(config, overrides, error);
     }
     if (status == STATUS_OK) {
@@ -462,6 +503,9 @@ static enum status load_all(struct train_config *config, const struct train_over
     }
     if (status == STATUS_OK) {
         status = read_features(config, error);
+    }
+    if (status == STATUS_OK && train_kind_is_network(config->settings.kind)) {
+        status = train_network_read(config, error);
     }
     if (status == STATUS_OK) {
         status = read_strengths(config, error);
@@ -501,6 +545,7 @@ void train_config_release(struct train_config *config)
     if (config->config.document) {
         config_release(&config->config);
     }
+    settings_release(&train_descent_section, &config->descent);
     settings_release(&train_section, &config->settings);
     yaml_unload(config->document);
     *config = (struct train_config){0};
