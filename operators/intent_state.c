@@ -31,6 +31,7 @@ struct intent_state {
     uint32_t rows[BATCH_ROWS_MAX];      /* Live ones, wave after wave. */
     uint16_t waves[BATCH_ROWS_MAX];     /* By row. */
     uint32_t first[BATCH_ROWS_MAX + 2]; /* Of a wave's rows. */
+    uint32_t next[BATCH_ROWS_MAX];      /* The same, as they are put there. */
     void *states[BATCH_ROWS_MAX];
     float logits[BATCH_ROWS_MAX];
     struct user_slot users[TABLE_SLOTS];
@@ -122,12 +123,11 @@ static uint32_t make_waves(struct intent_state *self, const struct event_batch *
     for (uint32_t wave = 0; wave < waves; wave++) {
         self->first[wave + 1] += self->first[wave];
     }
-    uint32_t next[BATCH_ROWS_MAX];
-    memcpy(next, self->first, waves * sizeof(*next));
+    memcpy(self->next, self->first, waves * sizeof(*self->next));
     for (uint32_t i = 0; i < batch->row_count; i++) {
         uint32_t row = batch->order[i];
         if (batch->state[row] == ROW_LIVE) {
-            self->rows[next[self->waves[row]]++] = row;
+            self->rows[self->next[self->waves[row]]++] = row;
         }
     }
     return waves;

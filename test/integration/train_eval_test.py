@@ -159,8 +159,9 @@ def test_a_recurrent_pack_serves_what_was_measured_however_the_input_is_cut(work
     check(len(wanted) > 10000 and found >= 0.999 * len(wanted),
           f"{found} of {len(wanted)} measured chances were served")
     for line in outputs[0][1].decode().splitlines():
-        terms = json.loads(line)["contributions"]
-        check(len(terms) > 2, f"reasons: {line}")
+        alert = json.loads(line)
+        total = alert["intercept"] + alert["others"] + sum(term["logit"] for term in alert["terms"])
+        check(alert["score"] == "purchase" and abs(total - alert["logit"]) < 1e-4, f"reasons: {line}")
 
 
 def test_bad_training_files_are_refused_before_anything_runs(work):
