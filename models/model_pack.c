@@ -19,6 +19,7 @@ const struct pack_kind_ops *const pack_kinds[] = {
     &pack_kind_logistic,
     &pack_kind_trees,
     &pack_kind_mean,
+    &pack_kind_isolation_forest,
     &pack_kind_mlp,
     &pack_kind_gru,
     &pack_kind_lstm,

@@ -92,6 +92,7 @@ struct evaluation {
     const struct eval_arguments *arguments;
     struct model_pack *pack;
     struct model *model;
+    uint32_t columns[PACK_FEATURES_MAX]; /* Where the pack's features stand in the rows. */
     struct row_table table;
     struct row_counts counts;
     float *chances; /* [table.count] */
@@ -152,7 +153,7 @@ static enum status make_rows(struct evaluation *evaluation, struct error *error)
 static enum status open_model(struct evaluation *evaluation, struct error *error)
 {
     const struct model_pack *pack = evaluation->pack;
-    uint32_t columns[PACK_FEATURES_MAX];
+    uint32_t *columns = evaluation->columns;
     uint32_t width = evaluation->config->name_count;
     enum status status = model_pack_match(pack, evaluation->config->names, width, columns, error);
     if (status == STATUS_OK) {
@@ -174,6 +175,11 @@ static enum status score_rows(struct evaluation *evaluation, struct error *error
     enum status status = score_table(evaluation->model, table, evaluation->chances, error);
     for (uint32_t i = 0; status == STATUS_OK && i < table->count; i++) {
         evaluation->chances[i] = fixed_sigmoidf(evaluation->chances[i]);
+    }
+    /* The reasons of a model with a state need the state of each row: not kept. */
+    if (status == STATUS_OK && evaluation->model->state_bytes == 0) {
+        status = eval_report_explain(&evaluation->report, evaluation->model, table,
+                                     evaluation->columns, error);
     }
     return status;
 }

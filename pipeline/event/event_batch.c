@@ -67,7 +67,7 @@ enum status event_batch_init(struct event_batch *batch, uint32_t feature_count, 
         COLUMN(batch, score_logit[kind]);
     }
     for (int row = 0; !failed && row < (int)BATCH_ROWS_MAX; row++) {
-        batch->score[SCORE_ANOMALY][row] = NAN; /* No stage writes it so far. */
+        batch->score[SCORE_ANOMALY][row] = NAN; /* Where no detector is chosen. */
         batch->score_logit[SCORE_ANOMALY][row] = NAN;
     }
     for (int part = 0; part < FRAUD_PART_COUNT; part++) {

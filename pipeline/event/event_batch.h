@@ -146,7 +146,8 @@ struct event_batch {
     uint32_t feature_count;
     uint32_t feature_stride;
 
-    /* Written by score_fraud (SCORE_FRAUD, fraud_logit) and predict_intent (the others). */
+    /* Written by score_fraud (SCORE_FRAUD, fraud_logit), score_anomaly (SCORE_ANOMALY; NaN where no
+     * detector is chosen) and predict_intent (the others). */
     float *score[SCORE_KIND_COUNT]; /* 0 to 1; NaN: not scored. */
     float *score_logit[SCORE_KIND_COUNT];
     float *fraud_logit[FRAUD_PART_COUNT]; /* Parts of score_logit[SCORE_FRAUD]. */

@@ -85,6 +85,7 @@ enum record_part_id {
     PART_INTERVENTIONS_USER = 8,
     PART_INTERVENTIONS_TASK = 9,
     PART_INTENT_ABANDON = 10, /* The same of the abandon model. */
+    PART_ANOMALY = 11,        /* Of a user or of the task, by the detector. */
 };
 
 /* Where each part stands in a record of each kind. Built at start, then constant and shared. */
