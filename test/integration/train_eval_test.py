@@ -175,10 +175,10 @@ def test_rows_of_a_table_are_fitted_and_measured(work):
         check(not os.path.exists(os.path.join(work, "bad")), "a refused training left a pack")
 
 
-def test_the_examples_with_trees_train_within_a_minute(work):
+def test_the_examples_with_trees_and_networks_train_within_a_minute(work):
     events, truth = history(work, 1)
-    for name in ("purchase", "fraud"):
-        config = os.path.join(EXAMPLES, f"shop_train_{name}_trees.yaml")
+    for name in ("purchase_trees", "fraud_trees", "purchase_gru"):
+        config = os.path.join(EXAMPLES, f"shop_train_{name}.yaml")
         result = train(config, events, truth, os.path.join(work, name))
         check(result.code == 0, f"{name}: {result}")
 
