@@ -160,7 +160,8 @@ static void integrate(struct network_explainer *self, uint32_t parts)
     memset(self->sums, 0, self->padded * sizeof(*self->sums));
     for (uint32_t part = 0; part < parts; part += PARTS_FIRST) {
         for (uint32_t row = 0; row < ROWS; row++) {
-            double at = part + row / NODES + node_places[row % NODES];
+            uint32_t piece = part + row / NODES;
+            double at = (double)piece + node_places[row % NODES];
             place_point(self, row, at / parts);
             pulls[row] = (float)(node_weights[row % NODES] / parts);
         }

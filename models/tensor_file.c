@@ -14,6 +14,8 @@
 #define FILE_BYTES_MAX (1ull << 31)
 #define HEADER_BYTES_MAX (1u << 24)
 #define TENSORS_MAX 4096u
+#define HEADER_WRITTEN_MAX 32768u
+#define TENSOR_LINE_MAX 320u /* In a header that is written; names are of 128 bytes at most. */
 
 struct tensor_file {
     unsigned char *bytes; /* Owned: the whole file. */
@@ -243,7 +245,10 @@ static int print_header(char *out, size_t size, const struct tensor *tensors, ui
 enum status tensor_file_write(const char *path, const struct tensor *tensors, uint32_t count,
                               struct error *error)
 {
-    char header[8192];
+    char header[HEADER_WRITTEN_MAX];
+    if (count > sizeof(header) / TENSOR_LINE_MAX) {
+        return error_set(error, STATUS_INVALID, "%s: %u tensors: too many to write", path, count);
+    }
     uint64_t header_bytes = (uint64_t)print_header(header, sizeof(header), tensors, count);
     FILE *stream = fopen(path, "wb");
     if (!stream) {

@@ -52,6 +52,7 @@ static void write_cause(const struct decision_source *source, const struct event
 {
     uint32_t row = decision->row;
     bool is_event = batch->kind[row] == ROW_EVENT;
+    output_set_cause(writer, is_event ? batch->ordinal[row] : OUTPUT_CAUSE_NONE);
     output_key(writer, decision_id(source, batch, decision));
     output_text(writer, text_of(rule_trigger_names[decision->rule->trigger]));
     bool has_id = is_event && event_has(batch, row, FIELD_EVENT_ID);

@@ -181,8 +181,8 @@ static void process_entities(const struct extract_features *self, const struct e
 }
 
 /* The records of a row that comes soon. */
-RECORD_PREFETCHES void prefetch_row(const struct extract_features *self, const struct event_batch *batch,
-                         uint32_t row)
+RECORD_PREFETCHES void prefetch_row(const struct extract_features *self,
+                                    const struct event_batch *batch, uint32_t row)
 {
     for (size_t i = 0; i < KIND_COUNT; i++) {
         if (self->entity_offset[i] != OFFSET_NONE) {

@@ -38,10 +38,6 @@ enum status pack_scorer_create(const struct model_backend_ops *backend,
     if (status == STATUS_OK) {
         status = model_load(backend, pack, scorer->columns, set->count, &scorer->model, error);
     }
-    if (status == STATUS_OK && scorer->model->state_bytes > 0) {
-        status = error_set(error, STATUS_INVALID,
-                           "pack %s: a model that keeps a state is not stepped here", pack->name);
-    }
     if (status != STATUS_OK) {
         pack_scorer_destroy(scorer);
         return status;
@@ -71,13 +67,27 @@ enum status pack_scorer_score(struct pack_scorer *scorer, const struct event_bat
                        error);
 }
 
+uint32_t pack_scorer_state_bytes(const struct pack_scorer *scorer)
+{
+    return scorer->model->state_bytes;
+}
+
+enum status pack_scorer_step(struct pack_scorer *scorer, const struct event_batch *batch,
+                             const uint32_t *rows, uint32_t count, void *const *states,
+                             float *logits, struct error *error)
+{
+    return model_step(scorer->model, batch->features, batch->feature_stride, rows, count, states,
+                      logits, error);
+}
+
 uint32_t pack_scorer_explain(struct pack_scorer *scorer, const struct event_batch *batch,
-                             uint32_t row, float factor, struct contribution *terms, uint32_t max)
+                             uint32_t row, const void *state, float factor,
+                             struct contribution *terms, uint32_t max)
 {
     const float *values = batch->features + (size_t)row * batch->feature_stride;
     float base;
     uint32_t count = 0;
-    model_explain(scorer->model, values, NULL, scorer->terms, &base);
+    model_explain(scorer->model, values, state, scorer->terms, &base);
     if (max > 0) {
         terms[count++] =
             (struct contribution){.name = "intercept", .value = 1.0f, .logit = factor * base};

@@ -19,17 +19,27 @@ MUST_CHECK enum status pack_scorer_create(const struct model_backend_ops *backen
                                           struct pack_scorer **ret_scorer, struct error *error);
 void pack_scorer_destroy(struct pack_scorer *scorer); /* NULL is a no-op. */
 
-/* logits[i] of row rows[i] of the batch. */
+/* logits[i] of row rows[i] of the batch, by a model without a state. */
 MUST_CHECK enum status pack_scorer_score(struct pack_scorer *scorer,
                                          const struct event_batch *batch, const uint32_t *rows,
                                          uint32_t count, float *logits, struct error *error);
 
+/* Bytes of state of a recurrent model; 0: it has none. */
+uint32_t pack_scorer_state_bytes(const struct pack_scorer *scorer);
+
+/* The same for a recurrent model: steps states[i], no two the same, by row rows[i] first. */
+MUST_CHECK enum status pack_scorer_step(struct pack_scorer *scorer, const struct event_batch *batch,
+                                        const uint32_t *rows, uint32_t count, void *const *states,
+                                        float *logits, struct error *error);
+
 /*
  * The terms of one row times `factor`, and the intercept; they sum to factor times the logit. Terms
- * of zero are left out. Returns their number, at most `max`.
+ * of zero are left out. `state` is what a recurrent model's row was scored from, else NULL; what it
+ * says is in the intercept. Returns their number, at most `max`.
  */
 uint32_t pack_scorer_explain(struct pack_scorer *scorer, const struct event_batch *batch,
-                             uint32_t row, float factor, struct contribution *terms, uint32_t max);
+                             uint32_t row, const void *state, float factor,
+                             struct contribution *terms, uint32_t max);
 
 const struct model_pack *pack_scorer_pack(const struct pack_scorer *scorer);
 

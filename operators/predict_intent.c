@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "operators/intent_state.h"
 #include "operators/pack_scorer.h"
 #include "pipeline/base/fixed_math.h"
 
@@ -43,10 +44,15 @@ const struct stage_info predict_intent_info = {
     .writes = "score, score_logit and explainer of purchase and abandon",
 };
 
+/* One of the two scores. */
+struct intent_model {
+    struct pack_scorer *scorer; /* NULL: not scored. */
+    struct intent_state *state; /* Of a recurrent model, else NULL. */
+};
+
 struct predict_intent {
     struct stage stage;
-    struct pack_scorer *purchase; /* Or NULL. */
-    struct pack_scorer *abandon;
+    struct intent_model purchase, abandon;
     int32_t cart_column; /* Feature that says whether there is a cart; -1: unknown. */
     uint32_t rows[BATCH_ROWS_MAX];
     float logits[BATCH_ROWS_MAX];
@@ -78,18 +84,25 @@ void predict_intent_unload(struct predict_intent_packs *packs)
     *packs = (struct predict_intent_packs){0};
 }
 
+static uint32_t explain(const struct intent_model *model, const struct event_batch *batch,
+                        uint32_t row, struct contribution *terms, uint32_t max)
+{
+    const void *state = model->state ? intent_state_before(model->state, row) : NULL;
+    return pack_scorer_explain(model->scorer, batch, row, state, 1.0f, terms, max);
+}
+
 static uint32_t explain_purchase(void *context, const struct event_batch *batch, uint32_t row,
                                  struct contribution *terms, uint32_t max)
 {
     struct predict_intent *self = context;
-    return pack_scorer_explain(self->purchase, batch, row, 1.0f, terms, max);
+    return explain(&self->purchase, batch, row, terms, max);
 }
 
 static uint32_t explain_abandon(void *context, const struct event_batch *batch, uint32_t row,
                                 struct contribution *terms, uint32_t max)
 {
     struct predict_intent *self = context;
-    return pack_scorer_explain(self->abandon, batch, row, 1.0f, terms, max);
+    return explain(&self->abandon, batch, row, terms, max);
 }
 
 static bool has_cart(const struct predict_intent *self, const struct event_batch *batch,
@@ -102,26 +115,44 @@ static bool has_cart(const struct predict_intent *self, const struct event_batch
     return pieces > 0;
 }
 
-static enum status score_kind(struct predict_intent *self, struct pack_scorer *scorer,
+/* logits by row, of the rows that are wanted at least. */
+static enum status score_rows(struct predict_intent *self, const struct intent_model *model,
+                              const struct event_batch *batch, uint32_t count, float *logits,
+                              struct error *error)
+{
+    if (model->state) {
+        return intent_state_score(model->state, batch, logits, error);
+    }
+    enum status status =
+        pack_scorer_score(model->scorer, batch, self->rows, count, self->logits, error);
+    for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
+        logits[self->rows[i]] = self->logits[i];
+    }
+    return status;
+}
+
+static enum status score_kind(struct predict_intent *self, const struct intent_model *model,
                               enum score_kind kind, struct event_batch *batch, struct error *error)
 {
     uint32_t count = 0;
     for (uint32_t row = 0; row < batch->row_count; row++) {
         batch->score[kind][row] = NAN;
         batch->score_logit[kind][row] = NAN;
-        bool is_wanted = scorer && batch->state[row] == ROW_LIVE &&
+        bool is_wanted = model->scorer && batch->state[row] == ROW_LIVE &&
                          (kind != SCORE_ABANDON || has_cart(self, batch, row));
         if (is_wanted) {
             self->rows[count++] = row;
         }
     }
-    if (!scorer) {
+    if (!model->scorer) {
         return STATUS_OK;
     }
-    enum status status = pack_scorer_score(scorer, batch, self->rows, count, self->logits, error);
+    float logits[BATCH_ROWS_MAX];
+    enum status status = score_rows(self, model, batch, count, logits, error);
     for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
-        batch->score_logit[kind][self->rows[i]] = self->logits[i];
-        batch->score[kind][self->rows[i]] = fixed_sigmoidf(self->logits[i]);
+        uint32_t row = self->rows[i];
+        batch->score_logit[kind][row] = logits[row];
+        batch->score[kind][row] = fixed_sigmoidf(logits[row]);
     }
     return status;
 }
@@ -130,22 +161,22 @@ static enum status predict_intent_process(struct stage *stage, struct event_batc
                                           struct error *error)
 {
     struct predict_intent *self = container_of(stage, struct predict_intent, stage);
-    enum status status = score_kind(self, self->purchase, SCORE_PURCHASE, batch, error);
+    enum status status = score_kind(self, &self->purchase, SCORE_PURCHASE, batch, error);
     if (status == STATUS_OK) {
-        status = score_kind(self, self->abandon, SCORE_ABANDON, batch, error);
+        status = score_kind(self, &self->abandon, SCORE_ABANDON, batch, error);
     }
-    if (self->purchase) {
+    if (self->purchase.scorer) {
         batch->explainer[SCORE_PURCHASE] = (struct score_explainer){
             .explain = explain_purchase,
             .context = self,
-            .version = pack_scorer_pack(self->purchase)->label,
+            .version = pack_scorer_pack(self->purchase.scorer)->label,
         };
     }
-    if (self->abandon) {
+    if (self->abandon.scorer) {
         batch->explainer[SCORE_ABANDON] = (struct score_explainer){
             .explain = explain_abandon,
             .context = self,
-            .version = pack_scorer_pack(self->abandon)->label,
+            .version = pack_scorer_pack(self->abandon.scorer)->label,
         };
     }
     return status;
@@ -154,8 +185,11 @@ static enum status predict_intent_process(struct stage *stage, struct event_batc
 static void predict_intent_destroy(struct stage *stage)
 {
     struct predict_intent *self = container_of(stage, struct predict_intent, stage);
-    pack_scorer_destroy(self->purchase);
-    pack_scorer_destroy(self->abandon);
+    struct intent_model *const models[] = {&self->purchase, &self->abandon};
+    for (size_t i = 0; i < 2; i++) {
+        intent_state_destroy(models[i]->state);
+        pack_scorer_destroy(models[i]->scorer);
+    }
     free(self);
 }
 
@@ -165,9 +199,24 @@ static const struct stage_ops predict_intent_ops = {
     .destroy = predict_intent_destroy,
 };
 
+static enum status create_model(const struct predict_intent_packs *packs,
+                                const struct model_pack *pack, const struct feature_set *set,
+                                enum record_part_id part_id, struct record_layout *layout,
+                                struct intent_model *model, struct error *error)
+{
+    if (!pack) {
+        return STATUS_OK;
+    }
+    enum status status = pack_scorer_create(packs->backend, pack, set, &model->scorer, error);
+    if (status == STATUS_OK && pack_scorer_state_bytes(model->scorer) > 0) {
+        status = intent_state_create(model->scorer, part_id, layout, &model->state, error);
+    }
+    return status;
+}
+
 enum status predict_intent_create(const struct predict_intent_packs *packs,
-                                  const struct feature_set *set, struct stage **ret_stage,
-                                  struct error *error)
+                                  const struct feature_set *set, struct record_layout *layout,
+                                  struct stage **ret_stage, struct error *error)
 {
     struct predict_intent *self = calloc(1, sizeof(*self));
     if (!self) {
@@ -175,13 +224,11 @@ enum status predict_intent_create(const struct predict_intent_packs *packs,
     }
     self->stage.ops = &predict_intent_ops;
     self->cart_column = feature_index(set, "cart_pieces");
-    const struct model_backend_ops *backend = packs->backend;
-    enum status status = STATUS_OK;
-    if (packs->purchase) {
-        status = pack_scorer_create(backend, packs->purchase, set, &self->purchase, error);
-    }
-    if (status == STATUS_OK && packs->abandon) {
-        status = pack_scorer_create(backend, packs->abandon, set, &self->abandon, error);
+    enum status status =
+        create_model(packs, packs->purchase, set, PART_INTENT, layout, &self->purchase, error);
+    if (status == STATUS_OK) {
+        status = create_model(packs, packs->abandon, set, PART_INTENT_ABANDON, layout,
+                              &self->abandon, error);
     }
     if (status != STATUS_OK) {
         predict_intent_destroy(&self->stage);

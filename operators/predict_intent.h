@@ -1,7 +1,8 @@
 /*
  * The chance that the session ends in a purchase, and that a filled cart is abandoned.
  * Reads features. Writes score and score_logit of purchase and abandon, and their explainers.
- * Keeps no state. Rows without a pack, or without a cart for the second, have NaN.
+ * State: what recurrent packs remember of a user, see intent_state.h. Rows without a pack, or
+ * without a cart for the second, have NaN.
  */
 #ifndef OPERATORS_PREDICT_INTENT_H
 #define OPERATORS_PREDICT_INTENT_H
@@ -33,9 +34,11 @@ MUST_CHECK enum status predict_intent_load(const struct predict_intent_options *
                                            struct error *error);
 void predict_intent_unload(struct predict_intent_packs *packs);
 
-/* Borrows `packs` and `set`. Release with stage_destroy(). */
+/* Borrows `packs` and `set`, adds parts to `layout` for recurrent packs. Release with
+ * stage_destroy(). */
 MUST_CHECK enum status predict_intent_create(const struct predict_intent_packs *packs,
                                              const struct feature_set *set,
-                                             struct stage **ret_stage, struct error *error);
+                                             struct record_layout *layout, struct stage **ret_stage,
+                                             struct error *error);
 
 #endif

@@ -79,8 +79,8 @@ static uint32_t explain_fraud(void *context, const struct event_batch *batch, ui
         }
     }
     if (self->scorer) {
-        count += pack_scorer_explain(self->scorer, batch, row, plan->pack_weight, terms + count,
-                                     max - count);
+        count += pack_scorer_explain(self->scorer, batch, row, NULL, plan->pack_weight,
+                                     terms + count, max - count);
     }
     return count;
 }
@@ -135,6 +135,12 @@ enum status score_fraud_create(const struct fraud_plan *plan, const struct featu
     if (plan->pack) {
         enum status status =
             pack_scorer_create(plan->backend, plan->pack, set, &self->scorer, error);
+        if (status == STATUS_OK && pack_scorer_state_bytes(self->scorer) > 0) {
+            status = error_set(error, STATUS_INVALID,
+                               "pack %s: of a kind that keeps a state a user; only predict_intent "
+                               "steps those",
+                               plan->pack->name);
+        }
         if (status != STATUS_OK) {
             score_fraud_destroy(&self->stage);
             return error_prefix(error, status, "score_fraud");

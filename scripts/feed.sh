@@ -48,6 +48,6 @@ events=$(python3 -c "print(max(1, round($rate / $speed * 86400 * $days)))")
 "$nudge" generate --output "$work" --format jsonl --events "$events" --days "$days" \
     --start "$(date +%s000)" --seed "$$" "$@" >/dev/null 2>"$work/generate.log" &
 "$here/pace.py" --speed "$speed" --wave "$wave" <"$work/events.jsonl" |
-    kcat -P -b "$brokers" -t "$topic" -K '\t' -X partitioner=murmur2_random -X enable.idempotence=true \
+    kcat -P -E -b "$brokers" -t "$topic" -K '\t' -X partitioner=murmur2_random -X enable.idempotence=true \
         -X linger.ms=5 -X message.timeout.ms=0 &
 wait $!

@@ -4,6 +4,7 @@
 #include "pipeline/commands/command.h"
 #include "pipeline/event/event_fields.h"
 #include "pipeline/event/rejection.h"
+#include "pipeline/kafka/kafka_metrics.h"
 #include "pipeline/output/output_schema.h"
 #include "pipeline/run/config.h"
 #include "pipeline/run/run_metrics.h"
@@ -73,6 +74,8 @@ static void describe_metrics(bool markdown, FILE *out)
                                 : "Metrics served over HTTP\n");
     metrics_describe(run_metric_infos, run_metric_count, markdown, out);
     metrics_describe(registry_metric_infos, REGISTRY_METRIC_COUNT, markdown, out);
+    metrics_describe(kafka_partition_metric_infos, KAFKA_PARTITION_METRICS, markdown, out);
+    metrics_describe(kafka_client_metric_infos, KAFKA_CLIENT_METRICS, markdown, out);
 }
 
 static void describe_settings(bool markdown, FILE *out)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "pipeline/commands/command.h"
+#include "pipeline/kafka/kafka_contents.h"
 #include "pipeline/kafka/kafka_setup.h"
 #include "pipeline/kafka/kafka_topics.h"
 
@@ -12,6 +13,19 @@ static const char help[] =
     "journal, with as many partitions as the input topic and the settings they need. check\n"
     "says what is wrong with those that are there; run does the same before it starts.\n";
 
+static enum status check_contents(const struct kafka_setup *setup, rd_kafka_t *client,
+                                  struct error *error)
+{
+    struct kafka_topics topics;
+    uint32_t partitions = 0;
+    enum status status = kafka_topics_name(setup, &topics, error);
+    if (status == STATUS_OK) {
+        status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
+    }
+    return status == STATUS_OK ? kafka_contents_check(setup, client, &topics, partitions, error)
+                               : status;
+}
+
 static enum status with_config(const struct config *config, bool creates, struct error *error)
 {
     if (config->input.source != SOURCE_KAFKA) {
@@ -21,7 +35,7 @@ static enum status with_config(const struct config *config, bool creates, struct
     kafka_setup_make(config, ".", &names);
     rd_kafka_t *admin;
     struct kafka_refusal refusal;
-    enum status status = kafka_admin_create(&names.setup, &refusal, &admin, error);
+    enum status status = kafka_observer_create(&names.setup, &refusal, &admin, error);
     if (status != STATUS_OK) {
         return status;
     }
@@ -34,6 +48,9 @@ static enum status with_config(const struct config *config, bool creates, struct
     }
     if (status == STATUS_OK) {
         status = kafka_topics_check(&names.setup, admin, error);
+    }
+    if (status == STATUS_OK) {
+        status = check_contents(&names.setup, admin, error);
     }
     if (status == STATUS_OK) {
         (void)printf("the topics are as they must be\n");

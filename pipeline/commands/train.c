@@ -12,6 +12,7 @@
 #include "pipeline/commands/command.h"
 #include "pipeline/run/cross_validation.h"
 #include "pipeline/run/fit.h"
+#include "pipeline/run/fit_network.h"
 #include "pipeline/run/step_counts.h"
 #include "pipeline/run/train_config.h"
 
@@ -98,8 +99,10 @@ static bool show_loss(void *context, uint32_t stage, uint32_t stages, uint32_t i
     const struct training_run *run = context;
     double spent_s = (double)(clock_monotonic_ns() - run->started_ns) / 1e9;
     const struct train_config *config = run->config;
-    double most = (double)(config->settings.kind == TRAIN_TREES ? config->trees.rounds
-                                                                : config->settings.iterations);
+    int kind = config->settings.kind;
+    double most =
+        (double)(kind == TRAIN_TREES ? config->trees.rounds : config->settings.iterations);
+    most = train_kind_is_network(kind) ? fit_network_steps() : most;
     double share = ((double)stage + (double)iteration / most) / (double)stages;
     if (run->is_terminal) {
         (void)fprintf(stderr, "\r\033[Kfit %u of %u, step %u, loss %.6f, at most %.0f s left",
@@ -281,6 +284,7 @@ static enum status train(int argc, char **argv, struct error *error)
     if (arguments.settings) {
         settings_describe(&train_section, false, stdout);
         settings_describe(&train_trees_section, false, stdout);
+        settings_describe(&train_descent_section, false, stdout);
         return STATUS_OK;
     }
     struct train_overrides overrides = {

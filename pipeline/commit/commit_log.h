@@ -38,8 +38,9 @@ struct journal_entry {
 };
 
 struct commit_content {
-    const struct output_batch *outputs; /* Borrowed until the commit is done. */
-    const struct changelog_entry *records;
+    const struct output_batch *outputs;    /* Borrowed until the commit is done. */
+    const struct changelog_entry *records; /* Bytes NULL: deleted; only where the task was told that
+                                              the log keeps records for good. */
     uint32_t record_count;
     const struct journal_entry *journal;
     uint32_t journal_count;

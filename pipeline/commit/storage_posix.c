@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* O_DIRECT. NOLINT(bugprone-reserved-identifier) */
 #include "pipeline/commit/storage.h"
 
 #include <dirent.h>
@@ -12,10 +13,20 @@
 
 #define PATH_BYTES_MAX 4096u
 
+/*
+ * The middle of a large write goes past the page cache: nobody reads a log again, outputs are read
+ * later, and what is synced at once needs no copy in the kernel, whose pages would push others out.
+ */
+#define DIRECT_BLOCK_BYTES 4096u
+#define DIRECT_WRITE_BYTES ((size_t)256 << 10)
+#define STAGING_BYTES ((size_t)1 << 20) /* Copied to, since the caller's bytes are not aligned. */
+
 struct posix_file {
     struct storage_file file; /* First, so that the two pointers are the same. */
     int descriptor;
-    char path[]; /* For messages. */
+    int direct_descriptor; /* Of the same file; -1: not opened yet. */
+    bool is_never_direct;  /* The file system cannot. */
+    char path[];
 };
 
 static enum status fail(struct error *error, const char *path, const char *what, int cause)
@@ -103,6 +114,8 @@ static enum status posix_open(struct storage *storage, const char *path,
     }
     file->file.ops = &posix_ops;
     file->descriptor = descriptor;
+    file->direct_descriptor = -1;
+    file->is_never_direct = false;
     memcpy(file->path, path, strlen(path) + 1);
     *ret_file = &file->file;
     return STATUS_OK;
@@ -111,7 +124,11 @@ static enum status posix_open(struct storage *storage, const char *path,
 static void posix_close(struct storage_file *file)
 {
     if (file) {
-        (void)close(((struct posix_file *)file)->descriptor);
+        const struct posix_file *self = (struct posix_file *)file;
+        (void)close(self->descriptor);
+        if (self->direct_descriptor >= 0) {
+            (void)close(self->direct_descriptor);
+        }
         free(file);
     }
 }
@@ -147,20 +164,77 @@ static enum status posix_read_at(struct storage_file *file, uint64_t offset, voi
     return STATUS_OK;
 }
 
-static enum status posix_write_at(struct storage_file *file, uint64_t offset, const void *bytes,
-                                  uint64_t length, struct error *error)
+static enum status write_cached(const struct posix_file *self, uint64_t offset, const char *bytes,
+                                uint64_t length, struct error *error)
 {
-    const struct posix_file *self = (const struct posix_file *)file;
     uint64_t done = 0;
     while (done < length) {
-        ssize_t put = pwrite(self->descriptor, (const char *)bytes + done, (size_t)(length - done),
-                             (off_t)(offset + done));
+        ssize_t put =
+            pwrite(self->descriptor, bytes + done, (size_t)(length - done), (off_t)(offset + done));
         if (put <= 0 && errno != EINTR) {
             return fail(error, self->path, "written", put == 0 ? EIO : errno);
         }
         done += put > 0 ? (uint64_t)put : 0;
     }
     return STATUS_OK;
+}
+
+/* Opened again through the descriptor: the file may have another name by now. */
+static bool open_direct(struct posix_file *self)
+{
+    if (self->direct_descriptor < 0 && !self->is_never_direct) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", self->descriptor);
+        self->direct_descriptor = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+        self->is_never_direct = self->direct_descriptor < 0;
+    }
+    return !self->is_never_direct;
+}
+
+/*
+ * Writes whole blocks from a whole block on. Returns how many bytes were written: fewer where the
+ * file system refuses, or the disk is full, which the caller will hear when it writes the rest.
+ */
+static uint64_t write_direct(struct posix_file *self, uint64_t offset, const char *bytes,
+                             uint64_t length)
+{
+    char *staging = open_direct(self) ? aligned_alloc(DIRECT_BLOCK_BYTES, STAGING_BYTES) : NULL;
+    uint64_t done = 0;
+    while (staging && done < length) {
+        size_t piece = length - done < STAGING_BYTES ? (size_t)(length - done) : STAGING_BYTES;
+        memcpy(staging, bytes + done, piece);
+        ssize_t put = pwrite(self->direct_descriptor, staging, piece, (off_t)(offset + done));
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        done += put > 0 ? (uint64_t)put : 0;
+        if (put != (ssize_t)piece) {
+            self->is_never_direct = self->is_never_direct || (put < 0 && errno == EINVAL);
+            break;
+        }
+    }
+    free(staging);
+    return done;
+}
+
+static enum status posix_write_at(struct storage_file *file, uint64_t offset, const void *bytes,
+                                  uint64_t length, struct error *error)
+{
+    struct posix_file *self = (struct posix_file *)file;
+    const char *next = bytes;
+    if (length >= DIRECT_WRITE_BYTES && !self->is_never_direct) {
+        uint64_t head = (DIRECT_BLOCK_BYTES - offset % DIRECT_BLOCK_BYTES) % DIRECT_BLOCK_BYTES;
+        enum status status = write_cached(self, offset, next, head, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        uint64_t middle = (length - head) / DIRECT_BLOCK_BYTES * DIRECT_BLOCK_BYTES;
+        uint64_t done = head + write_direct(self, offset + head, next + head, middle);
+        offset += done;
+        next += done;
+        length -= done;
+    }
+    return write_cached(self, offset, next, length, error);
 }
 
 static enum status posix_truncate(struct storage_file *file, uint64_t bytes, struct error *error)

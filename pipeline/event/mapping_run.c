@@ -3,11 +3,10 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <xxhash.h>
 
-#define NUMBER_BYTES 32u
+#include "pipeline/base/number_text.h"
 
 static const struct field_value missing = {.kind = VALUE_MISSING};
 
@@ -21,19 +20,17 @@ static char *take(struct mapping_context *context, size_t bytes)
 
 static struct text format_number(struct mapping_context *context, const struct field_value *value)
 {
-    char *text = take(context, NUMBER_BYTES);
+    char *text = take(context, NUMBER_TEXT_BYTES_MAX);
     if (!text) {
         return (struct text){0};
     }
-    int length = 0;
+    size_t length;
     if (value->kind == VALUE_INTEGER) {
-        length = snprintf(text, NUMBER_BYTES, "%lld", (long long)value->integer);
+        length = number_text_long(value->integer, text);
+    } else if (isfinite(value->number)) {
+        length = number_text_double(value->number, text);
     } else {
-        /* The shorter form where it reads back as the same number. */
-        length = snprintf(text, NUMBER_BYTES, "%.15g", value->number);
-        if (isfinite(value->number) && strtod(text, NULL) != value->number) {
-            length = snprintf(text, NUMBER_BYTES, "%.17g", value->number);
-        }
+        length = (size_t)snprintf(text, NUMBER_TEXT_BYTES_MAX, "%g", value->number);
     }
     return (struct text){text, (uint32_t)length};
 }

@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include "pipeline/base/log.h"
+#include "pipeline/kafka/kafka_fetch.h"
 
 #define SECRET_BYTES_MAX 65536u
 #define VALUE_BYTES 512
 #define SOCKET_TIMEOUT_MS 10000
-#define QUEUE_KBYTES_MIN 4096u
+#define STATISTICS_INTERVAL_MS "2000"
+#define QUEUE_KBYTES_MIN 1024u
 #define QUEUE_KBYTES_MAX 65536u
 
 struct property {
@@ -247,7 +249,8 @@ enum status kafka_member_create(const struct kafka_setup *setup, uint32_t index,
         return status;
     }
     char instance[VALUE_BYTES];
-    (void)snprintf(instance, sizeof(instance), "%s-%u", setup->instance, index);
+    (void)snprintf(instance, sizeof(instance), "%s-%u-%08x", setup->instance, index,
+                   (unsigned)setup->subscription);
     int64_t session_ms = setup->options->session_timeout_ms;
     status = set(conf, "group.id", setup->group, error);
     if (status == STATUS_OK) {
@@ -275,8 +278,8 @@ enum status kafka_member_create(const struct kafka_setup *setup, uint32_t index,
 }
 
 /*
- * A full queue is looked at again only after a second: it has to hold what a task takes in that
- * time, or the task stalls. Newer versions of the library can look sooner.
+ * A full queue is looked at again only after a second, unless something else makes the library
+ * look: see the pulse of kafka_ends.h. Newer versions of the library can look sooner by themselves.
  */
 static enum status set_queue(rd_kafka_conf_t *conf, size_t queue_bytes, struct error *error)
 {
@@ -288,8 +291,40 @@ static enum status set_queue(rd_kafka_conf_t *conf, size_t queue_bytes, struct e
     return set_number(conf, "queued.max.messages.kbytes", (int64_t)kbytes, error);
 }
 
+static int on_fetcher_statistics(rd_kafka_t *client, char *json, size_t length, void *opaque)
+{
+    (void)client;
+    kafka_client_metrics_take(opaque, json, length);
+    return 0; /* The library frees the text. */
+}
+
+static int on_producer_statistics(rd_kafka_t *client, char *json, size_t length, void *opaque)
+{
+    const struct kafka_producer_events *events = opaque;
+    (void)client;
+    kafka_client_metrics_take(events->metrics, json, length);
+    return 0;
+}
+
+/* Unless the user has set an interval of their own. */
+static void ask_for_statistics(const struct kafka_setup *setup, rd_kafka_conf_t *conf,
+                               int (*take)(rd_kafka_t *, char *, size_t, void *))
+{
+    char value[24];
+    char message[VALUE_BYTES];
+    size_t bytes = sizeof(value);
+    if (setup->has_metrics &&
+        rd_kafka_conf_get(conf, "statistics.interval.ms", value, &bytes) == RD_KAFKA_CONF_OK &&
+        strcmp(value, "0") == 0) {
+        (void)rd_kafka_conf_set(conf, "statistics.interval.ms", STATISTICS_INTERVAL_MS, message,
+                                sizeof(message));
+    }
+    rd_kafka_conf_set_stats_cb(conf, take);
+}
+
 enum status kafka_fetcher_create(const struct kafka_setup *setup, size_t queue_bytes,
-                                 rd_kafka_t **ret_fetcher, struct error *error)
+                                 struct kafka_client_metrics *metrics, rd_kafka_t **ret_fetcher,
+                                 struct error *error)
 {
     rd_kafka_conf_t *conf;
     enum status status = make_conf(setup, fetcher_properties, &conf, error);
@@ -301,6 +336,9 @@ enum status kafka_fetcher_create(const struct kafka_setup *setup, size_t queue_b
         rd_kafka_conf_destroy(conf);
         return status;
     }
+    ask_for_statistics(setup, conf, on_fetcher_statistics);
+    rd_kafka_conf_set_opaque(conf, metrics);
+    rd_kafka_conf_set_error_cb(conf, kafka_fetch_on_error);
     return make_client(RD_KAFKA_CONSUMER, conf, ret_fetcher, error);
 }
 
@@ -405,6 +443,7 @@ enum status kafka_producer_create(const struct kafka_setup *setup, int32_t parti
         rd_kafka_conf_destroy(conf);
         return status;
     }
+    ask_for_statistics(setup, conf, on_producer_statistics);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     rd_kafka_conf_set_closesocket_cb(conf, on_close);
     rd_kafka_conf_set_opaque(conf, events);

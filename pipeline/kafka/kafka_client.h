@@ -11,6 +11,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "pipeline/kafka/kafka_metrics.h"
 #include "pipeline/kafka/kafka_settings.h"
 
 /* Constant while clients exist. Borrows all texts. */
@@ -19,6 +20,10 @@ struct kafka_setup {
     const char *application; /* Names transactional ids, changelog and journal. */
     const char *group;
     const char *instance; /* Of the process. */
+    /* Hash of the topics that members read: brokers give a static member that is back what it had
+     * before, also where it wants other topics; so then it has to be another member. */
+    uint32_t subscription;
+    bool has_metrics; /* Clients tell statistics, every few seconds. */
 };
 
 /* `index` tells apart the members of one process. `opaque` goes to the callback. */
@@ -27,8 +32,12 @@ kafka_member_create(const struct kafka_setup *setup, uint32_t index,
                     void (*on_rebalance)(rd_kafka_t *, rd_kafka_resp_err_t,
                                          rd_kafka_topic_partition_list_t *, void *),
                     void *opaque, rd_kafka_t **ret_member, struct error *error);
-/* `queue_bytes` bounds the records of one partition that are fetched ahead. */
+/*
+ * `queue_bytes` bounds the records of one partition that are fetched ahead. `metrics`, borrowed, is
+ * written when the client is polled.
+ */
 MUST_CHECK enum status kafka_fetcher_create(const struct kafka_setup *setup, size_t queue_bytes,
+                                            struct kafka_client_metrics *metrics,
                                             rd_kafka_t **ret_fetcher, struct error *error);
 
 /* What a producer tells from its callbacks. */
@@ -38,6 +47,7 @@ struct kafka_producer_events {
     uint64_t failed_count;      /* Records that were not delivered. */
     rd_kafka_resp_err_t failed; /* Why the first of them was not. */
     _Atomic uint64_t closed_connections;
+    struct kafka_client_metrics *metrics; /* Borrowed; NULL: none. */
 };
 /* The address that a changelog record's _private has, so that its offset is taken. */
 #define KAFKA_CHANGELOG_MARK ((void *)1)

@@ -119,17 +119,28 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
     if (length >= PATH_BYTES) {
         return error_set(error, STATUS_INVALID, "%s: path too long", options->state_directory);
     }
+    self->places = (struct kafka_places){.count = self->topics->input_count};
+    self->traces.names = &self->setup->options->trace_headers;
+    for (uint32_t i = 0; i < self->topics->input_count; i++) {
+        self->input_topics[i] = self->topics->inputs[i];
+    }
     struct kafka_log_options log = {
         .setup = self->setup,
         .topics = self->topics,
         .member = self->member,
         .fetcher = self->fetcher,
+        .places = &self->places,
+        .traces = &self->traces,
+        .progress = &self->progress,
+        .client_metrics = &self->producer_metrics,
         .partition = self->partition,
         .is_cancelled = &self->is_cancelled,
     };
     struct kafka_input_options input = {
         .fetcher = self->fetcher,
-        .topic = self->setup->options->topic,
+        .topics = self->input_topics,
+        .places = &self->places,
+        .traces = &self->traces,
         .partition = self->partition,
         .format = config->input.format == INPUT_JSONL ? WIRE_JSON
                   : self->registry                    ? WIRE_CONFLUENT
@@ -142,7 +153,10 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
     struct kafka_log_range range;
     char origin[ORIGIN_BYTES];
     bool is_foreign = false;
-    enum status status = read_origin(self, origin, error);
+    enum status status = kafka_topics_still_there(self->topics, self->fetcher, error);
+    if (status == STATUS_OK) {
+        status = read_origin(self, origin, error);
+    }
     if (status == STATUS_OK) {
         status = check_origin(options, origin, &is_foreign, error);
     }
@@ -154,6 +168,11 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
     if (status == STATUS_OK) {
         status = kafka_log_open(&log, &parts->log, &range, error);
     }
+    /* Before the restore, which it is good for as well. */
+    if (status == STATUS_OK) {
+        status = kafka_fetch_start(&self->pulse, self->fetcher, self->topics->journal,
+                                   self->partition, RD_KAFKA_OFFSET_END, error);
+    }
     if (status == STATUS_OK) {
         status = check_store(options, directory, &range, is_foreign, parts, error);
     }
@@ -164,8 +183,29 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
     return status;
 }
 
+void kafka_ends_serve(struct kafka_ends *ends)
+{
+    const rd_kafka_message_t *message;
+    struct error ignored;
+    if (ends->pulse.topic) {
+        do {
+            message = NULL;
+        } while (kafka_fetch_next(&ends->pulse, 0, &message, &ignored) == STATUS_OK && message);
+    }
+}
+
+void kafka_ends_close(struct kafka_ends *ends)
+{
+    kafka_fetch_stop(&ends->pulse);
+}
+
 void kafka_ends_init(struct kafka_ends *ends)
 {
     ends->ends.open = open_ends;
     atomic_init(&ends->is_cancelled, false);
+}
+
+void kafka_ends_release(struct kafka_ends *ends)
+{
+    kafka_traces_release(&ends->traces);
 }

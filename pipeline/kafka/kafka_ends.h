@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "pipeline/kafka/kafka_fetch.h"
 #include "pipeline/kafka/kafka_log.h"
 #include "pipeline/run/partition.h"
 
@@ -18,9 +19,29 @@ struct kafka_ends {
     int32_t partition;
     atomic_bool is_cancelled; /* Set by anyone: the opening ends soon, with a failure. */
     struct commit_log *log;   /* What was opened; the task's. */
+    struct kafka_places places;
+    struct kafka_traces traces;
+    struct kafka_progress progress;
+    struct kafka_partition_metrics metrics;
+    struct kafka_client_metrics producer_metrics;
+    const char *input_topics[KAFKA_INPUTS_MAX]; /* What topics->inputs are. */
+    /*
+     * Reads the end of the journal, where there is almost never anything. While the input's queue
+     * is full the library would sleep for up to a second; the answers to this fetch, one each few
+     * milliseconds, make it look whether there is room again. So queues can be small.
+     */
+    struct kafka_fetch pulse;
 };
 
 /* Sets ends->ends; the other members are the caller's to set. */
 void kafka_ends_init(struct kafka_ends *ends);
+/* After its task is gone. */
+void kafka_ends_release(struct kafka_ends *ends);
+
+/* Throws away what the pulse has brought; now and then. */
+void kafka_ends_serve(struct kafka_ends *ends);
+
+/* After its task is gone, or where opening it failed. */
+void kafka_ends_close(struct kafka_ends *ends);
 
 #endif

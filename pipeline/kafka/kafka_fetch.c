@@ -1,8 +1,21 @@
 #include "pipeline/kafka/kafka_fetch.h"
 
-#include <assert.h>
+#include <stdio.h>
 
 #include "pipeline/kafka/kafka_client.h"
+
+/* Whose queue this thread is reading. */
+static _Thread_local struct kafka_fetch *served;
+
+void kafka_fetch_on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
+{
+    (void)client;
+    (void)opaque;
+    if (served && served->failure == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        served->failure = (rd_kafka_resp_err_t)code;
+        (void)snprintf(served->reason, sizeof(served->reason), "%s", reason);
+    }
+}
 
 static void drop_messages(struct kafka_fetch *fetch)
 {
@@ -37,6 +50,7 @@ enum status kafka_fetch_start(struct kafka_fetch *fetch, rd_kafka_t *client, con
     fetch->queue = rd_kafka_queue_new(client);
     fetch->partition = partition;
     fetch->end = -1;
+    fetch->failure = RD_KAFKA_RESP_ERR_NO_ERROR;
     if (rd_kafka_consume_start_queue(fetch->topic, partition, offset, fetch->queue) != 0) {
         enum status status =
             error_set(error, STATUS_FATAL, "kafka: topic %s, partition %d: %s", topic,
@@ -50,6 +64,40 @@ enum status kafka_fetch_start(struct kafka_fetch *fetch, rd_kafka_t *client, con
     return STATUS_OK;
 }
 
+static enum status explain(const struct kafka_fetch *fetch, rd_kafka_resp_err_t code,
+                           const char *reason, struct error *error)
+{
+    const char *topic = rd_kafka_topic_name(fetch->topic);
+    bool is_removed = code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+                      code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    return is_removed
+               ? error_set(error, STATUS_FATAL,
+                           "kafka: topic %s, partition %d: records were removed before they were "
+                           "read, by the topic's retention or by hand; to go on without them, set "
+                           "the group's offset: %s",
+                           topic, (int)fetch->partition, reason)
+               : error_set(error, STATUS_FATAL, "kafka: topic %s, partition %d: %s", topic,
+                           (int)fetch->partition, reason);
+}
+
+/* What does not pass by itself: the library only says it again and again. */
+static enum status take_failure(struct kafka_fetch *fetch, struct error *error)
+{
+    rd_kafka_resp_err_t code = fetch->failure;
+    fetch->failure = RD_KAFKA_RESP_ERR_NO_ERROR;
+    switch (code) {
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        return explain(fetch, code, fetch->reason, error);
+    default:
+        return STATUS_OK;
+    }
+}
+
 /* A message that stands for something that happened. */
 static enum status take_event(struct kafka_fetch *fetch, const rd_kafka_message_t *message,
                               struct error *error)
@@ -61,9 +109,7 @@ static enum status take_event(struct kafka_fetch *fetch, const rd_kafka_message_
     if (kafka_status_of(message->err) == STATUS_RETRY) {
         return STATUS_OK; /* The library fetches again by itself. */
     }
-    return error_set(error, STATUS_FATAL, "kafka: topic %s, partition %d: %s",
-                     rd_kafka_topic_name(fetch->topic), (int)fetch->partition,
-                     rd_kafka_message_errstr(message));
+    return explain(fetch, message->err, rd_kafka_message_errstr(message), error);
 }
 
 enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
@@ -72,11 +118,13 @@ enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
     for (;;) {
         if (fetch->taken == fetch->count) {
             drop_messages(fetch);
+            served = fetch;
             ssize_t count = rd_kafka_consume_batch_queue(fetch->queue, timeout_ms, fetch->messages,
                                                          KAFKA_FETCH_MESSAGES);
+            served = NULL;
             if (count <= 0) {
                 *ret_message = NULL;
-                return STATUS_OK;
+                return take_failure(fetch, error);
             }
             fetch->count = (uint32_t)count;
         }
@@ -91,10 +139,4 @@ enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
             return status;
         }
     }
-}
-
-void kafka_fetch_unread(struct kafka_fetch *fetch)
-{
-    assert(fetch->taken > 0);
-    fetch->taken--;
 }

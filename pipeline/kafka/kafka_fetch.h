@@ -16,10 +16,18 @@ struct kafka_fetch {
     rd_kafka_queue_t *queue;
     int32_t partition;
     rd_kafka_message_t *messages[KAFKA_FETCH_MESSAGES];
-    uint32_t count; /* Messages fetched ... */
-    uint32_t taken; /* ... and of them returned; all stay until the next fill. */
-    int64_t end;    /* Where the partition ends, once all before it was returned; else -1. */
+    uint32_t count;              /* Messages fetched ... */
+    uint32_t taken;              /* ... and of them returned; all stay until the next fill. */
+    rd_kafka_resp_err_t failure; /* What the library said in the last call; 0: nothing. */
+    char reason[256];
+    int64_t end; /* Where the partition ends, once all before it was returned; else -1. */
 };
+
+/*
+ * The error callback of a client whose streams these are: the library says there, and not in the
+ * queue, that a partition or an offset is gone. It is called inside of kafka_fetch_next().
+ */
+void kafka_fetch_on_error(rd_kafka_t *client, int code, const char *reason, void *opaque);
 
 /* Stops an earlier stream of this struct. Borrows the client. */
 MUST_CHECK enum status kafka_fetch_start(struct kafka_fetch *fetch, rd_kafka_t *client,
@@ -34,8 +42,5 @@ void kafka_fetch_stop(struct kafka_fetch *fetch);
 MUST_CHECK enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
                                         const rd_kafka_message_t **ret_message,
                                         struct error *error);
-
-/* The last record comes again from the next call. */
-void kafka_fetch_unread(struct kafka_fetch *fetch);
 
 #endif

@@ -1,5 +1,6 @@
 #include "pipeline/kafka/kafka_input.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,16 +13,28 @@
 #define ARENA_BLOCK_BYTES (256u << 10)
 
 #define HEADERS_MAX 64u
+#define BYTES_MAX ((size_t)16 << 20)
+
+#define NONE UINT32_MAX
+
+/* The partition of one topic. */
+struct source {
+    struct kafka_fetch fetch;
+    const rd_kafka_message_t *head; /* Fetched and not taken; NULL: none is known. */
+};
 
 struct kafka_input {
     struct input input;
     struct kafka_input_options options;
-    char *topic; /* What options.topic points to. */
+    struct source *sources; /* [places->count] */
     struct wire_decoder *decoder;
-    bool wants_headers; /* The mapping reads some. */
-    struct kafka_fetch fetch;
+    bool wants_headers;                /* The mapping reads some. */
+    uint32_t last;                     /* Whose record was taken last. */
+    const rd_kafka_message_t *message; /* That record. */
+    uint64_t ordinal;                  /* Its number. */
+    uint32_t at_end;                   /* Of the sources, when it was. */
+    bool comes_again;                  /* That record, before any other. */
     struct arena bytes; /* Of the records since release: decoders read beyond a record's end. */
-    int64_t next_offset;
 };
 
 static struct kafka_input *self_of(struct input *input)
@@ -79,12 +92,13 @@ static bool take_record(struct kafka_input *self, const rd_kafka_message_t *from
     size_t length = from->payload ? from->len : 0;
     bool is_too_long = length > RAW_RECORD_BYTES_MAX;
     *raw = (struct raw_record){
-        .position.ordinal = (uint64_t)from->offset,
-        .bytes = copy_bytes(self, from->payload, is_too_long ? RAW_RECORD_BYTES_MAX : length),
+        .position.ordinal = self->ordinal,
+        /* The whole of it, since a dead letter has its length and hash. */
+        .bytes = copy_bytes(self, from->payload, length < BYTES_MAX ? length : BYTES_MAX),
         .defect = is_too_long ? REJECTION_TOO_LONG : REJECTION_NONE,
     };
     *message = (struct wire_message){
-        .topic = text_of(self->topic),
+        .topic = text_of(self->options.topics[self->last]),
         .partition = self->options.partition,
         .timestamp_ms = rd_kafka_message_timestamp(from, NULL),
     };
@@ -96,6 +110,15 @@ static bool take_record(struct kafka_input *self, const rd_kafka_message_t *from
     }
     return raw->bytes.data && (!from->key || message->key.data) &&
            copy_headers(self, from, message);
+}
+
+static void kafka_input_unread(struct input *input)
+{
+    struct kafka_input *self = self_of(input);
+    kafka_places_untake(self->options.places, self->last, self->message->offset);
+    kafka_traces_unkeep(self->options.traces, self->ordinal);
+    self->sources[self->last].head = self->message;
+    self->comes_again = true;
 }
 
 static enum status decode(struct kafka_input *self, const struct wire_message *message,
@@ -113,8 +136,7 @@ static enum status decode(struct kafka_input *self, const struct wire_message *m
         item->result = INPUT_SKIPPED;
         return STATUS_OK;
     case WIRE_WAIT:
-        kafka_fetch_unread(&self->fetch);
-        self->next_offset = (int64_t)item->raw.position.ordinal;
+        kafka_input_unread(&self->input);
         item->result = INPUT_WAIT;
         return STATUS_OK;
     case WIRE_FAILED:
@@ -123,21 +145,97 @@ static enum status decode(struct kafka_input *self, const struct wire_message *m
     return error_set(error, STATUS_FATAL, "kafka: out of memory for an event");
 }
 
+/* Looks at the next record of a source, where one has come. */
+static enum status look(struct kafka_input *self, uint32_t index, struct error *error)
+{
+    struct source *source = &self->sources[index];
+    enum status status = STATUS_OK;
+    if (!source->head) {
+        do {
+            status = kafka_fetch_next(&source->fetch, 0, &source->head, error);
+            /* An offset before the one asked for would be a record that was read already. */
+        } while (status == STATUS_OK && source->head &&
+                 source->head->offset < self->options.places->now.offsets[index]);
+    }
+    return status;
+}
+
+static bool is_before(const struct source *a, const struct source *b)
+{
+    return rd_kafka_message_timestamp(a->head, NULL) < rd_kafka_message_timestamp(b->head, NULL);
+}
+
+/* Whose record comes next: NONE while there is none, or an earlier one may be on its way. */
+static enum status choose(struct kafka_input *self, uint32_t *ret_index, bool *ret_has_ended,
+                          struct error *error)
+{
+    uint32_t count = self->options.places->count;
+    uint32_t first = NONE;
+    uint32_t at_end = 0;
+    bool is_complete = true;
+    for (uint32_t i = 0; i < count; i++) {
+        enum status status = look(self, i, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (!self->sources[i].head) {
+            bool has_ended = self->sources[i].fetch.end >= 0;
+            at_end |= has_ended ? 1u << i : 0;
+            is_complete = is_complete && has_ended;
+        } else if (first == NONE || is_before(&self->sources[i], &self->sources[first])) {
+            first = i;
+        }
+    }
+    self->at_end = at_end;
+    *ret_has_ended = is_complete && first == NONE;
+    *ret_index = is_complete ? first : NONE;
+    return STATUS_OK;
+}
+
+/* Takes the next record from its source; *ret_message NULL: there is none at the moment. */
+static enum status take_next(struct kafka_input *self, const rd_kafka_message_t **ret_message,
+                             bool *ret_has_ended, struct error *error)
+{
+    uint32_t index = self->last;
+    *ret_message = NULL;
+    *ret_has_ended = false;
+    if (!self->comes_again) {
+        enum status status = choose(self, &index, ret_has_ended, error);
+        if (status != STATUS_OK || index == NONE) {
+            return status;
+        }
+    }
+    const rd_kafka_message_t *message = self->sources[index].head;
+    struct kafka_places *places = self->options.places;
+    /* The number of the only topic's record is its offset, also where the topic has gaps. */
+    if (!places->is_counting) {
+        places->now.ordinal = (uint64_t)message->offset;
+    }
+    uint64_t ordinal = places->now.ordinal;
+    if (!kafka_places_take(places, index, message->offset, self->at_end)) {
+        return STATUS_OK;
+    }
+    kafka_traces_keep(self->options.traces, ordinal, message);
+    self->ordinal = ordinal;
+    self->comes_again = false;
+    self->last = index;
+    self->message = message;
+    self->sources[index].head = NULL;
+    *ret_message = message;
+    return STATUS_OK;
+}
+
 static enum status kafka_input_next(struct input *input, struct event_batch *batch, uint32_t row,
                                     struct input_item *ret_item, struct error *error)
 {
     struct kafka_input *self = self_of(input);
     const rd_kafka_message_t *from = NULL;
-    enum status status;
-    do {
-        status = kafka_fetch_next(&self->fetch, 0, &from, error);
-        /* An offset before the one asked for would be a record that was read already. */
-    } while (status == STATUS_OK && from && from->offset < self->next_offset);
+    bool has_ended = false;
+    enum status status = take_next(self, &from, &has_ended, error);
     if (status != STATUS_OK) {
         return status;
     }
     if (!from) {
-        bool has_ended = self->fetch.end >= 0;
         ret_item->result = has_ended && self->options.ends ? INPUT_END : INPUT_WAIT;
         return STATUS_OK;
     }
@@ -145,7 +243,7 @@ static enum status kafka_input_next(struct input *input, struct event_batch *bat
     if (!take_record(self, from, &ret_item->raw, &message)) {
         return error_set(error, STATUS_FATAL, "kafka: out of memory for a record");
     }
-    self->next_offset = from->offset + 1;
+    ret_item->source = message.topic;
     if (ret_item->raw.defect != REJECTION_NONE) {
         ret_item->rejection.reason = ret_item->raw.defect;
         (void)snprintf(ret_item->rejection.detail, sizeof(ret_item->rejection.detail),
@@ -156,26 +254,30 @@ static enum status kafka_input_next(struct input *input, struct event_batch *bat
     return decode(self, &message, batch, row, ret_item, error);
 }
 
-static void kafka_input_unread(struct input *input)
-{
-    struct kafka_input *self = self_of(input);
-    kafka_fetch_unread(&self->fetch);
-    self->next_offset = self->fetch.messages[self->fetch.taken]->offset;
-}
-
 static struct input_position kafka_input_position(const struct input *input)
 {
     const struct kafka_input *self = container_of(input, const struct kafka_input, input);
-    return (struct input_position){.ordinal = (uint64_t)self->next_offset};
+    return (struct input_position){.ordinal = self->options.places->now.ordinal};
 }
 
+/* To where the last commit ended, which is the only place that a task asks for. */
 static enum status kafka_input_seek(struct input *input, const struct input_position *position,
                                     struct error *error)
 {
     struct kafka_input *self = self_of(input);
-    self->next_offset = (int64_t)position->ordinal;
-    return kafka_fetch_start(&self->fetch, self->options.fetcher, self->topic,
-                             self->options.partition, self->next_offset, error);
+    struct kafka_places *places = self->options.places;
+    assert(position->ordinal == places->committed.ordinal);
+    kafka_places_rewind(places);
+    kafka_traces_forget(self->options.traces);
+    self->comes_again = false;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < places->count && status == STATUS_OK; i++) {
+        self->sources[i].head = NULL;
+        status = kafka_fetch_start(&self->sources[i].fetch, self->options.fetcher,
+                                   self->options.topics[i], self->options.partition,
+                                   places->now.offsets[i], error);
+    }
+    return status;
 }
 
 static void kafka_input_release(struct input *input)
@@ -193,10 +295,12 @@ static void kafka_input_close(struct input *input)
 {
     if (input) {
         struct kafka_input *self = self_of(input);
-        kafka_fetch_stop(&self->fetch);
+        for (uint32_t i = 0; self->sources && i < self->options.places->count; i++) {
+            kafka_fetch_stop(&self->sources[i].fetch);
+        }
         wire_decoder_destroy(self->decoder);
         arena_release(&self->bytes);
-        free(self->topic);
+        free(self->sources);
         free(self);
     }
 }
@@ -215,20 +319,19 @@ enum status kafka_input_open(const struct kafka_input_options *options, struct i
                              struct error *error)
 {
     struct kafka_input *self = calloc(1, sizeof(*self));
-    char *topic = strdup(options->topic);
-    if (!self || !topic) {
+    struct source *sources = calloc(options->places->count, sizeof(*sources));
+    if (!self || !sources) {
         free(self);
-        free(topic);
+        free(sources);
         return error_set(error, STATUS_FATAL, "kafka: out of memory");
     }
     self->input.ops = &kafka_input_ops;
     self->options = *options;
-    self->options.topic = topic;
-    self->topic = topic;
+    self->sources = sources;
     arena_init(&self->bytes, ARENA_BLOCK_BYTES);
     const struct wire_decoder_options decoder = {
         .format = options->format,
-        .name = topic,
+        .name = options->topics[0],
         .schema = options->schema,
         .registry = options->registry,
     };

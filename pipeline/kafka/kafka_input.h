@@ -1,20 +1,28 @@
-/* One partition of a topic as a task's input. The number of a record is its offset. */
+/*
+ * One partition of a topic, or of several topics, as a task's input; kafka_places.h says how
+ * records are numbered and in what order they come. While a topic may have records that have not
+ * come yet, the others wait for it.
+ */
 #ifndef PIPELINE_KAFKA_KAFKA_INPUT_H
 #define PIPELINE_KAFKA_KAFKA_INPUT_H
 
 #include <librdkafka/rdkafka.h>
 
+#include "pipeline/kafka/kafka_places.h"
+#include "pipeline/kafka/kafka_traces.h"
 #include "pipeline/run/input.h"
 #include "pipeline/wire/wire_decoder.h"
 
 struct kafka_input_options {
-    rd_kafka_t *fetcher; /* Borrowed. */
-    const char *topic;   /* Copied. */
+    rd_kafka_t *fetcher;         /* Borrowed. */
+    const char *const *topics;   /* Borrowed, as what follows; [places->count] */
+    struct kafka_places *places; /* Where to go on when the input is sought. */
+    struct kafka_traces *traces;
     int32_t partition;
     enum wire_format format;
     const char *schema;               /* JSON text of the writers' schema for WIRE_AVRO. */
-    struct schema_registry *registry; /* Borrowed; for WIRE_CONFLUENT. */
-    const struct mapping *mapping;    /* Borrowed. */
+    struct schema_registry *registry; /* For WIRE_CONFLUENT. */
+    const struct mapping *mapping;
     bool ends; /* Where the partition ended, INPUT_END instead of INPUT_WAIT. */
 };
 

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "pipeline/base/log.h"
@@ -14,6 +15,8 @@
 #define REQUEST_TIMEOUT_MS 10000
 #define PAUSE_MS_MIN 50
 #define PAUSE_MS_MAX 2000
+/* The task's own entries, and the interleaving. */
+#define JOURNAL_MAX 16u
 
 enum log_step { STEP_IDLE, STEP_REQUESTED, STEP_DONE, STEP_ABORTED, STEP_FAILED };
 
@@ -26,9 +29,14 @@ struct kafka_log {
     struct kafka_producer producer;
     rd_kafka_consumer_group_metadata_t *metadata;
     struct commit_content content;
-    uint64_t number;        /* Of the last commit. */
-    uint64_t last_position; /* Of the last commit. */
-    int pause_ms;           /* After the next failure. */
+    struct kafka_place place; /* Of content.position. */
+    struct journal_entry journal[JOURNAL_MAX];
+    unsigned char interleaving[KAFKA_INTERLEAVING_BYTES_MAX];
+    char names[KAFKA_INPUTS_MAX * KAFKA_TOPIC_BYTES]; /* Of the input's topics, a line each. */
+    bool is_named;                                    /* They are in the journal. */
+    uint64_t number;                                  /* Of the last commit. */
+    uint64_t last_position;                           /* Of the last commit. */
+    int pause_ms;                                     /* After the next failure. */
 
     pthread_t thread;
     bool is_started;
@@ -44,11 +52,6 @@ struct kafka_log {
 static struct kafka_log *self_of(struct commit_log *log)
 {
     return container_of(log, struct kafka_log, log);
-}
-
-static const char *input_topic(const struct kafka_log *self)
-{
-    return self->options.setup->options->topic;
 }
 
 /* ---- the committing thread ---- */
@@ -105,7 +108,7 @@ static enum log_step resolve_doubt(struct kafka_log *self, struct error *error)
             status = kafka_producer_open(&self->producer, error);
         }
         if (status == STATUS_OK) {
-            status = kafka_read_committed(self->options.member, input_topic(self),
+            status = kafka_read_committed(self->options.member, self->options.topics,
                                           self->options.partition, &committed, error);
         }
         if (status == STATUS_OK) {
@@ -171,14 +174,14 @@ static enum kafka_outcome commit_once(struct kafka_log *self, struct error *erro
                         (int)self->options.partition);
         return KAFKA_FENCED;
     }
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *place =
-        rd_kafka_topic_partition_list_add(list, input_topic(self), self->options.partition);
-    char number[24];
-    int length = snprintf(number, sizeof(number), "%llu", (unsigned long long)self->number);
-    place->offset = (int64_t)self->content.position.ordinal;
-    place->metadata = strdup(number); /* Freed with the list. */
-    place->metadata_size = place->metadata ? (size_t)length : 0;
+    struct kafka_committed committed = {
+        .number = self->number,
+        .is_counting = self->options.places->is_counting,
+        .ordinal = self->place.ordinal,
+    };
+    memcpy(committed.offsets, self->place.offsets, sizeof(committed.offsets));
+    rd_kafka_topic_partition_list_t *list =
+        kafka_committed_list(self->options.topics, self->options.partition, &committed);
     struct kafka_offsets offsets = {.list = list, .metadata = self->metadata};
     enum kafka_outcome outcome =
         kafka_producer_commit(&self->producer, &self->content, &offsets, error);
@@ -221,13 +224,30 @@ static enum log_step carry_out(struct kafka_log *self, struct error *error)
     return step;
 }
 
+/* With the lock. Meanwhile the library's statistics come, where somebody wants them. */
+static void wait_for_request(struct kafka_log *self)
+{
+    struct timespec until;
+    if (!self->options.setup->has_metrics) {
+        (void)pthread_cond_wait(&self->wake, &self->lock);
+        return;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec++;
+    if (pthread_cond_timedwait(&self->wake, &self->lock, &until) != 0 && self->producer.client) {
+        (void)pthread_mutex_unlock(&self->lock);
+        (void)rd_kafka_poll(self->producer.client, 0);
+        (void)pthread_mutex_lock(&self->lock);
+    }
+}
+
 static void *commit_thread(void *context)
 {
     struct kafka_log *self = context;
     (void)pthread_mutex_lock(&self->lock);
     while (!self->is_closing) {
         if (self->step != STEP_REQUESTED) {
-            (void)pthread_cond_wait(&self->wake, &self->lock);
+            wait_for_request(self);
             continue;
         }
         (void)pthread_mutex_unlock(&self->lock);
@@ -283,6 +303,7 @@ static enum status read_back(struct kafka_log *self, uint64_t from,
         .from = from > self->range.first ? from : self->range.first,
         .to = self->range.last,
         .is_cancelled = self->options.is_cancelled,
+        .progress = self->options.progress,
     };
     return kafka_restore(&options, visitor, ret_records, error);
 }
@@ -311,17 +332,34 @@ static enum status go_on(struct kafka_log *self, uint64_t from, uint64_t number,
 }
 
 /* Nothing was ever committed; then the changelog must not have anything either. */
-static enum status begin_anew(struct kafka_log *self, uint64_t *ret_ordinal, struct error *error)
+static enum status begin_anew(struct kafka_log *self, struct error *error)
 {
     const struct recovery_visitor refuse = {.context = self, .record = refuse_record};
-    int64_t offset = 0;
     uint64_t records = 0;
-    enum status status = read_back(self, 0, &refuse, &records, error);
-    if (status == STATUS_OK) {
-        status = kafka_start_offset(self->options.fetcher, self->options.setup->options,
-                                    self->options.partition, &offset, error);
+    return read_back(self, 0, &refuse, &records, error);
+}
+
+/* Where the input goes on; topics of which nothing was committed begin as configured. */
+static enum status find_place(struct kafka_log *self, const struct kafka_committed *committed,
+                              struct error *error)
+{
+    const struct kafka_topics *topics = self->options.topics;
+    struct kafka_places *places = self->options.places;
+    struct kafka_place *place = &places->committed;
+    memcpy(place->offsets, committed->offsets, sizeof(place->offsets));
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < topics->input_count && status == STATUS_OK; i++) {
+        if (committed->is_new || place->offsets[i] < 0) {
+            status = kafka_start_offset(self->options.fetcher, self->options.setup->options,
+                                        topics->inputs[i], self->options.partition,
+                                        &place->offsets[i], error);
+        }
     }
-    *ret_ordinal = (uint64_t)offset;
+    places->count = topics->input_count;
+    places->is_counting = topics->input_count > 1 || committed->is_counting;
+    place->ordinal = !places->is_counting ? (uint64_t)place->offsets[0]
+                     : committed->is_new  ? 0
+                                          : committed->ordinal;
     return status;
 }
 
@@ -331,24 +369,56 @@ static enum status kafka_recover(struct commit_log *log, uint64_t from,
 {
     struct kafka_log *self = self_of(log);
     struct kafka_committed committed;
-    enum status status = kafka_read_committed(self->options.member, input_topic(self),
+    enum status status = kafka_read_committed(self->options.member, self->options.topics,
                                               self->options.partition, &committed, error);
     if (status != STATUS_OK) {
         return status;
     }
-    struct commit_point point = {
-        .is_new = committed.is_new,
-        .position.ordinal = (uint64_t)committed.offset,
-        .log_position = self->range.last,
-    };
-    status = committed.is_new ? begin_anew(self, &point.position.ordinal, error)
+    status = committed.is_new ? begin_anew(self, error)
                               : go_on(self, from, committed.number, visitor, error);
     if (status == STATUS_OK) {
+        status = find_place(self, &committed, error);
+    }
+    if (status == STATUS_OK) {
+        struct commit_point point = {
+            .is_new = committed.is_new,
+            .position.ordinal = self->options.places->committed.ordinal,
+            .log_position = self->range.last,
+        };
         self->number = committed.number;
         self->last_position = self->range.last;
         *ret_point = point;
     }
     return status;
+}
+
+/* With the order in which the topics' records were taken, where there are several. */
+static void take_content(struct kafka_log *self, const struct commit_content *content)
+{
+    const struct kafka_places *places = self->options.places;
+    assert(content->position.ordinal == places->now.ordinal);
+    self->content = *content;
+    self->place = places->now;
+    size_t length = kafka_places_write(places, self->interleaving);
+    if (length > 0) {
+        assert(content->journal_count + 2 <= JOURNAL_MAX);
+        memcpy(self->journal, content->journal, content->journal_count * sizeof(self->journal[0]));
+        if (!self->is_named) {
+            self->journal[self->content.journal_count++] = (struct journal_entry){
+                .kind = JOURNAL_INTERLEAVING,
+                .ordinal = places->committed.ordinal,
+                .value = -1,
+                .payload = text_of(self->names),
+            };
+        }
+        self->journal[self->content.journal_count++] = (struct journal_entry){
+            .kind = JOURNAL_INTERLEAVING,
+            .ordinal = places->committed.ordinal,
+            .value = places->taken,
+            .payload = {(const char *)self->interleaving, (uint32_t)length},
+        };
+        self->content.journal = self->journal;
+    }
 }
 
 static enum status kafka_start(struct commit_log *log, const struct commit_content *content,
@@ -362,7 +432,7 @@ static enum status kafka_start(struct commit_log *log, const struct commit_conte
         status = error_set(error, STATUS_FATAL, "kafka: partition %d is not ours any more",
                            (int)self->options.partition);
     } else {
-        self->content = *content;
+        take_content(self, content);
         self->step = STEP_REQUESTED;
         (void)pthread_cond_signal(&self->wake);
     }
@@ -380,6 +450,11 @@ static enum status kafka_poll(struct commit_log *log, enum commit_state *ret_sta
         (void)error_set(error, STATUS_FATAL, "%s", self->failure.message);
     }
     (void)pthread_mutex_unlock(&self->lock);
+    if (step == STEP_DONE) {
+        self->is_named = true;
+        kafka_places_commit(self->options.places);
+        kafka_traces_forget(self->options.traces);
+    }
     *ret_state = step == STEP_DONE      ? COMMIT_DONE
                  : step == STEP_ABORTED ? COMMIT_ABORTED
                                         : COMMIT_PENDING;
@@ -428,6 +503,15 @@ static const struct commit_log_ops kafka_log_ops = {
     .close = kafka_close,
 };
 
+static void write_names(struct kafka_log *self)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < self->options.topics->input_count; i++) {
+        used += (size_t)snprintf(self->names + used, sizeof(self->names) - used, "%s%s",
+                                 i > 0 ? "\n" : "", self->options.topics->inputs[i]);
+    }
+}
+
 enum status kafka_log_open(const struct kafka_log_options *options, struct commit_log **ret_log,
                            struct kafka_log_range *ret_range, struct error *error)
 {
@@ -438,9 +522,12 @@ enum status kafka_log_open(const struct kafka_log_options *options, struct commi
     self->log.ops = &kafka_log_ops;
     self->options = *options;
     self->pause_ms = PAUSE_MS_MIN;
+    write_names(self);
     self->producer.setup = options->setup;
     self->producer.topics = options->topics;
     self->producer.partition = options->partition;
+    self->producer.traces = options->traces;
+    self->producer.events.metrics = options->client_metrics;
     (void)pthread_mutex_init(&self->lock, NULL);
     pthread_condattr_t attributes;
     (void)pthread_condattr_init(&attributes);

@@ -16,13 +16,19 @@
 
 #include "pipeline/commit/commit_log.h"
 #include "pipeline/kafka/kafka_client.h"
+#include "pipeline/kafka/kafka_places.h"
 #include "pipeline/kafka/kafka_topics.h"
+#include "pipeline/kafka/kafka_traces.h"
 
 struct kafka_log_options {
     const struct kafka_setup *setup;   /* Borrowed, as all here. */
     const struct kafka_topics *topics; /* Of the setup. */
     rd_kafka_t *member;                /* Of the group; offsets are committed in its name. */
     rd_kafka_t *fetcher;
+    struct kafka_places *places; /* Of the task, as its input has them. */
+    struct kafka_traces *traces;
+    struct kafka_progress *progress;             /* Of reading back. */
+    struct kafka_client_metrics *client_metrics; /* Of the producer. */
     int32_t partition;
     const atomic_bool *is_cancelled; /* Once it is true, recovery ends with a failure. */
 };

@@ -8,12 +8,14 @@
 #include "pipeline/commit/commit_log.h"
 #include "pipeline/kafka/kafka_client.h"
 #include "pipeline/kafka/kafka_topics.h"
+#include "pipeline/kafka/kafka_traces.h"
 
 struct kafka_producer {
     const struct kafka_setup *setup;   /* Borrowed. */
     const struct kafka_topics *topics; /* Borrowed. */
     int32_t partition;
-    rd_kafka_t *client; /* NULL: not open. */
+    const struct kafka_traces *traces; /* Borrowed. */
+    rd_kafka_t *client;                /* NULL: not open. */
     rd_kafka_topic_t *outputs[TOPIC_COUNT];
     rd_kafka_topic_t *changelog;
     rd_kafka_topic_t *journal;
@@ -22,7 +24,7 @@ struct kafka_producer {
     struct byte_buffer frame; /* Scratch for a framed value. */
 };
 
-/* `producer` has the first three members set. Ends an earlier transaction of the same id. */
+/* `producer` has the first four members set. Ends an earlier transaction of the same id. */
 MUST_CHECK enum status kafka_producer_open(struct kafka_producer *producer, struct error *error);
 /* Keeps the scratch memory, for an open that follows. An open transaction is left to time out, or
  * to the next owner. */

@@ -1,5 +1,6 @@
 #include "pipeline/kafka/kafka_restore.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,40 +11,89 @@
 #include "pipeline/kafka/kafka_records.h"
 
 #define REQUEST_TIMEOUT_MS 10000
+#define METADATA_BYTES 48
 /* A fetch waits this long for a whole block of records, also where there are fewer. */
 #define FETCH_TIMEOUT_MS 3
 #define SILENCE_NS_MAX (30ull * 1000000000u)
 #define REPORT_NS (2ull * 1000000000u)
 
-enum status kafka_read_committed(rd_kafka_t *member, const char *topic, int32_t partition,
-                                 struct kafka_committed *ret_committed, struct error *error)
+/* Beside each offset: the number of the commit, and the next record's where records are counted. */
+static void read_metadata(const rd_kafka_topic_partition_t *found,
+                          struct kafka_committed *committed)
 {
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    (void)rd_kafka_topic_partition_list_add(list, topic, partition);
-    rd_kafka_resp_err_t code = rd_kafka_committed(member, list, REQUEST_TIMEOUT_MS);
-    const rd_kafka_topic_partition_t *found = &list->elems[0];
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        code = found->err;
+    char text[METADATA_BYTES] = "";
+    if (found->metadata_size > 0 && found->metadata_size < sizeof(text)) {
+        memcpy(text, found->metadata, found->metadata_size);
     }
-    enum status status = STATUS_OK;
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        status = error_set(error, kafka_status_of(code), "kafka: committed offset of %s %d: %s",
-                           topic, (int)partition, rd_kafka_err2str(code));
-    } else {
-        struct kafka_committed committed = {.is_new = found->offset < 0, .offset = found->offset};
-        char text[24] = "";
-        if (found->metadata_size > 0 && found->metadata_size < sizeof(text)) {
-            memcpy(text, found->metadata, found->metadata_size);
+    char *rest = text;
+    uint64_t number = strtoull(text, &rest, 10);
+    if (number >= committed->number) {
+        committed->number = number;
+        committed->is_counting = *rest == ' ';
+        committed->ordinal =
+            committed->is_counting ? strtoull(rest, NULL, 10) : (uint64_t)found->offset;
+    }
+}
+
+static rd_kafka_topic_partition_list_t *list_of(const struct kafka_topics *topics,
+                                                int32_t partition)
+{
+    rd_kafka_topic_partition_list_t *list =
+        rd_kafka_topic_partition_list_new((int)topics->input_count);
+    for (uint32_t i = 0; i < topics->input_count; i++) {
+        (void)rd_kafka_topic_partition_list_add(list, topics->inputs[i], partition);
+    }
+    return list;
+}
+
+enum status kafka_read_committed(rd_kafka_t *member, const struct kafka_topics *topics,
+                                 int32_t partition, struct kafka_committed *ret_committed,
+                                 struct error *error)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(topics, partition);
+    rd_kafka_resp_err_t code = rd_kafka_committed(member, list, REQUEST_TIMEOUT_MS);
+    struct kafka_committed committed = {.is_new = true};
+    for (uint32_t i = 0; i < topics->input_count; i++) {
+        const rd_kafka_topic_partition_t *found = &list->elems[i];
+        code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? found->err : code;
+        committed.offsets[i] = found->offset;
+        if (found->offset >= 0) {
+            committed.is_new = false;
+            read_metadata(found, &committed);
         }
-        committed.number = strtoull(text, NULL, 10);
-        *ret_committed = committed;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    return status;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return error_set(error, kafka_status_of(code), "kafka: committed offset of %s %d: %s",
+                         topics->inputs[0], (int)partition, rd_kafka_err2str(code));
+    }
+    *ret_committed = committed;
+    return STATUS_OK;
+}
+
+rd_kafka_topic_partition_list_t *kafka_committed_list(const struct kafka_topics *topics,
+                                                      int32_t partition,
+                                                      const struct kafka_committed *committed)
+{
+    rd_kafka_topic_partition_list_t *list = list_of(topics, partition);
+    char text[METADATA_BYTES];
+    int length =
+        committed->is_counting
+            ? snprintf(text, sizeof(text), "%llu %llu", (unsigned long long)committed->number,
+                       (unsigned long long)committed->ordinal)
+            : snprintf(text, sizeof(text), "%llu", (unsigned long long)committed->number);
+    for (uint32_t i = 0; i < topics->input_count; i++) {
+        rd_kafka_topic_partition_t *place = &list->elems[i];
+        place->offset = committed->offsets[i];
+        place->metadata = strdup(text); /* Freed with the list. */
+        place->metadata_size = place->metadata ? (size_t)length : 0;
+    }
+    return list;
 }
 
 static enum status offset_of_time(rd_kafka_t *fetcher, const struct kafka_options *options,
-                                  int32_t partition, int64_t *ret_offset, struct error *error)
+                                  const char *topic, int32_t partition, int64_t *ret_offset,
+                                  struct error *error)
 {
     static const struct time_format iso_time = {.notation = TIME_ISO};
     int64_t time_ms;
@@ -53,33 +103,34 @@ static enum status offset_of_time(rd_kafka_t *fetcher, const struct kafka_option
                          options->start_time);
     }
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, options->topic, partition)->offset = time_ms;
+    rd_kafka_topic_partition_list_add(list, topic, partition)->offset = time_ms;
     rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(fetcher, list, REQUEST_TIMEOUT_MS);
     code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? list->elems[0].err : code;
     int64_t offset = list->elems[0].offset;
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return error_set(error, kafka_status_of(code), "kafka: offset of a time in %s %d: %s",
-                         options->topic, (int)partition, rd_kafka_err2str(code));
+                         topic, (int)partition, rd_kafka_err2str(code));
     }
     *ret_offset = offset; /* Negative: no record is as young. */
     return STATUS_OK;
 }
 
 enum status kafka_start_offset(rd_kafka_t *fetcher, const struct kafka_options *options,
-                               int32_t partition, int64_t *ret_offset, struct error *error)
+                               const char *topic, int32_t partition, int64_t *ret_offset,
+                               struct error *error)
 {
     int64_t low = 0;
     int64_t high = 0;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(fetcher, options->topic, partition,
-                                                                &low, &high, REQUEST_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(fetcher, topic, partition, &low,
+                                                                &high, REQUEST_TIMEOUT_MS);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return error_set(error, kafka_status_of(code), "kafka: offsets of %s %d: %s",
-                         options->topic, (int)partition, rd_kafka_err2str(code));
+        return error_set(error, kafka_status_of(code), "kafka: offsets of %s %d: %s", topic,
+                         (int)partition, rd_kafka_err2str(code));
     }
     int64_t offset = options->start == KAFKA_START_EARLIEST ? low : high;
     if (options->start == KAFKA_START_TIME) {
-        enum status status = offset_of_time(fetcher, options, partition, &offset, error);
+        enum status status = offset_of_time(fetcher, options, topic, partition, &offset, error);
         if (status != STATUS_OK) {
             return status;
         }
@@ -93,24 +144,37 @@ enum status kafka_start_offset(rd_kafka_t *fetcher, const struct kafka_options *
 struct restore {
     const struct kafka_restore_options *options;
     uint64_t records, bytes;
+    uint64_t told_records, told_bytes; /* As progress. */
     uint64_t begin_ns, reported_ns, heard_ns;
 };
+
+/* What was read back by earlier openings counts on. */
+static void tell(struct restore *restore, double left_seconds)
+{
+    struct kafka_progress *progress = restore->options->progress;
+    atomic_fetch_add(&progress->records, restore->records - restore->told_records);
+    atomic_fetch_add(&progress->bytes, restore->bytes - restore->told_bytes);
+    restore->told_records = restore->records;
+    restore->told_bytes = restore->bytes;
+    atomic_store(&progress->left_ms, (uint64_t)(left_seconds * 1e3));
+}
 
 static void report(struct restore *restore, uint64_t offset, bool is_done)
 {
     uint64_t now_ns = clock_monotonic_ns();
+    double seconds = (double)(now_ns - restore->begin_ns) / 1e9;
+    double share = (double)(offset - restore->options->from) /
+                   (double)(restore->options->to - restore->options->from);
+    double left = share > 0 && !is_done ? seconds / share - seconds : 0.0;
+    tell(restore, left);
     if (!is_done && now_ns - restore->reported_ns < REPORT_NS) {
         return;
     }
     restore->reported_ns = now_ns;
-    double seconds = (double)(now_ns - restore->begin_ns) / 1e9;
-    double share = (double)(offset - restore->options->from) /
-                   (double)(restore->options->to - restore->options->from);
     log_line(LOG_INFO, is_done ? "restored" : "restoring",
              "partition=%d records=%llu megabytes=%.1f seconds=%.2f seconds_left=%.1f",
              (int)restore->options->partition, (unsigned long long)restore->records,
-             (double)restore->bytes / 1e6, seconds,
-             share > 0 && !is_done ? seconds / share - seconds : 0.0);
+             (double)restore->bytes / 1e6, seconds, left);
 }
 
 static enum status visit_record(struct restore *restore, const rd_kafka_message_t *message,

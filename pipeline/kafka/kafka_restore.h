@@ -4,22 +4,30 @@
 
 #include "pipeline/commit/commit_log.h"
 #include "pipeline/kafka/kafka_client.h"
+#include "pipeline/kafka/kafka_topics.h"
 
-/* What the group has committed for a partition. */
+/* What the group has committed for a partition of each of the input's topics. */
 struct kafka_committed {
-    bool is_new;     /* Nothing. */
-    int64_t offset;  /* The next record of the input. */
-    uint64_t number; /* Of the commit. */
+    bool is_new;      /* Nothing. */
+    bool is_counting; /* Records are counted; the next one is `ordinal`. */
+    uint64_t number;  /* Of the commit. */
+    uint64_t ordinal;
+    int64_t offsets[KAFKA_INPUTS_MAX]; /* The next record; negative: nothing of this topic. */
 };
 
-MUST_CHECK enum status kafka_read_committed(rd_kafka_t *member, const char *topic,
+MUST_CHECK enum status kafka_read_committed(rd_kafka_t *member, const struct kafka_topics *topics,
                                             int32_t partition,
                                             struct kafka_committed *ret_committed,
                                             struct error *error);
 
+/* The offsets to commit, with what else is to be known at the next start beside them. Owned. */
+rd_kafka_topic_partition_list_t *kafka_committed_list(const struct kafka_topics *topics,
+                                                      int32_t partition,
+                                                      const struct kafka_committed *committed);
+
 /* The offset at which a partition of which nothing was committed begins. */
 MUST_CHECK enum status kafka_start_offset(rd_kafka_t *fetcher, const struct kafka_options *options,
-                                          int32_t partition, int64_t *ret_offset,
+                                          const char *topic, int32_t partition, int64_t *ret_offset,
                                           struct error *error);
 
 struct kafka_restore_options {
@@ -29,6 +37,7 @@ struct kafka_restore_options {
     uint64_t from;                   /* Offset. */
     uint64_t to;                     /* Behind the last; no transaction is open before it. */
     const atomic_bool *is_cancelled; /* Once it is true, reading ends with STATUS_RETRY. */
+    struct kafka_progress *progress;
 };
 
 /* Visits what the changelog's partition has. Logs how far it has come. Borrows everything. */

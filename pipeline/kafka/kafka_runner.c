@@ -13,8 +13,10 @@
 #include "pipeline/kafka/kafka_worker.h"
 #include "pipeline/output/output_schema.h"
 #include "pipeline/run/memory_plan.h"
+#include "pipeline/wire/registry_metrics.h"
 
 #define SCHEMA_BYTES_MAX (1u << 20)
+#define PUBLISH_EVERY_NS UINT64_C(1000000000)
 
 struct kafka_runner {
     struct kafka_names names;
@@ -22,6 +24,10 @@ struct kafka_runner {
     struct kafka_shared shared;
     char *input_schema;
     struct schema_registry *registry;
+    struct registry_metrics registry_metrics;
+    bool has_registry_metrics;
+    uint32_t worker_count;
+    _Atomic uint32_t ready_count; /* Workers whose partitions are all open. */
     atomic_bool has_failed;
     pthread_mutex_t lock; /* Guards the rest. */
     enum status failure_status;
@@ -34,6 +40,8 @@ struct kafka_thread {
     struct kafka_worker worker;
     pthread_t thread;
     bool is_started;
+    bool is_ready;
+    uint64_t published_ns; /* The registry's metrics. */
 };
 
 static void fail(struct kafka_runner *runner, enum status status, const struct error *error)
@@ -54,6 +62,31 @@ static void pause_briefly(void)
     (void)nanosleep(&wait, NULL);
 }
 
+/* /readyz says yes while the partitions of all workers are open. */
+static void tell_readiness(struct kafka_thread *thread)
+{
+    struct kafka_runner *runner = thread->runner;
+    bool is_ready = kafka_worker_is_ready(&thread->worker);
+    if (is_ready != thread->is_ready) {
+        thread->is_ready = is_ready;
+        uint32_t before = atomic_fetch_add(&runner->ready_count, is_ready ? 1u : UINT32_MAX);
+        uint32_t count = is_ready ? before + 1 : before - 1;
+        run_metrics_set_ready(runner->shared.metrics, count == runner->worker_count);
+    }
+}
+
+/* By the first worker alone. */
+static void publish_registry(struct kafka_thread *thread)
+{
+    struct kafka_runner *runner = thread->runner;
+    uint64_t now_ns = clock_monotonic_ns();
+    if (runner->has_registry_metrics && thread->worker.index == 0 &&
+        now_ns - thread->published_ns > PUBLISH_EVERY_NS) {
+        thread->published_ns = now_ns;
+        registry_metrics_publish(&runner->registry_metrics, runner->registry);
+    }
+}
+
 static void *work(void *context)
 {
     struct kafka_thread *thread = context;
@@ -68,6 +101,8 @@ static void *work(void *context)
         } else if (waits) {
             pause_briefly();
         }
+        tell_readiness(thread);
+        publish_registry(thread);
     }
     enum status status = kafka_worker_stop(&thread->worker, &error);
     if (status != STATUS_OK) {
@@ -97,7 +132,8 @@ static enum status read_schema(struct kafka_runner *runner, const char *path, st
     return STATUS_OK;
 }
 
-static enum status look_around(const struct kafka_setup *setup, bool checks, uint32_t *ret_count,
+static enum status look_around(const struct kafka_setup *setup, bool checks,
+                               struct kafka_topics *topics, uint32_t *ret_count,
                                struct error *error)
 {
     rd_kafka_t *admin;
@@ -106,7 +142,7 @@ static enum status look_around(const struct kafka_setup *setup, bool checks, uin
     if (status != STATUS_OK) {
         return status;
     }
-    status = kafka_topics_count(admin, setup->options->topic, ret_count, error);
+    status = kafka_topics_find_inputs(setup, admin, topics, ret_count, error);
     if (status == STATUS_OK && checks) {
         status = kafka_topics_check(setup, admin, error);
     }
@@ -118,13 +154,21 @@ enum status kafka_run_partitions(const struct config *config, uint32_t *ret_coun
                                  struct error *error)
 {
     struct kafka_names names;
+    struct kafka_topics topics;
     kafka_setup_make(config, ".", &names);
-    return look_around(&names.setup, false, ret_count, error);
+    enum status status = kafka_topics_name(&names.setup, &topics, error);
+    return status == STATUS_OK ? look_around(&names.setup, false, &topics, ret_count, error)
+                               : status;
 }
 
+/* The wait ends with the run that waits. */
 static void registry_failed(void *context, uint32_t attempt, int64_t wait_ms, const char *message)
 {
-    (void)context;
+    struct kafka_runner *runner = context;
+    if (runner_is_stopping()) {
+        schema_registry_stop(runner->registry);
+        return;
+    }
     log_line(LOG_WARNING, "schema_registry", "attempt=%u wait_ms=%lld message=\"%s\"", attempt,
              (long long)wait_ms, message);
 }
@@ -153,12 +197,17 @@ static enum status register_outputs(struct kafka_runner *runner,
 static enum status open_registry(struct kafka_runner *runner, const struct config *config,
                                  struct error *error)
 {
-    const struct registry_listener listener = {.failed = registry_failed};
+    const struct registry_listener listener = {.failed = registry_failed, .context = runner};
     if (config->schema_registry.urls.count == 0) {
         return STATUS_OK;
     }
     enum status status = schema_registry_open(&config->schema_registry, &runner->registry, error);
     runner->shared.registry = runner->registry;
+    struct metrics *metrics = run_metrics_registry(runner->shared.metrics);
+    if (status == STATUS_OK && metrics) {
+        status = registry_metrics_add(metrics, &runner->registry_metrics, error);
+        runner->has_registry_metrics = status == STATUS_OK;
+    }
     if (status == STATUS_OK) {
         status = schema_registry_await(runner->registry, &listener, error);
     }
@@ -198,11 +247,18 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         .state_directory = options->state_directory,
     };
     enum status status = open_metrics(runner, config, error);
+    runner->names.setup.has_metrics = runner->shared.metrics != NULL;
     if (status == STATUS_OK) {
         status = kafka_topics_name(&runner->names.setup, &runner->topics, error);
     }
     if (status == STATUS_OK) {
-        status = look_around(&runner->names.setup, true, &runner->shared.partition_count, error);
+        status = look_around(&runner->names.setup, true, &runner->topics,
+                             &runner->shared.partition_count, error);
+    }
+    for (uint32_t i = 0; i < runner->topics.input_count; i++) {
+        uint64_t before = runner->names.setup.subscription;
+        runner->names.setup.subscription =
+            (uint32_t)hash64_combine(before, hash64(text_of(runner->topics.inputs[i])));
     }
     if (status == STATUS_OK) {
         status = read_schema(runner, config->kafka.input_schema, error);
@@ -211,14 +267,15 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         status = open_registry(runner, config, error);
     }
     if (status == STATUS_OK) {
-        /* A quarter goes to records that are fetched ahead, with what the library adds to each. */
+        /* An eighth goes to records that are fetched ahead; the library takes twice their size. */
         int64_t memory_bytes = config->state.memory_bytes;
         struct memory_plan memory =
-            memory_plan_make(memory_bytes / 4 * 3, runner->shared.partition_count);
-        runner->shared.queue_bytes = (size_t)(memory_bytes / 6) / runner->shared.partition_count;
+            memory_plan_make(memory_bytes / 8 * 7, runner->shared.partition_count);
+        runner->shared.queue_bytes = (size_t)(memory_bytes / 24) / runner->shared.partition_count;
         runner->shared.cache_bytes = memory.cache_bytes;
         runner->shared.input_schema = runner->input_schema;
-        status = rocksdb_budget_create(memory.block_cache_bytes, &runner->shared.budget, error);
+        status = rocksdb_budget_create(memory.block_cache_bytes, memory.filter_bytes,
+                                       &runner->shared.budget, error);
     }
     return status;
 }
@@ -285,10 +342,12 @@ enum status kafka_run(const struct kafka_run_options *options, struct runner_res
     }
     (void)pthread_mutex_init(&runner->lock, NULL);
     runner->result.watermark_ms = INT64_MIN;
+    runner->worker_count = options->workers;
     enum status status = prepare(runner, options, error);
-    if (status == STATUS_OK) {
+    if (runner_is_stopping()) {
+        status = STATUS_OK; /* Whatever was waited for: nothing has begun. */
+    } else if (status == STATUS_OK) {
         run_metrics_set_budget(runner->shared.metrics, runner->shared.budget);
-        run_metrics_set_ready(runner->shared.metrics, true);
         run_threads(runner, threads, options->workers);
         status = runner->failure_status;
         if (status != STATUS_OK) {

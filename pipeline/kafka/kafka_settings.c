@@ -1,6 +1,10 @@
 #include "pipeline/kafka/kafka_settings.h"
 
+#include <regex.h>
 #include <string.h>
+
+#include "pipeline/kafka/kafka_places.h"
+#include "pipeline/kafka/kafka_traces.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -16,6 +20,22 @@ static const struct setting kafka_settings[] = {
      .type = SETTING_TEXT,
      .offset = KAFKA(topic),
      .doc = "Topic that events come from, keyed by the user"},
+    {.name = "topics",
+     .type = SETTING_LIST,
+     .offset = KAFKA(topics),
+     .doc = "Instead of topic: several, at most 16, of as many partitions and keyed alike, whose "
+            "partitions n are one partition n of the input, by time stamp"},
+    {.name = "topic_pattern",
+     .type = SETTING_TEXT,
+     .offset = KAFKA(topic_pattern),
+     .doc = "Instead of topics: a regular expression (POSIX, extended) that their whole names "
+            "match; topics made later are taken in at the next start"},
+    {.name = "trace_headers",
+     .type = SETTING_LIST,
+     .offset = KAFKA(trace_headers),
+     .fallback = "[traceparent, tracestate, b3]",
+     .doc = "Headers of a record that are passed on to the outputs that it causes at once (timers "
+            "have none); []: none"},
     {.name = "group",
      .type = SETTING_TEXT,
      .offset = KAFKA(group),
@@ -182,19 +202,59 @@ static enum status check_secrets(const struct yaml_node *node, struct error *err
     return status;
 }
 
+static enum status check_inputs(const struct kafka_options *options, const struct yaml_node *node,
+                                struct error *error)
+{
+    int given =
+        (options->topic != NULL) + (options->topics.count > 0) + (options->topic_pattern != NULL);
+    if (given != 1) {
+        return error_set(error, STATUS_INVALID,
+                         "kafka.topic: expected the topic of the events, or topics or "
+                         "topic_pattern instead");
+    }
+    if (options->topics.count > KAFKA_INPUTS_MAX) {
+        return yaml_complain(yaml_find(node, "topics"), error, "%zu topics, at most %u expected",
+                             options->topics.count, KAFKA_INPUTS_MAX);
+    }
+    for (size_t i = 0; i < options->topics.count; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(options->topics.items[i], options->topics.items[j]) == 0) {
+                return yaml_complain(yaml_find(node, "topics"), error, "\"%s\" is there twice",
+                                     options->topics.items[i]);
+            }
+        }
+    }
+    if (options->trace_headers.count > KAFKA_TRACE_HEADERS_MAX) {
+        return yaml_complain(yaml_find(node, "trace_headers"), error,
+                             "%zu headers, at most %u expected", options->trace_headers.count,
+                             KAFKA_TRACE_HEADERS_MAX);
+    }
+    regex_t pattern;
+    if (options->topic_pattern &&
+        regcomp(&pattern, options->topic_pattern, REG_EXTENDED | REG_NOSUB) != 0) {
+        return yaml_complain(yaml_find(node, "topic_pattern"), error,
+                             "\"%s\": expected a regular expression", options->topic_pattern);
+    }
+    if (options->topic_pattern) {
+        regfree(&pattern);
+    }
+    return STATUS_OK;
+}
+
 enum status kafka_options_check(const struct kafka_options *options, const struct yaml_node *node,
                                 struct error *error)
 {
     if (options->brokers.count == 0) {
         return error_set(error, STATUS_INVALID, "kafka.brokers: expected HOST:PORT of a broker");
     }
-    if (!options->topic) {
-        return error_set(error, STATUS_INVALID, "kafka.topic: expected the topic of the events");
+    enum status status = check_inputs(options, node, error);
+    if (status != STATUS_OK) {
+        return status;
     }
     if ((options->start == KAFKA_START_TIME) != (options->start_time != NULL)) {
         return error_set(error, STATUS_INVALID,
                          "kafka.start_time: expected together with start: time");
     }
-    enum status status = check_properties(yaml_find(node, "properties"), error);
+    status = check_properties(yaml_find(node, "properties"), error);
     return status == STATUS_OK ? check_secrets(options->secrets, error) : status;
 }

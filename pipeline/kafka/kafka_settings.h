@@ -11,7 +11,10 @@ enum kafka_start { KAFKA_START_EARLIEST, KAFKA_START_LATEST, KAFKA_START_TIME };
 
 struct kafka_options {
     struct text_list brokers;
-    char *topic;
+    char *topic; /* One of these three. */
+    struct text_list topics;
+    char *topic_pattern;
+    struct text_list trace_headers;
     char *group;         /* NULL: the application's name. */
     char *output_prefix; /* Before the name of each output topic. */
     char *instance;      /* Static membership; NULL: made from host and state directory. */

@@ -3,6 +3,7 @@
 #define PIPELINE_KAFKA_KAFKA_TOPICS_H
 
 #include "pipeline/kafka/kafka_client.h"
+#include "pipeline/kafka/kafka_places.h"
 #include "pipeline/output/output.h"
 
 #define KAFKA_TOPIC_BYTES 250u
@@ -11,6 +12,11 @@ struct kafka_topics {
     char outputs[TOPIC_COUNT][KAFKA_TOPIC_BYTES];
     char changelog[KAFKA_TOPIC_BYTES];
     char journal[KAFKA_TOPIC_BYTES];
+    char inputs[KAFKA_INPUTS_MAX][KAFKA_TOPIC_BYTES]; /* After kafka_topics_find_inputs(). */
+    uint32_t input_count;
+    /* Its assignment decides who has a partition of all inputs: where there are several, the
+     * journal, which does not change with them. */
+    const char *leader;
     bool is_framed;                   /* Output values begin with Confluent's header. */
     uint32_t schema_ids[TOPIC_COUNT]; /* For it. */
 };
@@ -20,11 +26,17 @@ MUST_CHECK enum status kafka_topics_name(const struct kafka_setup *setup,
                                          struct kafka_topics *ret_topics, struct error *error);
 
 /*
- * Partitions of the input topic. STATUS_INVALID: there is no such topic, or the brokers do not let
- * us in, saying why. Clients here are those of kafka_admin_create() or kafka_observer_create().
+ * Which topics the input is, and how many partitions each of them has. STATUS_INVALID: there is no
+ * such topic, or the brokers do not let us in, saying why. Clients here are those of
+ * kafka_admin_create() or kafka_observer_create().
  */
-MUST_CHECK enum status kafka_topics_count(rd_kafka_t *client, const char *topic,
-                                          uint32_t *ret_count, struct error *error);
+MUST_CHECK enum status kafka_topics_find_inputs(const struct kafka_setup *setup, rd_kafka_t *client,
+                                                struct kafka_topics *topics, uint32_t *ret_count,
+                                                struct error *error);
+
+/* STATUS_INVALID: one of the inputs is not there any more. `client` may be of any kind. */
+MUST_CHECK enum status kafka_topics_still_there(const struct kafka_topics *topics,
+                                                rd_kafka_t *client, struct error *error);
 
 /*
  * Makes the topics that are missing: outputs, changelog (compacted) and journal, each with as many
@@ -35,7 +47,7 @@ MUST_CHECK enum status kafka_topics_create(const struct kafka_setup *setup, rd_k
 
 /*
  * Refuses, naming the topic and what is expected: a topic that is missing, another number of
- * partitions, a changelog that is not compacted.
+ * partitions, a changelog that is not compacted, another topic that is.
  */
 MUST_CHECK enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *client,
                                           struct error *error);

@@ -11,8 +11,14 @@
 #define FAILURES_MAX 12u
 #define RETRY_MS_MIN 500u
 #define RETRY_MS_MAX 8000u
+#define POLL_EVERY_NS UINT64_C(500000000)
 /* How long commits may take before a partition is given up without. */
 #define COMMIT_NS_MAX (8ull * 1000000000u)
+/*
+ * Between commits that are made before their time: so many for each task of the worker. The library
+ * spends about two milliseconds of CPU on a transaction, however small.
+ */
+#define HASTE_NS (5ull * 1000000u)
 
 static void pause_ms(long ms)
 {
@@ -29,7 +35,7 @@ static void *open_slot(void *context)
     struct partition_options options = {
         .config = shared->config,
         .ends = &slot->ends.ends,
-        .file = shared->setup->options->topic,
+        .file = shared->topics->inputs[0],
         .name = slot->held.name,
         .count = shared->partition_count,
         .state_directory = shared->state_directory,
@@ -42,20 +48,6 @@ static void *open_slot(void *context)
     return NULL;
 }
 
-static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
-{
-    slot->ends.member = worker->member;
-    slot->ends.fetcher = worker->fetcher;
-    atomic_store(&slot->ends.is_cancelled, false);
-    atomic_store(&slot->is_ready, false);
-    slot->held.task = NULL;
-    if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
-        slot->state = SLOT_OPENING;
-    } else {
-        slot->retry_ns = clock_monotonic_ns() + RETRY_MS_MIN * 1000000u;
-    }
-}
-
 /* Tries again later, each time a little less soon, and not all partitions at once. */
 static void put_off(struct kafka_slot *slot)
 {
@@ -64,6 +56,44 @@ static void put_off(struct kafka_slot *slot)
     ms = ms < RETRY_MS_MAX ? ms : RETRY_MS_MAX;
     uint64_t jitter_ms = hash64_combine(now_ns, (uint64_t)slot->ends.partition) % (ms / 2);
     slot->retry_ns = now_ns + (ms + jitter_ms) * 1000000u;
+}
+
+static void close_metrics(struct kafka_slot *slot)
+{
+    kafka_partition_metrics_remove(&slot->ends.metrics);
+    kafka_client_metrics_remove(&slot->ends.producer_metrics);
+}
+
+/* False: another worker of this process has not closed the partition yet. */
+static bool open_metrics(const struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    struct metrics *registry = run_metrics_registry(worker->shared->metrics);
+    char client[32];
+    (void)snprintf(client, sizeof(client), "producer-%s", slot->held.name);
+    close_metrics(slot);
+    struct error ignored;
+    return kafka_partition_metrics_add(registry, slot->held.name, &slot->ends.metrics, &ignored) ==
+               STATUS_OK &&
+           kafka_client_metrics_add(registry, client, &slot->ends.producer_metrics, &ignored) ==
+               STATUS_OK;
+}
+
+static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    slot->ends.member = worker->membership.member;
+    slot->ends.fetcher = worker->fetcher;
+    atomic_store(&slot->ends.is_cancelled, false);
+    atomic_store(&slot->is_ready, false);
+    slot->held.task = NULL;
+    if (!open_metrics(worker, slot)) {
+        put_off(slot);
+        return;
+    }
+    if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
+        slot->state = SLOT_OPENING;
+    } else {
+        slot->retry_ns = clock_monotonic_ns() + RETRY_MS_MIN * 1000000u;
+    }
 }
 
 /* A slot whose task failed. Fails the worker where trying again is of no use. */
@@ -78,26 +108,46 @@ static enum status handle_failure(struct kafka_slot *slot, enum status status, c
     return is_final ? error_prefix(error, status, "partition %s", slot->held.name) : STATUS_OK;
 }
 
+static uint64_t count_outputs(const struct kafka_slot *slot)
+{
+    struct task_progress progress = task_progress(slot->held.task);
+    uint64_t count = 0;
+    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
+        count += progress.counters.outputs[topic];
+    }
+    return count;
+}
+
+static void drop_task(struct kafka_slot *slot)
+{
+    task_destroy(slot->held.task);
+    slot->held.task = NULL;
+    kafka_ends_close(&slot->ends);
+}
+
 static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
 {
     (void)pthread_join(slot->opener, NULL);
     slot->state = SLOT_EMPTY;
+    if (slot->open_status != STATUS_OK) {
+        kafka_ends_close(&slot->ends);
+    }
     if (slot->open_status == STATUS_OK && slot->is_wanted) {
         slot->open_status = partition_metrics_create(worker->shared->metrics, slot->held.name,
                                                      &slot->held.metrics, &slot->open_error);
         if (slot->open_status != STATUS_OK) {
-            task_destroy(slot->held.task);
-            slot->held.task = NULL;
+            drop_task(slot);
         }
     }
     if (slot->open_status == STATUS_OK && slot->is_wanted) {
         slot->state = SLOT_OPEN;
         held_partition_begin(&slot->held);
+        slot->outputs_committed = count_outputs(slot);
+        kafka_partition_metrics_publish(&slot->ends.metrics, true, &slot->ends.progress);
         log_line(LOG_INFO, "partition_opened", "partition=%s worker=%u", slot->held.name,
                  worker->index);
     } else if (slot->open_status == STATUS_OK) {
-        task_destroy(slot->held.task);
-        slot->held.task = NULL;
+        drop_task(slot);
     } else if (slot->is_wanted && worker->failure_status == STATUS_OK) {
         worker->failure_status = handle_failure(slot, slot->open_status, "open", &slot->open_error);
         worker->failure = slot->open_error;
@@ -116,8 +166,9 @@ static void close_slot(struct kafka_worker *worker, struct kafka_slot *slot, boo
     }
     partition_metrics_destroy(slot->held.metrics);
     slot->held.metrics = NULL;
-    task_destroy(slot->held.task);
-    slot->held.task = NULL;
+    kafka_partition_metrics_remove(&slot->ends.metrics);
+    drop_task(slot);
+    close_metrics(slot); /* The producer, which is gone now, wrote some. */
     slot->state = SLOT_EMPTY;
 }
 
@@ -172,6 +223,9 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
     }
     for (int i = 0; i < list->cnt; i++) {
         int32_t partition = list->elems[i].partition;
+        if (strcmp(list->elems[i].topic, worker->shared->topics->leader) != 0) {
+            continue; /* Who has a partition of the leader has it of all. */
+        }
         if (partition >= 0 && (uint32_t)partition < worker->shared->partition_count) {
             worker->slots[partition].is_wanted = true;
         } else {
@@ -195,8 +249,9 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
 /* The tasks stay open: most of them come back with the next assignment. */
 static void revoke_slots(struct kafka_worker *worker)
 {
-    bool is_lost = rd_kafka_assignment_lost(worker->member);
+    bool is_lost = rd_kafka_assignment_lost(worker->membership.member);
     log_line(LOG_INFO, "revoked", "worker=%u lost=%d", worker->index, (int)is_lost);
+    kafka_membership_rearranged(&worker->membership);
     if (!is_lost) {
         commit_slots(worker);
     }
@@ -227,27 +282,53 @@ static void on_rebalance(rd_kafka_t *member, rd_kafka_resp_err_t code,
     }
 }
 
-/* Serves the group's callbacks. What comes as a message is a failure. */
+/* Closes everything, since all of it was opened with a handle that has ended, and joins anew. */
+static enum status return_to_group(struct kafka_worker *worker, struct error *error)
+{
+    log_line(LOG_WARNING, "group_left", "worker=%u message=\"%s\"", worker->index, error->message);
+    worker->has_assignment = false;
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        struct kafka_slot *slot = &worker->slots[i];
+        slot->is_wanted = false;
+        if (is_running(slot)) {
+            kafka_log_disown(slot->ends.log);
+            close_slot(worker, slot, false);
+        } else if (slot->state == SLOT_OPENING) {
+            atomic_store(&slot->ends.is_cancelled, true);
+            finish_opening(worker, slot);
+        }
+    }
+    kafka_membership_leave(&worker->membership);
+    /* Where two of one name are at it, they should not be in step. */
+    pause_ms(RETRY_MS_MIN + (long)(hash64_combine(clock_monotonic_ns(), worker->index) % 1000u));
+    return kafka_membership_join(&worker->membership, error);
+}
+
 static enum status poll_group(struct kafka_worker *worker, struct error *error)
 {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(worker->member, 0);
-    if (!message) {
-        return STATUS_OK;
-    }
-    char text[256];
-    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        log_line(LOG_WARNING, "group", "worker=%u message=\"%s\"", worker->index,
-                 rd_kafka_message_errstr(message));
-    }
-    rd_kafka_message_destroy(message);
-    rd_kafka_resp_err_t code = rd_kafka_fatal_error(worker->member, text, sizeof(text));
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR
-               ? STATUS_OK
-               : error_set(error, STATUS_FATAL, "kafka: group %s, instance %s: %s",
-                           worker->shared->setup->group, worker->shared->setup->instance, text);
+    enum status status = kafka_membership_poll(&worker->membership, error);
+    return status == STATUS_RETRY ? return_to_group(worker, error) : status;
 }
 
 /* ---- running ---- */
+
+/*
+ * Called while the task waits. Where all of the input so far is processed and something came of
+ * it, that is not kept back until the interval is over. Under load the input is never all
+ * processed, and transactions become as large as the interval allows; where nothing is output,
+ * none is made before its time.
+ */
+static void hasten_commit(struct kafka_worker *worker, struct kafka_slot *slot)
+{
+    if (task_is_committed(slot->held.task) || count_outputs(slot) == slot->outputs_committed) {
+        return;
+    }
+    uint64_t now_ns = clock_monotonic_ns();
+    if (now_ns - slot->hastened_ns >= HASTE_NS * worker->open_count) {
+        slot->hastened_ns = now_ns;
+        task_request_commit(slot->held.task);
+    }
+}
 
 static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slot, bool *ret_waits,
                              struct error *error)
@@ -260,7 +341,14 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
     }
     if (task_commits(slot->held.task) > commits) {
         slot->failures = 0;
+        slot->outputs_committed = count_outputs(slot);
+    } else if (*ret_waits) {
+        hasten_commit(worker, slot);
+        kafka_ends_serve(&slot->ends);
     }
+    kafka_partition_metrics_publish_lag(&slot->ends.metrics, worker->fetcher,
+                                        slot->ends.input_topics, &slot->ends.places,
+                                        slot->ends.partition);
     if (slot->held.is_finished) {
         slot->state = SLOT_FINISHED;
     }
@@ -270,6 +358,9 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
 /* Brings what a slot is closer to what it is to be. */
 static void steer_slot(struct kafka_worker *worker, struct kafka_slot *slot)
 {
+    if (slot->state == SLOT_OPENING) {
+        kafka_partition_metrics_publish(&slot->ends.metrics, false, &slot->ends.progress);
+    }
     if (slot->state == SLOT_OPENING && !slot->is_wanted && worker->has_assignment) {
         atomic_store(&slot->ends.is_cancelled, true);
     }
@@ -286,23 +377,45 @@ static void steer_slot(struct kafka_worker *worker, struct kafka_slot *slot)
     }
 }
 
+static void serve_statistics(struct kafka_worker *worker)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    if (worker->fetcher_metrics.registry && now_ns - worker->polled_ns > POLL_EVERY_NS) {
+        worker->polled_ns = now_ns;
+        (void)rd_kafka_poll(worker->fetcher, 0);
+    }
+}
+
+bool kafka_worker_is_ready(const struct kafka_worker *worker)
+{
+    bool is_ready = worker->has_assignment;
+    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+        is_ready = is_ready && (!worker->slots[i].is_wanted || is_running(&worker->slots[i]));
+    }
+    return is_ready;
+}
+
 enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, bool *ret_ended,
                                struct error *error)
 {
     *ret_waits = true;
     *ret_ended = false;
     enum status status = poll_group(worker, error);
+    serve_statistics(worker);
     bool has_ended = worker->has_assignment;
+    uint64_t open_count = 0;
     for (uint32_t i = 0; i < worker->shared->partition_count && status == STATUS_OK; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         steer_slot(worker, slot);
         if (slot->state == SLOT_OPEN && worker->has_assignment) {
             bool waits = true;
+            open_count++;
             status = step_slot(worker, slot, &waits, error);
             *ret_waits = *ret_waits && waits;
         }
         has_ended = has_ended && (!slot->is_wanted || slot->state == SLOT_FINISHED);
     }
+    worker->open_count = open_count;
     if (status == STATUS_OK && worker->failure_status != STATUS_OK) {
         status = worker->failure_status;
         *error = worker->failure;
@@ -320,8 +433,7 @@ enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error)
         if (slot->state == SLOT_OPENING) {
             atomic_store(&slot->ends.is_cancelled, true);
             (void)pthread_join(slot->opener, NULL);
-            task_destroy(slot->open_status == STATUS_OK ? slot->held.task : NULL);
-            slot->held.task = NULL;
+            drop_task(slot);
             slot->state = SLOT_EMPTY;
         } else if (is_running(slot)) {
             enum status status = task_flush(slot->held.task, result == STATUS_OK ? error : NULL);
@@ -330,6 +442,18 @@ enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error)
         }
     }
     return result;
+}
+
+static enum status open_fetcher(struct kafka_worker *worker, struct error *error)
+{
+    char client[32];
+    (void)snprintf(client, sizeof(client), "fetcher-%u", worker->index);
+    enum status status = kafka_client_metrics_add(run_metrics_registry(worker->shared->metrics),
+                                                  client, &worker->fetcher_metrics, error);
+    return status == STATUS_OK
+               ? kafka_fetcher_create(worker->shared->setup, worker->shared->queue_bytes,
+                                      &worker->fetcher_metrics, &worker->fetcher, error)
+               : status;
 }
 
 enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_shared *shared,
@@ -344,7 +468,7 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
     for (uint32_t i = 0; i < shared->partition_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         slot->shared = shared;
-        slot->held.source = shared->setup->options->topic;
+        slot->held.source = shared->topics->inputs[0];
         (void)snprintf(slot->held.name, sizeof(slot->held.name), "%u", i);
         slot->ends.setup = shared->setup;
         slot->ends.topics = shared->topics;
@@ -354,22 +478,14 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
         slot->ends.ends.is_finite = shared->setup->options->ends;
         kafka_ends_init(&slot->ends);
     }
-    enum status status =
-        kafka_fetcher_create(shared->setup, shared->queue_bytes, &worker->fetcher, error);
+    worker->membership = (struct kafka_membership){.setup = shared->setup,
+                                                   .topics = shared->topics,
+                                                   .index = index,
+                                                   .on_rebalance = on_rebalance,
+                                                   .opaque = worker};
+    enum status status = open_fetcher(worker, error);
     if (status == STATUS_OK) {
-        status =
-            kafka_member_create(shared->setup, index, on_rebalance, worker, &worker->member, error);
-    }
-    if (status == STATUS_OK) {
-        rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-        (void)rd_kafka_topic_partition_list_add(topics, shared->setup->options->topic,
-                                                RD_KAFKA_PARTITION_UA);
-        rd_kafka_resp_err_t code = rd_kafka_subscribe(worker->member, topics);
-        rd_kafka_topic_partition_list_destroy(topics);
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-            status = error_set(error, STATUS_FATAL, "kafka: joining group %s: %s",
-                               shared->setup->group, rd_kafka_err2str(code));
-        }
+        status = kafka_membership_join(&worker->membership, error);
     }
     if (status != STATUS_OK) {
         kafka_worker_release(worker);
@@ -379,15 +495,16 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
 
 void kafka_worker_release(struct kafka_worker *worker)
 {
-    if (worker->member) {
-        (void)rd_kafka_consumer_close(worker->member);
-        rd_kafka_destroy(worker->member);
-    }
+    kafka_membership_leave(&worker->membership);
     if (worker->fetcher) {
         rd_kafka_destroy(worker->fetcher);
     }
+    kafka_client_metrics_remove(&worker->fetcher_metrics);
+    for (uint32_t i = 0; worker->slots && i < worker->shared->partition_count; i++) {
+        close_metrics(&worker->slots[i]);
+        kafka_ends_release(&worker->slots[i].ends);
+    }
     free(worker->slots);
-    worker->member = NULL;
     worker->fetcher = NULL;
     worker->slots = NULL;
 }

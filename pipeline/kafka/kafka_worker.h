@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "pipeline/kafka/kafka_ends.h"
+#include "pipeline/kafka/kafka_membership.h"
 #include "pipeline/run/held_partition.h"
 #include "pipeline/run/runner.h"
 
@@ -34,11 +35,13 @@ struct kafka_slot {
     struct held_partition held;
     struct kafka_ends ends;
     enum slot_state state;
-    bool is_wanted;       /* The group says that the partition is ours. */
-    uint32_t failures;    /* Since the last commit. */
-    uint64_t retry_ns;    /* Not opened before then. */
-    pthread_t opener;     /* SLOT_OPENING */
-    atomic_bool is_ready; /* The opener is done; then what follows is set. */
+    bool is_wanted;             /* The group says that the partition is ours. */
+    uint32_t failures;          /* Since the last commit. */
+    uint64_t retry_ns;          /* Not opened before then. */
+    uint64_t outputs_committed; /* Records of all topics, as of the last commit. */
+    uint64_t hastened_ns;       /* When a commit was last asked for before its time. */
+    pthread_t opener;           /* SLOT_OPENING */
+    atomic_bool is_ready;       /* The opener is done; then what follows is set. */
     enum status open_status;
     struct error open_error;
 };
@@ -46,10 +49,13 @@ struct kafka_slot {
 struct kafka_worker {
     const struct kafka_shared *shared;
     uint32_t index;
-    rd_kafka_t *member;
+    struct kafka_membership membership;
     rd_kafka_t *fetcher;
     struct kafka_slot *slots; /* [partition_count] */
-    bool has_assignment;      /* False while the group is being rearranged: no task runs. */
+    struct kafka_client_metrics fetcher_metrics;
+    uint64_t polled_ns;  /* When the fetcher was last asked for its statistics. */
+    uint64_t open_count; /* Slots that ran in the last round. */
+    bool has_assignment; /* False while the group is being rearranged: no task runs. */
     enum status failure_status;
     struct error failure;
     struct runner_result result;
@@ -64,6 +70,9 @@ void kafka_worker_release(struct kafka_worker *worker);
 /* One round over group and tasks. *ret_waits: nothing was to do; *ret_ended: all has ended. */
 MUST_CHECK enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits,
                                           bool *ret_ended, struct error *error);
+
+/* True while it has an assignment, and all partitions of it are open. */
+bool kafka_worker_is_ready(const struct kafka_worker *worker);
 
 /* Commits what is processed and closes the tasks. */
 MUST_CHECK enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error);

@@ -65,10 +65,13 @@ extern const struct output_topic output_topics[TOPIC_COUNT];
 
 enum output_format { OUTPUT_JSONL, OUTPUT_AVRO };
 
+#define OUTPUT_CAUSE_NONE UINT64_MAX
+
 /* One finished record as the commit sees it: value bytes without framing. */
 struct output_record {
     struct key128 key; /* The user's pseudonym, or zero. */
     int64_t time_ms;   /* Event time. */
+    uint64_t cause;    /* Ordinal of the event that caused it; or OUTPUT_CAUSE_NONE. */
     const unsigned char *bytes;
     uint32_t length;
 };
@@ -99,6 +102,8 @@ void output_batch_set_bytes_max(struct output_batch *batch, uint64_t bytes_max);
  */
 struct output_writer *output_begin(struct output_batch *batch, enum topic topic, struct key128 key,
                                    int64_t time_ms);
+/* Which event, by its ordinal, caused the record at once; for a record that is open. */
+void output_set_cause(struct output_writer *writer, uint64_t ordinal);
 void output_end(struct output_writer *writer);
 /* Instead of end: as if begin had not been called. */
 void output_cancel(struct output_writer *writer);

@@ -141,6 +141,7 @@ struct output_record output_batch_get(const struct output_batch *batch, enum top
     return (struct output_record){
         .key = entry.key,
         .time_ms = entry.time_ms,
+        .cause = entry.cause,
         .bytes = writer->bytes.bytes + entry.start,
         .length = entry.length,
     };

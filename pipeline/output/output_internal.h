@@ -39,6 +39,7 @@ struct frame {
 struct record_entry {
     struct key128 key;
     int64_t time_ms;
+    uint64_t cause;
     size_t start;
     uint32_t length;
 };

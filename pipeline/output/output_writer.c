@@ -71,10 +71,17 @@ struct output_writer *output_begin(struct output_batch *batch, enum topic topic,
     writer->open = (struct record_entry){
         .key = key,
         .time_ms = time_ms,
+        .cause = OUTPUT_CAUSE_NONE,
         .start = writer->bytes.length,
     };
     push_frame(writer, (struct frame){.kind = FRAME_RECORD, .plan = writer->plan});
     return writer;
+}
+
+void output_set_cause(struct output_writer *writer, uint64_t ordinal)
+{
+    assert(writer->depth > 0);
+    writer->open.cause = ordinal;
 }
 
 void output_end(struct output_writer *writer)

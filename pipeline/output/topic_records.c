@@ -71,14 +71,18 @@ static struct text detail_shown(const struct rejection *rejection, bool has_cont
 }
 
 void dead_letter_write(struct output_batch *batch, const struct input_place *place,
-                       const struct rejection *rejection, struct text bytes, bool has_content,
-                       int64_t time_ms)
+                       const struct rejection *rejection, struct text bytes,
+                       const struct digest *whole, bool has_content, int64_t time_ms)
 {
     uint32_t kept = bytes.length < DEAD_LETTER_BYTES_MAX ? bytes.length : DEAD_LETTER_BYTES_MAX;
-    char sha256[65];
-    sha256_format(bytes.data, bytes.length, sha256);
+    struct digest digest;
+    if (!whole) {
+        digest_of(bytes.data, bytes.length, &digest);
+        whole = &digest;
+    }
     struct output_writer *writer =
         output_begin(batch, TOPIC_DEAD_LETTERS, (struct key128){0}, time_ms);
+    output_set_cause(writer, place->ordinal);
     output_text(writer, place->source);
     output_text(writer, place->partition);
     output_long(writer, (int64_t)place->ordinal);
@@ -95,8 +99,8 @@ void dead_letter_write(struct output_batch *batch, const struct input_place *pla
     } else {
         output_null(writer);
     }
-    output_long(writer, bytes.length);
-    output_text(writer, (struct text){sha256, 64});
+    output_long(writer, (int64_t)whole->length);
+    output_text(writer, (struct text){whole->sha256, 64});
     output_end(writer);
 }
 
@@ -109,6 +113,7 @@ void late_event_write(struct output_batch *batch, const struct event_batch *even
     assert(time_ms < watermark_ms);
     struct output_writer *writer =
         output_begin(batch, TOPIC_LATE_EVENTS, events->user_key[row], time_ms);
+    output_set_cause(writer, events->ordinal[row]);
     output_event_text(writer, events, row, FIELD_EVENT_ID);
     output_text(writer, partition);
     output_long(writer, (int64_t)events->ordinal[row]);
@@ -129,6 +134,7 @@ void scored_event_write(struct output_batch *batch, const struct scored_event_co
     const float *features = events->features + (size_t)row * events->feature_stride;
     struct output_writer *writer =
         output_begin(batch, TOPIC_SCORED_EVENTS, events->user_key[row], events->time_ms[row]);
+    output_set_cause(writer, events->ordinal[row]);
     output_event_text(writer, events, row, FIELD_EVENT_ID);
     output_text(writer, context->partition);
     output_long(writer, (int64_t)events->ordinal[row]);

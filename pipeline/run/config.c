@@ -80,7 +80,9 @@ static const struct setting input_settings[] = {
      .fallback = "30d",
      .min = 1000,
      .max = 36500.0 * 864e5,
-     .doc = "An event further ahead of the newest one is a dead letter"},
+     .doc =
+         "An event further ahead of the newest one is a dead letter, once two in a row agreed on "
+         "the time"},
     {.name = "late_events",
      .type = SETTING_CHOICE,
      .offset = INPUT(late_events),
@@ -426,7 +428,8 @@ static enum status read_key(struct config *config, const struct yaml_node *root,
     const struct yaml_node *node =
         yaml_find(privacy, config->privacy.key_file ? "key_file" : "key_env");
     struct error cause = *error;
-    return yaml_complain(node, error, "%s", cause.message);
+    yaml_complain_format(node, error, "%s", cause.message);
+    return status;
 }
 
 /* Else a record would start anew while one of its timers is still to come. */

@@ -2,8 +2,10 @@
 
 #include <stdlib.h>
 
-#include "models/pack_isolation_forest.h"
+#include "models/pack_network_write.h"
 #include "models/time_split.h"
+#include "pipeline/run/fit_forest.h"
+#include "pipeline/run/fit_network.h"
 
 static struct tree_train_options tree_options(const struct train_config *config,
                                               const struct fit_listener *listener)
@@ -35,17 +37,6 @@ static struct tree_train_options tree_options(const struct train_config *config,
     };
 }
 
-static struct isolation_train_options forest_options(const struct train_config *config)
-{
-    return (struct isolation_train_options){
-        .columns = config->columns,
-        .column_count = config->column_count,
-        .forest = {.trees = (uint32_t)config->settings.forest_trees,
-                   .sample = (uint32_t)config->settings.forest_sample,
-                   .seed = (uint64_t)config->settings.seed},
-    };
-}
-
 enum status fit_make(const struct train_config *config, const struct row_table *table,
                      const uint8_t *parts, const struct fit_listener *listener, struct fit *ret_fit,
                      struct error *error)
@@ -56,8 +47,10 @@ enum status fit_make(const struct train_config *config, const struct row_table *
         return train_trees(table, parts, &options, &ret_fit->trees, error);
     }
     if (ret_fit->kind == TRAIN_ISOLATION_FOREST) {
-        struct isolation_train_options options = forest_options(config);
-        return train_isolation(table, parts, &options, &ret_fit->forest, error);
+        return fit_forest_make(config, table, parts, &ret_fit->forest, error);
+    }
+    if (train_kind_is_network(ret_fit->kind)) {
+        return fit_network_make(config, table, parts, listener, &ret_fit->network, error);
     }
     struct train_options options = train_config_fit_options(config);
     options.progress = listener->progress;
@@ -71,6 +64,7 @@ void fit_release(struct fit *fit)
     logistic_fit_release(&fit->logistic);
     tree_fit_release(&fit->trees);
     isolation_fit_release(&fit->forest);
+    network_fit_release(&fit->network);
 }
 
 enum status fit_logits(const struct fit *fit, const struct train_config *config,
@@ -82,20 +76,15 @@ enum status fit_logits(const struct fit *fit, const struct train_config *config,
         return tree_fit_logits(&fit->trees, table, &options, chosen, count, logits, error);
     }
     if (fit->kind == TRAIN_ISOLATION_FOREST) {
-        struct isolation_train_options options = forest_options(config);
-        return isolation_fit_logits(&fit->forest, table, &options, chosen, count, logits, error);
+        return fit_forest_logits(&fit->forest, config, table, chosen, count, logits, error);
+    }
+    if (train_kind_is_network(fit->kind)) {
+        return fit_network_logits(&fit->network, table, chosen, count, logits, error);
     }
     for (uint32_t i = 0; i < count; i++) {
         logits[i] = logistic_fit_logit(&fit->logistic, row_table_features(table, chosen[i]));
     }
     return STATUS_OK;
-}
-
-static void name_features(const struct train_config *config, struct pack_feature *features)
-{
-    for (uint32_t i = 0; i < config->column_count; i++) { /* The writer only reads names. */
-        features[i].name = (char *)(uintptr_t)config->names[config->columns[i]];
-    }
 }
 
 static enum status write_trees(const struct tree_fit *fit, const struct train_config *config,
@@ -107,7 +96,9 @@ static enum status write_trees(const struct tree_fit *fit, const struct train_co
     if (!features) {
         return error_set(error, STATUS_FATAL, "training: out of memory");
     }
-    name_features(config, features);
+    for (uint32_t i = 0; i < count; i++) { /* The writer only reads names. */
+        features[i].name = (char *)(uintptr_t)config->names[config->columns[i]];
+    }
     struct tensor tensors[] = {{.name = "p50", .data = quantiles->p50},
                                {.name = "p99", .data = quantiles->p99},
                                {.name = "p999", .data = quantiles->p999}};
@@ -138,70 +129,38 @@ static enum status write_trees(const struct tree_fit *fit, const struct train_co
     return status;
 }
 
-static enum status write_forest(const struct isolation_fit *fit, const struct train_config *config,
-                                const struct column_quantiles *quantiles, const char *directory,
-                                const struct pack_text *text, struct error *error)
+/* The columns of the pack's features. */
+static const uint32_t *columns_of(const struct fit *fit, const struct train_config *config,
+                                  uint32_t *ret_count)
 {
-    uint32_t count = config->column_count;
-    struct pack_feature *features = calloc(count, sizeof(*features));
-    float *nodes = isolation_nodes_as_floats(fit->forest);
-    float *roots = isolation_roots_as_floats(fit->forest);
-    enum status status = STATUS_OK;
-    if (features && nodes && roots) {
-        name_features(config, features);
-        const struct isolation_forest *forest = fit->forest;
-        const struct tensor tensors[] = {
-            {"nodes", 2, {forest->node_count, 4}, (uint64_t)forest->node_count * 4, nodes},
-            {"roots", 1, {forest->tree_count}, forest->tree_count, roots},
-            {"p50", 1, {count}, count, quantiles->p50},
-            {"p99", 1, {count}, count, quantiles->p99},
-            {"p999", 1, {count}, count, quantiles->p999},
-        };
-        struct pack_metric metrics[2 + HELD_METRICS] = {{"fit_rows", fit->fit_rows},
-                                                        {"held_rows", fit->held_rows}};
-        struct pack_content content = {
-            .kind = "isolation_forest",
-            .lines = "",
-            .features = features,
-            .feature_count = count,
-            .calibration = &fit->calibration,
-            .threshold = 0.5f,
-            .metrics = metrics,
-            .metric_count = 2 + (fit->is_measured ? pack_held_metrics(&fit->held, metrics + 2) : 0),
-            .tensors = tensors,
-            .tensor_count = sizeof(tensors) / sizeof(tensors[0]),
-        };
-        status = pack_write_content(directory, text, &content, error);
-    } else {
-        status = error_set(error, STATUS_FATAL, "training: out of memory");
+    if (fit->kind == TRAIN_TREES || fit->kind == TRAIN_ISOLATION_FOREST) {
+        *ret_count = config->column_count;
+        return config->columns;
     }
-    free(features);
-    free(nodes);
-    free(roots);
-    return status;
+    bool is_network = train_kind_is_network(fit->kind);
+    *ret_count = is_network ? fit->network.feature_count : fit->logistic.feature_count;
+    return is_network ? fit->network.columns : fit->logistic.columns;
 }
 
 enum status fit_write(const struct fit *fit, const struct train_config *config,
                       const struct row_table *table, const char *directory,
                       const struct pack_text *text, struct error *error)
 {
-    bool is_line = fit->kind == TRAIN_LOGISTIC;
+    uint32_t count;
+    const uint32_t *columns = columns_of(fit, config, &count);
     struct column_quantiles quantiles;
-    enum status status = column_quantiles_make(
-        table, is_line ? fit->logistic.columns : config->columns,
-        is_line ? fit->logistic.feature_count : config->column_count, &quantiles, error);
+    enum status status = column_quantiles_make(table, columns, count, &quantiles, error);
     if (status != STATUS_OK) {
         return status;
     }
     struct pack_quantiles population = {quantiles.p50, quantiles.p99, quantiles.p999};
-    switch (fit->kind) {
-    case TRAIN_TREES:
+    if (fit->kind == TRAIN_TREES) {
         status = write_trees(&fit->trees, config, &quantiles, directory, text, error);
-        break;
-    case TRAIN_ISOLATION_FOREST:
-        status = write_forest(&fit->forest, config, &quantiles, directory, text, error);
-        break;
-    default:
+    } else if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        status = fit_forest_write(&fit->forest, config, &quantiles, directory, text, error);
+    } else if (train_kind_is_network(fit->kind)) {
+        status = pack_network_write(directory, text, &fit->network, &population, error);
+    } else {
         status = pack_write(directory, text, &fit->logistic, &population, error);
     }
     column_quantiles_release(&quantiles);
@@ -225,46 +184,61 @@ static void print_held(const struct held_measures *held, const struct pack_calib
                   (double)calibration->slope, (double)calibration->offset, (double)threshold);
 }
 
-static void print_forest(const struct isolation_fit *fit, const struct train_config *config,
-                         const char *held_from, FILE *out)
+/* What fit_print says of each kind. */
+struct printed {
+    uint32_t fit_rows, held_rows;
+    const struct held_measures *held; /* NULL: not measured. */
+    const struct pack_calibration *calibration;
+    float threshold;
+};
+
+static struct printed printed_of(const struct fit *fit)
 {
-    (void)fprintf(out, "fitted on %u rows, %u features; %u trees", fit->fit_rows,
-                  config->column_count, fit->forest->tree_count);
-    if (fit->held_rows > 0) {
-        (void)fprintf(out, "; held out %u rows from %s on", fit->held_rows, held_from);
+    if (fit->kind == TRAIN_TREES) {
+        const struct tree_fit *made = &fit->trees;
+        return (struct printed){made->fit_rows, made->held_rows,
+                                made->is_measured ? &made->held : NULL, &made->calibration,
+                                made->threshold};
     }
-    (void)fprintf(out, "\n");
-    if (fit->is_measured) {
-        print_held(&fit->held, &fit->calibration, fit->held.threshold, out);
+    if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        const struct isolation_fit *made = &fit->forest;
+        return (struct printed){made->fit_rows, made->held_rows,
+                                made->is_measured ? &made->held : NULL, &made->calibration,
+                                made->is_measured ? made->held.threshold : 0.5f};
     }
+    if (train_kind_is_network(fit->kind)) {
+        const struct network_fit *made = &fit->network;
+        return (struct printed){made->fit_rows, made->held_rows,
+                                made->is_measured ? &made->held : NULL, &made->calibration,
+                                made->threshold};
+    }
+    const struct logistic_fit *made = &fit->logistic;
+    return (struct printed){made->fit_rows, made->held_rows, made->is_measured ? &made->held : NULL,
+                            &made->calibration, made->threshold};
 }
 
 void fit_print(const struct fit *fit, const struct train_config *config, const char *held_from,
                FILE *out)
 {
-    if (fit->kind == TRAIN_ISOLATION_FOREST) {
-        print_forest(&fit->forest, config, held_from, out);
-        return;
-    }
-    bool is_trees = fit->kind == TRAIN_TREES;
-    const struct logistic_fit *line = &fit->logistic;
-    const struct tree_fit *trees = &fit->trees;
-    uint32_t held_rows = is_trees ? trees->held_rows : line->held_rows;
-    (void)fprintf(out, "fitted on %u rows, %u features; ",
-                  is_trees ? trees->fit_rows : line->fit_rows,
-                  is_trees ? config->column_count : line->feature_count);
-    if (is_trees) {
-        (void)fprintf(out, "%u trees", trees->trees);
+    struct printed printed = printed_of(fit);
+    uint32_t count;
+    (void)columns_of(fit, config, &count);
+    (void)fprintf(out, "fitted on %u rows, %u features; ", printed.fit_rows, count);
+    if (fit->kind == TRAIN_TREES) {
+        (void)fprintf(out, "%u trees", fit->trees.trees);
+    } else if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        (void)fprintf(out, "%u trees", fit->forest.forest->tree_count);
+    } else if (train_kind_is_network(fit->kind)) {
+        (void)fprintf(out, "%zu parameters, epoch %u of %u", fit->network.shape.parameter_count,
+                      fit->network.best_epoch, fit->network.epochs);
     } else {
-        (void)fprintf(out, "l2 %g", line->l2);
+        (void)fprintf(out, "l2 %g", fit->logistic.l2);
     }
-    if (held_rows > 0) {
-        (void)fprintf(out, "; held out %u rows from %s on", held_rows, held_from);
+    if (printed.held_rows > 0) {
+        (void)fprintf(out, "; held out %u rows from %s on", printed.held_rows, held_from);
     }
     (void)fprintf(out, "\n");
-    if (is_trees ? trees->is_measured : line->is_measured) {
-        print_held(is_trees ? &trees->held : &line->held,
-                   is_trees ? &trees->calibration : &line->calibration,
-                   is_trees ? trees->threshold : line->threshold, out);
+    if (printed.held) {
+        print_held(printed.held, printed.calibration, printed.threshold, out);
     }
 }

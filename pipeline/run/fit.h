@@ -9,6 +9,7 @@
 #include "models/pack_writer.h"
 #include "models/train_isolation.h"
 #include "models/train_logistic.h"
+#include "models/train_network.h"
 #include "models/train_trees.h"
 #include "pipeline/run/train_config.h"
 
@@ -17,6 +18,7 @@ struct fit {
     struct logistic_fit logistic; /* TRAIN_LOGISTIC */
     struct tree_fit trees;        /* TRAIN_TREES */
     struct isolation_fit forest;  /* TRAIN_ISOLATION_FOREST */
+    struct network_fit network;   /* The others. */
 };
 
 /* What a fit tells as it goes on; each may be NULL. */

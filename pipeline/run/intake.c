@@ -166,14 +166,21 @@ static void reject_item(struct intake *intake, struct builder *builder,
 {
     builder->progress->counters.dead_letters[item->rejection.reason]++;
     struct input_place place = {
-        .source = text_of(intake->options.source_name),
+        .source = item->source.data ? item->source : text_of(intake->options.source_name),
         .partition = text_of(intake->options.partition),
         .ordinal = item->raw.position.ordinal,
         .byte_position = item->raw.position.bytes,
     };
-    dead_letter_write(builder->outputs, &place, &item->rejection, item->raw.bytes,
+    dead_letter_write(builder->outputs, &place, &item->rejection, item->raw.bytes, item->raw.whole,
                       intake->options.keeps_rejected_bytes,
                       builder->progress->is_started ? builder->progress->time_max_ms : 0);
+}
+
+static bool is_ahead(const struct intake *intake, const struct task_progress *progress,
+                     int64_t time_ms)
+{
+    return progress->is_started && !progress->is_provisional &&
+           time_ms > add_clamped(progress->time_max_ms, intake->options.max_ahead_ms);
 }
 
 /* False: the event is a dead letter. */
@@ -181,8 +188,7 @@ static bool is_within_bounds(struct intake *intake, struct builder *builder,
                              struct input_item *item, int64_t time_ms)
 {
     const struct task_progress *progress = builder->progress;
-    if (!progress->is_started ||
-        time_ms <= add_clamped(progress->time_max_ms, intake->options.max_ahead_ms)) {
+    if (!is_ahead(intake, progress, time_ms)) {
         return true;
     }
     item->rejection.reason = REJECTION_TIME_AHEAD;
@@ -194,18 +200,42 @@ static bool is_within_bounds(struct intake *intake, struct builder *builder,
     return false;
 }
 
+/*
+ * Until two events in a row agree on what time it is, one that is further from the last than
+ * max_ahead is not judged by it but begins the partition's time anew, be it earlier or later.
+ */
+static bool restarts_time(const struct intake *intake, const struct task_progress *progress,
+                          int64_t time_ms)
+{
+    int64_t ahead_ms = intake->options.max_ahead_ms;
+    return progress->is_provisional &&
+           (time_ms > add_clamped(progress->time_max_ms, ahead_ms) ||
+            time_ms < subtract_clamped(progress->time_max_ms, ahead_ms));
+}
+
+static void move_time(const struct intake *intake, struct task_progress *progress, int64_t time_ms)
+{
+    if (!progress->is_started || restarts_time(intake, progress, time_ms)) {
+        progress->time_max_ms = time_ms;
+        progress->is_started = 1;
+        progress->is_provisional = 1;
+        return;
+    }
+    progress->is_provisional = 0;
+    if (time_ms > progress->time_max_ms) {
+        progress->time_max_ms = time_ms;
+    }
+}
+
 static void accept_event(struct intake *intake, struct builder *builder, uint32_t row,
                          const struct input_item *item, int64_t watermark_ms)
 {
     struct event_batch *batch = builder->batch;
     struct task_progress *progress = builder->progress;
     int64_t time_ms = batch->time_ms[row];
-    bool is_late = progress->is_started && time_ms < watermark_of(intake, progress);
-
-    if (!progress->is_started || time_ms > progress->time_max_ms) {
-        progress->time_max_ms = time_ms;
-        progress->is_started = 1;
-    }
+    bool is_late = progress->is_started && !restarts_time(intake, progress, time_ms) &&
+                   time_ms < watermark_of(intake, progress);
+    move_time(intake, progress, time_ms);
     batch->kind[row] = ROW_EVENT;
     batch->ordinal[row] = item->raw.position.ordinal;
     batch->watermark_ms[row] = watermark_ms;
@@ -248,12 +278,18 @@ static enum status take_event(struct intake *intake, struct builder *builder, bo
     if (item.result == INPUT_EVENT) {
         int64_t time_ms = builder->batch->time_ms[row];
         int64_t candidate_ms = subtract_clamped(time_ms, intake->options.allowed_lateness_ms);
+        if (candidate_ms < builder->watermark_ms &&
+            restarts_time(intake, builder->progress, time_ms)) {
+            if (!builder->is_empty) { /* A watermark falls only with the first row of a batch. */
+                intake->input->ops->unread(intake->input);
+                *ret_goes_on = false;
+                return STATUS_OK;
+            }
+            builder->watermark_ms = candidate_ms;
+        }
         int64_t watermark_ms =
             candidate_ms > builder->watermark_ms ? candidate_ms : builder->watermark_ms;
-        bool is_ahead =
-            builder->progress->is_started &&
-            time_ms > add_clamped(builder->progress->time_max_ms, intake->options.max_ahead_ms);
-        if (!is_ahead) {
+        if (!is_ahead(intake, builder->progress, time_ms)) {
             bool is_full = false;
             status = pop_timers(intake, builder, watermark_ms, &is_full, error);
             if (status != STATUS_OK) {

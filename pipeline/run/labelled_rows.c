@@ -195,8 +195,9 @@ static enum status take_row(struct collector *self, const struct event_batch *ba
     bool is_first_cart = has_cart && !group->has_cart;
     group->has_cart = group->has_cart || has_cart;
     bool is_due = is_on_schedule(options, batch->session_event_count[row]);
-    if (!is_wanted(self, batch, row, group, &truth, has_cart) || !(is_due || is_first_cart) ||
-        group->begin_ms < options->from_ms || batch->time_ms[row] >= options->before_ms) {
+    if (!is_wanted(self, batch, row, group, &truth, has_cart) ||
+        !(is_due || is_first_cart || options->keeps_all) || group->begin_ms < options->from_ms ||
+        batch->time_ms[row] >= options->before_ms) {
         return STATUS_OK;
     }
     bool is_true = options->truth_is_bot ? truth.is_bot : truth.is_fraud;

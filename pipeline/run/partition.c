@@ -218,6 +218,7 @@ enum status partition_open(const struct partition_options *options, struct recor
         .numeric_profile = stage_plan_numeric_profile(config->plan),
         .scored_events_share = config->output.scored_events_share,
         .reached = options->state_directory ? state_store_rocksdb_watermark : NULL,
+        .expire_after_ms = options->ends ? config->state.retention_ms : 0,
         .is_finite = options->ends ? options->ends->is_finite : !config->input.is_followed,
     };
     return task_create(&task, &parts, ret_task, error);

@@ -5,6 +5,7 @@
 #include "pipeline/base/clock.h"
 #include "pipeline/run/run_metrics_internal.h"
 #include "pipeline/run/stages.h"
+#include "pipeline/state/state_store.h"
 
 /* The stages' counters stand in the task's record, which costs a look-up. */
 #define COUNTED_EVERY_NS UINT64_C(1000000000)
@@ -205,6 +206,18 @@ static void publish_commit(struct partition_metrics *self, const struct task *ta
     metric_raise(self->plain[METRIC_COMMITS], task_commits(task));
 }
 
+static void publish_store(struct partition_metrics *self, const struct task *task)
+{
+    struct rocksdb_stats stats;
+    if (state_store_rocksdb_stats(task_store(task), &stats)) {
+        metric_set(self->plain[METRIC_STORE_KEYS], (int64_t)stats.keys);
+        metric_set(self->plain[METRIC_STORE_FILE_BYTES], (int64_t)stats.file_bytes);
+        metric_set(self->plain[METRIC_STORE_PENDING], (int64_t)stats.pending_compaction_bytes);
+        metric_set(self->plain[METRIC_STORE_COMPACTIONS], (int64_t)stats.running_compactions);
+        metric_set(self->plain[METRIC_STORE_TOP_FILES], (int64_t)stats.top_files);
+    }
+}
+
 static enum status publish_stage_counters(struct partition_metrics *self, struct task *task,
                                           struct error *error)
 {
@@ -214,6 +227,7 @@ static enum status publish_stage_counters(struct partition_metrics *self, struct
         return STATUS_OK;
     }
     self->counted_ns = now_ns;
+    publish_store(self, task);
     struct stage_counter counters[STAGE_COUNTERS_MAX];
     uint32_t count = 0;
     enum status status = task_stage_counters(task, counters, STAGE_COUNTERS_MAX, &count, error);

@@ -29,6 +29,13 @@
       "Records written back to the store")                                                         \
     X(STORE_BYTES, "nudge_store_bytes_written_total", COUNTER, "bytes", 1,                         \
       "Bytes of records written back to the store")                                                \
+    X(STORE_KEYS, "nudge_rocksdb_keys", GAUGE, "keys", 1, "Keys in the store, about")              \
+    X(STORE_FILE_BYTES, "nudge_rocksdb_file_bytes", GAUGE, "bytes", 1, "Bytes of its data files")  \
+    X(STORE_PENDING, "nudge_rocksdb_pending_compaction_bytes", GAUGE, "bytes", 1,                  \
+      "What compaction still has to write, about")                                                 \
+    X(STORE_COMPACTIONS, "nudge_rocksdb_running_compactions", GAUGE, "", 1, "Compactions at work") \
+    X(STORE_TOP_FILES, "nudge_rocksdb_level0_files", GAUGE, "files", 1,                            \
+      "Files of level 0, which every reading goes through; many of them stop writing")             \
     X(PARTS_COLD, "nudge_state_parts_cold_total", COUNTER, "parts", 1,                             \
       "Parts of records that started cold, since another writer had made them")                    \
     X(PARTS_UPGRADED, "nudge_state_parts_upgraded_total", COUNTER, "parts", 1,                     \

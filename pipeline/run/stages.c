@@ -286,7 +286,7 @@ enum status stage_plan_create_stages(const struct stage_plan *plan,
         count += status == STATUS_OK;
     }
     if (status == STATUS_OK) {
-        status = predict_intent_create(&plan->intent_packs, set, &ret_stages[count], error);
+        status = predict_intent_create(&plan->intent_packs, set, layout, &ret_stages[count], error);
         count += status == STATUS_OK;
     }
     if (status == STATUS_OK) {

@@ -38,6 +38,7 @@ void task_destroy(struct task *task)
     record_cache_destroy(task->cache);
     event_batch_release(&task->batch);
     task_parts_release(&task->parts);
+    task_expiry_release(&task->expiry);
     free(task->numeric_profile);
     free(task->partition);
     free(task);
@@ -75,10 +76,7 @@ static enum status recover(struct task *task, struct error *error)
     task->log_position = point.log_position;
     task->position = point.position;
     task->committed_position = point.position;
-    status = task->parts.input->ops->seek(task->parts.input, &point.position, error);
-    if (status == STATUS_OK) {
-        status = task_read_progress(task, error);
-    }
+    status = task_return(task, error);
     crash_point(CRASH_RECOVER_DONE);
     return status;
 }
@@ -123,6 +121,7 @@ enum status task_create(const struct task_options *options, const struct task_pa
     task->partition = partition;
     task->requested_tick_ms = TIMER_NONE;
     task->batches_max = UINT32_MAX;
+    task->expiry.retention_ms = options->expire_after_ms;
     enum status status = create_members(task, error);
     if (status == STATUS_OK) {
         status = recover(task, error);
@@ -301,6 +300,11 @@ double task_input_progress(const struct task *task)
 struct record_cache_stats task_cache_stats(const struct task *task)
 {
     return record_cache_stats(task->cache);
+}
+
+struct state_store *task_store(const struct task *task)
+{
+    return task->parts.store;
 }
 
 uint64_t task_commits(const struct task *task)

@@ -41,6 +41,8 @@ struct task_options {
     /* Told the watermark of each commit, so that the store may forget what it has passed; or NULL.
      */
     void (*reached)(struct state_store *store, int64_t watermark_ms);
+    /* The log keeps records until they are deleted: those not heard of for so long are. 0: none. */
+    int64_t expire_after_ms;
     bool is_finite; /* The input ends; then timers fire and the task is finished. */
 };
 
@@ -102,6 +104,7 @@ int64_t task_watermark_ms(const struct task *task);
 double task_input_progress(const struct task *task);
 struct record_cache_stats task_cache_stats(const struct task *task);
 uint64_t task_commits(const struct task *task);
+struct state_store *task_store(const struct task *task); /* For its statistics. */
 /* Transactions that were begun again, in smaller pieces, for want of memory. */
 uint64_t task_outgrown(const struct task *task);
 

@@ -7,6 +7,7 @@
 
 #include "pipeline/event/rejection.h"
 #include "pipeline/output/output.h"
+#include "pipeline/run/input.h"
 #include "pipeline/state/record.h"
 
 /* X(name, description): everything that is counted, exactly once, through crashes. */
@@ -37,7 +38,7 @@ static_assert(REJECTION_COUNT <= 32 && TOPIC_COUNT <= 16 && EVENT_TYPE_COUNT <= 
               "the arrays have room to grow without a new version");
 
 struct task_progress {
-    int64_t time_max_ms; /* Newest event time accepted. */
+    int64_t time_max_ms; /* Newest event time accepted, since the last that began it anew. */
     uint64_t is_started; /* time_max_ms is set. */
     uint64_t is_drained; /* The input ended and its timers are firing or have fired. */
     uint64_t is_ticking; /* The watermark is on its way to tick_ms. */
@@ -45,6 +46,9 @@ struct task_progress {
     uint64_t epoch;     /* Configuration epoch, from 1. */
     uint64_t plan_hash; /* Of the configuration of that epoch. */
     struct task_counters counters;
+    /* Since version 2: */
+    uint64_t is_provisional; /* No two events in a row have agreed on the time yet. */
+    struct input_fingerprint input;
 };
 
 extern const struct record_part task_progress_part;

@@ -37,7 +37,8 @@ void task_begin_epoch(struct task *task)
     task_journal_add(task, JOURNAL_NUMERIC_PROFILE, 0, text_of(task->numeric_profile));
 }
 
-enum status task_read_progress(struct task *task, struct error *error)
+/* Reads task.progress from the task's record as it was committed last. */
+static enum status read_progress(struct task *task, struct error *error)
 {
     struct record *own;
     enum status status = task_take_own_record(task, &own, error);
@@ -54,10 +55,21 @@ enum status task_read_progress(struct task *task, struct error *error)
     return status;
 }
 
+enum status task_return(struct task *task, struct error *error)
+{
+    struct input *input = task->parts.input;
+    enum status status = read_progress(task, error);
+    if (status == STATUS_OK && input->ops->expect) {
+        input->ops->expect(input, &task->progress.input);
+    }
+    return status == STATUS_OK ? input->ops->seek(input, &task->position, error) : status;
+}
+
 /* Everything since the last commit is as if it had not been, but for the input's place. */
 static void forget_transaction(struct task *task)
 {
     record_cache_abort(task->cache);
+    task_expiry_forget(&task->expiry);
     timer_index_abort(task->timers);
     output_batch_reset(task->parts.outputs);
     memset(task->counted_outputs, 0, sizeof(task->counted_outputs));
@@ -73,10 +85,7 @@ static enum status read_again(struct task *task, struct error *error)
 {
     /* It was asked for at a later place, whose events are yet to come. */
     task->requested_tick_ms = TIMER_NONE;
-    enum status status = task->parts.input->ops->seek(task->parts.input, &task->position, error);
-    if (status == STATUS_OK) {
-        status = task_read_progress(task, error);
-    }
+    enum status status = task_return(task, error);
     if (status == STATUS_OK) {
         task_begin_epoch(task);
     }
@@ -118,6 +127,10 @@ enum status task_start_commit(struct task *task, struct error *error)
     if (status != STATUS_OK) {
         return status;
     }
+    const struct input *input = task->parts.input;
+    if (input->ops->fingerprint) {
+        task->progress.input = input->ops->fingerprint(input, &task->position);
+    }
     memcpy(record_part_at(own, task->parts.progress_offset), &task->progress,
            sizeof(task->progress));
     struct commit_content content = {
@@ -128,6 +141,11 @@ enum status task_start_commit(struct task *task, struct error *error)
     };
     status =
         record_cache_encode_changes(task->cache, &content.records, &content.record_count, error);
+    if (status == STATUS_OK) {
+        status =
+            task_expiry_add(&task->expiry, task->parts.store, task->cache, task_watermark_ms(task),
+                            &content.records, &content.record_count, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -182,7 +200,8 @@ static enum status finish_commit(struct task *task, uint64_t log_position, struc
     if (task->options.reached) {
         task->options.reached(task->parts.store, task_watermark_ms(task));
     }
-    return task_relieve(task, error);
+    enum status status = task_expiry_finish(&task->expiry, task->parts.store, task->cache, error);
+    return status == STATUS_OK ? task_relieve(task, error) : status;
 }
 
 /* The log took the commit back: forget it, and read the same input again. */

@@ -10,8 +10,8 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const positive_names[] = {"fraud", "bot", NULL};
-static const char *const kind_names[TRAIN_KIND_COUNT + 1] = {"logistic", "trees",
-                                                             "isolation_forest", NULL};
+static const char *const kind_names[TRAIN_KIND_COUNT + 1] = {
+    "logistic", "trees", "mlp", "gru", "lstm", "isolation_forest", NULL};
 static const char *const transform_names[] = {"auto", "none", "log1p", "octaves", NULL};
 
 #define OPTION(member) offsetof(struct train_settings, member)
@@ -44,8 +44,11 @@ static const struct setting settings[] = {
      .offset = OPTION(kind),
      .fallback = "logistic",
      .choices = kind_names,
-     .doc = "What is fitted: a logistic regression, boosted trees by libxgboost, or an isolation "
-            "forest, which looks at no labels"},
+     .doc =
+         "What is fitted: a logistic regression, boosted trees by libxgboost, a network of dense "
+         "layers, one that is stepped along each session, or an isolation forest, which looks at "
+         "no "
+         "labels"},
     {.name = "target",
      .type = SETTING_CHOICE,
      .offset = OPTION(target),
@@ -113,6 +116,10 @@ static const struct setting settings[] = {
     NUMBER("forest_sample", SETTING_INTEGER, forest_sample, "256", 2, 4096,
            "Of kind isolation_forest: rows that a tree is built of"),
     TEXT("trees", SETTING_CUSTOM, trees, NULL, "Of kind trees: {rounds, depth, ...}"),
+    TEXT("network", SETTING_CUSTOM, network, NULL,
+         "Of kinds mlp, gru and lstm, as in a pack: {hidden, embeddings, layers}"),
+    TEXT("descent", SETTING_CUSTOM, descent, NULL,
+         "Of kinds mlp, gru and lstm: {optimizer, learning_rate, ...}"),
     {.name = "calibration",
      .type = SETTING_CHOICE,
      .offset = OPTION(calibration),
@@ -394,6 +401,17 @@ static enum status read_rows(struct train_config *config, const struct train_ove
     if (status == STATUS_OK) {
         status = read_types(config, error);
     }
+    bool is_stepped = made->kind == TRAIN_GRU || made->kind == TRAIN_LSTM;
+    if (status == STATUS_OK && is_stepped && made->target == TARGET_ABANDON) {
+        status = yaml_complain(node_of(config, "kind"), error,
+                               "a network that is stepped along sessions needs rows before the "
+                               "cart, too: target purchase_in_session, label or truth expected");
+    }
+    if (status == STATUS_OK && is_stepped && rows->types != 0) {
+        status = yaml_complain(node_of(config, "event_types"), error,
+                               "a network that is stepped along sessions sees events of all types");
+    }
+    rows->keeps_all = is_stepped;
     return status == STATUS_OK ? read_truth(config, overrides->truth, error) : status;
 }
 
@@ -417,6 +435,10 @@ static enum status load_all(struct train_config *config, const struct train_over
         status = settings_read(&train_trees_section, config->settings.trees, &config->trees, error);
     }
     if (status == STATUS_OK) {
+        status = settings_read(&train_descent_section, config->settings.descent, &config->descent,
+                               error);
+    }
+    if (status == STATUS_OK) {
         status = read_files(config, overrides, error);
     }
     if (status == STATUS_OK) {
@@ -427,6 +449,9 @@ static enum status load_all(struct train_config *config, const struct train_over
     }
     if (status == STATUS_OK) {
         status = read_features(config, error);
+    }
+    if (status == STATUS_OK && train_kind_is_network(config->settings.kind)) {
+        status = train_network_read(config, stage_plan_features(config->config.plan)->count, error);
     }
     if (status == STATUS_OK) {
         status = read_strengths(config, error);
@@ -465,6 +490,7 @@ void train_config_release(struct train_config *config)
     if (config->config.document) {
         config_release(&config->config);
     }
+    settings_release(&train_descent_section, &config->descent);
     settings_release(&train_section, &config->settings);
     yaml_unload(config->document);
     *config = (struct train_config){0};

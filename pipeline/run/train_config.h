@@ -7,15 +7,26 @@
 #define PIPELINE_RUN_TRAIN_CONFIG_H
 
 #include "models/train_logistic.h"
+#include "models/train_network.h"
 #include "pipeline/run/labelled_rows.h"
 
-enum train_kind { TRAIN_LOGISTIC, TRAIN_TREES, TRAIN_ISOLATION_FOREST, TRAIN_KIND_COUNT };
+enum train_kind {
+    TRAIN_LOGISTIC,
+    TRAIN_TREES,
+    TRAIN_MLP,
+    TRAIN_GRU,
+    TRAIN_LSTM,
+    TRAIN_ISOLATION_FOREST,
+    TRAIN_KIND_COUNT
+};
 
 struct train_settings {
     char *pipeline, *name, *version, *output, *truth, *from, *until;
     struct text_list input;
     int kind, target, truth_positive, truth_by, transform, calibration;
-    const struct yaml_node *trees; /* See train_trees_section. */
+    const struct yaml_node *trees;   /* See train_trees_section. */
+    const struct yaml_node *network; /* See network_read.h. */
+    const struct yaml_node *descent; /* See train_descent_section. */
     struct text_list label_values, leave_out_kinds, event_types, prefixes;
     struct text_list features, leave_out_features, leave_out_families, l2;
     int64_t rows_max, seed, gap_ms, held_gap_ms, iterations, folds, forest_trees, forest_sample;
@@ -28,7 +39,25 @@ struct train_trees_settings {
     double rate, leaf_weight_min, lambda, gamma, row_share, column_share;
 };
 
+struct train_descent_settings {
+    int loss, optimizer, schedule, start;
+    double focus, rate, momentum, decay, warm_up, l2, dropout, clip;
+    int64_t epochs, batch, steps, patience;
+    char *checkpoint;
+};
+
+/* The shape of kinds mlp, gru and lstm; the last layer is not among the layers. */
+struct train_network {
+    enum network_cell cell;
+    uint32_t hidden;
+    struct train_layer layers[NETWORK_LAYERS_MAX];
+    uint32_t layer_count;
+    struct train_embedding embeddings[TRAIN_EMBEDDINGS_MAX];
+    uint32_t embedding_count;
+};
+
 extern const struct setting_section train_section;
+extern const struct setting_section train_descent_section;
 extern const struct setting_section train_trees_section;
 
 /* What the command line puts in place of the file's. NULL or 0: as in the file. */
@@ -44,6 +73,8 @@ struct train_config {
     struct yaml_document *document;
     struct train_settings settings;
     struct train_trees_settings trees;
+    struct train_descent_settings descent;
+    struct train_network network;
     struct config config;
     struct row_options rows; /* from_ms and until_ms as the file has them. */
     struct truth_file *truth;
@@ -61,6 +92,15 @@ struct train_config {
 MUST_CHECK enum status train_config_load(const char *path, const struct train_overrides *overrides,
                                          struct train_config *ret_config, struct error *error);
 void train_config_release(struct train_config *config);
+
+static inline bool train_kind_is_network(int kind)
+{
+    return kind == TRAIN_MLP || kind == TRAIN_GRU || kind == TRAIN_LSTM;
+}
+
+/* Fills config.network from the file, where `names` and `columns` are filled already. */
+MUST_CHECK enum status train_network_read(struct train_config *config, uint32_t feature_count,
+                                          struct error *error);
 
 /* Milliseconds since 1970 of a text in ISO 8601. False where it is none. */
 bool train_time_parse(const char *text, int64_t *ret_ms);

@@ -24,12 +24,20 @@ struct text_splitter {
     /* A line that is too long is read over; its beginning is kept. */
     bool is_skipping;
     struct text head;
+    struct digest_stream skipped; /* Of all of it, its beginning included ... */
+    bool ends_with_return;        /* ... but for a carriage return, which may be its end's. */
+    struct digest whole;          /* What was given out last is the beginning of this. */
     /* The stream has no more bytes behind the window: STREAM_END or STREAM_REPLACED. */
     enum stream_event ending;  /* STREAM_BYTES: not so. */
     enum stream_event pending; /* Damage that was met too early, or STREAM_BYTES. */
     bool has_looked_for_mark;
     bool expects_header;     /* The next record is the header. */
     struct text header_line; /* Owned. To tell a new file's header. */
+    /* CSV: the header cannot be read, so that no line can. */
+    bool has_lost_header;
+    bool gives_lost_header; /* What there is of it is still to be given out. */
+    struct raw_record lost_header;
+    struct input_position behind_lost_header;
 };
 
 enum search { SEARCH_FOUND, SEARCH_MORE, SEARCH_TOO_LONG, SEARCH_NOT_CLOSED };
@@ -96,21 +104,39 @@ static void give(struct source *source, size_t length, size_t gone, enum rejecti
     begin_record(of(source));
 }
 
+static void add_skipped(struct text_splitter *self, const char *bytes, size_t length)
+{
+    if (length == 0) {
+        return;
+    }
+    if (self->ends_with_return) {
+        digest_add(&self->skipped, "\r", 1);
+    }
+    self->ends_with_return = bytes[length - 1] == '\r';
+    digest_add(&self->skipped, bytes, length - self->ends_with_return);
+}
+
 /* The rest of the window is damaged; a record without bytes of its own stands for damage alone. */
 static void give_damaged(struct source *source, enum stream_event event,
                          struct raw_record *ret_record)
 {
     struct text_splitter *self = of(source);
     struct text bytes = {source->window.data, (uint32_t)source->window.length};
+    const struct digest *whole = NULL;
     if (self->is_skipping) {
+        add_skipped(self, bytes.data, bytes.length);
+        digest_end(&self->skipped, &self->whole);
+        whole = &self->whole;
         bytes = self->head;
-    }
-    if (bytes.length > DEAD_LETTER_BYTES_MAX) {
+    } else if (bytes.length > DEAD_LETTER_BYTES_MAX) {
+        digest_of(bytes.data, bytes.length, &self->whole);
+        whole = &self->whole;
         bytes.length = DEAD_LETTER_BYTES_MAX;
     }
     *ret_record = (struct raw_record){
         .bytes = bytes,
         .position = source->next,
+        .whole = whole,
         .defect = event == STREAM_TRUNCATED ? REJECTION_TRUNCATED : REJECTION_BAD_COMPRESSION};
     read_window_take(&source->window, source->window.length);
     source_advance_by_skip(source);
@@ -121,8 +147,11 @@ static void give_damaged(struct source *source, enum stream_event event,
 static void give_too_long(struct source *source, struct raw_record *ret_record)
 {
     struct text_splitter *self = of(source);
-    *ret_record = (struct raw_record){
-        .bytes = self->head, .position = source->next, .defect = REJECTION_TOO_LONG};
+    digest_end(&self->skipped, &self->whole);
+    *ret_record = (struct raw_record){.bytes = self->head,
+                                      .position = source->next,
+                                      .defect = REJECTION_TOO_LONG,
+                                      .whole = &self->whole};
     self->is_skipping = false;
     self->head = (struct text){NULL, 0};
     source_advance(source);
@@ -133,6 +162,7 @@ static void give_too_long(struct source *source, struct raw_record *ret_record)
 static bool skip_line(struct text_splitter *self, struct read_window *window)
 {
     const char *end = window->length > 0 ? memchr(window->data, '\n', window->length) : NULL;
+    add_skipped(self, window->data, end ? (size_t)(end - window->data) : window->length);
     if (!end) {
         read_window_drop(window);
         return self->ending != STREAM_BYTES;
@@ -146,6 +176,9 @@ static void begin_skipping(struct source *source)
     struct text_splitter *self = of(source);
     self->is_skipping = true;
     self->head = (struct text){source->window.data, DEAD_LETTER_BYTES_MAX};
+    digest_begin(&self->skipped);
+    self->ends_with_return = false;
+    add_skipped(self, self->head.data, self->head.length);
     /* The head stays where it is, so its end is given away before the rest is read over. */
     read_window_take(&source->window, DEAD_LETTER_BYTES_MAX);
 }
@@ -302,7 +335,19 @@ static enum status next_after_header(struct source *source, struct raw_record *r
                                      enum source_result *ret_result, struct error *error)
 {
     struct text_splitter *self = of(source);
+    bool is_at_header = source->next.ordinal == 0 && source->next.bytes == 0;
+    if (self->gives_lost_header && is_at_header) {
+        self->gives_lost_header = false;
+        *ret_record = self->lost_header;
+        *ret_result = SOURCE_RECORD;
+        source->next = self->behind_lost_header;
+        return STATUS_OK;
+    }
     enum status status = next_record(source, ret_record, ret_result, error);
+    if (status == STATUS_OK && *ret_result == SOURCE_RECORD && self->has_lost_header &&
+        ret_record->defect == REJECTION_NONE) {
+        ret_record->defect = REJECTION_NOT_PARSED;
+    }
     if (status != STATUS_OK || *ret_result != SOURCE_RECORD || !self->expects_header) {
         return status;
     }
@@ -335,7 +380,9 @@ static void reset(struct source *source)
 static struct text kept(const struct splitter *splitter)
 {
     const struct text_splitter *self = (const struct text_splitter *)splitter;
-    return self->is_skipping ? self->head : (struct text){NULL, 0};
+    return self->is_skipping         ? self->head
+           : self->gives_lost_header ? self->lost_header.bytes
+                                     : (struct text){NULL, 0};
 }
 
 static void destroy(struct splitter *splitter)
@@ -415,8 +462,13 @@ static enum status read_header(struct source *source, struct error *error)
                          byte_stream_name(source->stream));
     }
     if (record.defect != REJECTION_NONE) {
-        return error_set(error, STATUS_INVALID, "%s: expected a header line, found: %s",
-                         byte_stream_name(source->stream), rejection_docs[record.defect]);
+        struct text_splitter *self = of(source);
+        self->has_lost_header = source_csv_header(source) == NULL;
+        self->gives_lost_header = true;
+        self->lost_header = record;
+        self->behind_lost_header = source->next;
+        source->next = (struct input_position){0};
+        return STATUS_OK;
     }
     source->next.ordinal = 0;
     return keep_header(source, record.bytes, error);

@@ -81,10 +81,11 @@ enum record_part_id {
     PART_FEATURES_USER = 4,
     PART_FEATURES_ENTITY = 5, /* The same layout for device, card, terminal, address and item. */
     PART_FRAUD = 6,
-    PART_INTENT = 7,
+    PART_INTENT = 7, /* What the purchase model remembers. */
     PART_INTERVENTIONS_USER = 8,
     PART_INTERVENTIONS_TASK = 9,
-    PART_ANOMALY = 10, /* Of a user or of the task, by the detector. */
+    PART_INTENT_ABANDON = 10, /* The same of the abandon model. */
+    PART_ANOMALY = 11,        /* Of a user or of the task, by the detector. */
 };
 
 /* Where each part stands in a record of each kind. Built at start, then constant and shared. */

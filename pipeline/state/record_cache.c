@@ -320,6 +320,13 @@ void record_cache_abort(struct record_cache *cache)
     discard_working(cache, 0);
 }
 
+_Bool record_cache_is_settled(const struct record_cache *cache, struct record_key key)
+{
+    uint32_t index = record_table_find(&cache->table, key, record_table_hash(key));
+    const struct cache_entry *entry = index == CACHE_NO_ENTRY ? NULL : &cache->entries[index];
+    return !entry || (!entry->working && entry->dirty_position == 0);
+}
+
 struct record_cache_stats record_cache_stats(const struct record_cache *cache)
 {
     return cache->stats;

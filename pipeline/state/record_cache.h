@@ -91,12 +91,17 @@ void record_cache_visit_dirty(struct record_cache *cache, int64_t from_ms, int64
                               void (*visit)(void *context, struct record_key key, int64_t index_ms),
                               void *context);
 
+/* True where the store has the record as it was committed last, and no transaction has it. */
+_Bool record_cache_is_settled(const struct record_cache *cache, struct record_key key);
+
 struct record_cache_stats record_cache_stats(const struct record_cache *cache);
 
 /* Keys in the store: 'r' kind id (18 bytes) and 't' time kind id (26 bytes, big-endian, sign
  * flipped). */
 struct store_key store_key_of_record(struct record_key key);
 struct store_key store_key_of_timer(int64_t time_ms, struct record_key key);
+/* False when `key` is no record's. */
+_Bool store_key_read_record(const struct store_key *key, struct record_key *ret_key);
 /* False when `key` is no timer's. */
 _Bool store_key_read_timer(const struct store_key *key, int64_t *ret_time_ms,
                            struct record_key *ret_key);

@@ -10,20 +10,24 @@
 #define FILTER_BITS 16
 #define BLOCK_BYTES 4096u
 #define FILE_BYTES (UINT64_C(32) << 20)
-#define LEVEL_BYTES (UINT64_C(128) << 20)
 #define OPEN_FILES 512
 /* Slices land here, each as a file: merged when so many, waited for when so many. */
 #define SLICES_TO_MERGE 10
 #define SLICES_MAX 30
+/* Files are merged with the next older one where that is at most so much larger, in percent. */
+#define SIZE_RATIO 20
+#define MERGE_WIDTH 4       /* Files at least. */
+#define GARBAGE_PERCENT 200 /* The newer files' share of the oldest at which all are merged. */
 
-enum status rocksdb_budget_create(size_t block_cache_bytes, struct rocksdb_budget **ret_budget,
-                                  struct error *error)
+enum status rocksdb_budget_create(size_t block_cache_bytes, size_t filter_bytes,
+                                  struct rocksdb_budget **ret_budget, struct error *error)
 {
     struct rocksdb_budget *budget = calloc(1, sizeof(*budget));
     if (!budget) {
         return error_set(error, STATUS_FATAL, "state store: out of memory");
     }
     budget->block_cache = rocksdb_cache_create_lru_with_strict_capacity_limit(block_cache_bytes);
+    budget->filter_bytes = filter_bytes;
     *ret_budget = budget;
     return STATUS_OK;
 }
@@ -121,18 +125,35 @@ static void set_table(rocksdb_options_t *options, const struct rocksdb_budget *b
     rocksdb_block_based_options_destroy(table);
 }
 
+/*
+ * Merges slices of like size ("Universal Compaction" in RocksDB's documentation): a record is
+ * written again a few times in all, not each time that the slices above it go down a level. More
+ * files are then looked into for a key, but most keys are told to be in none by the filters, or by
+ * the cache in front. Not direct: what was merged last is read soon, and the kernel keeps it where
+ * it has memory to spare.
+ */
+static void set_compaction(rocksdb_options_t *options)
+{
+    rocksdb_universal_compaction_options_t *universal =
+        rocksdb_universal_compaction_options_create();
+    rocksdb_universal_compaction_options_set_size_ratio(universal, SIZE_RATIO);
+    rocksdb_universal_compaction_options_set_min_merge_width(universal, MERGE_WIDTH);
+    rocksdb_universal_compaction_options_set_max_size_amplification_percent(universal,
+                                                                            GARBAGE_PERCENT);
+    rocksdb_options_set_compaction_style(options, rocksdb_universal_compaction);
+    rocksdb_options_set_universal_compaction_options(options, universal);
+    rocksdb_universal_compaction_options_destroy(universal);
+}
+
 rocksdb_options_t *rocksdb_options_make(const struct rocksdb_budget *budget,
                                         struct rocksdb_retention *retention)
 {
     rocksdb_options_t *options = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(options, 1);
     rocksdb_options_set_compression(options, rocksdb_no_compression);
-    rocksdb_options_set_use_direct_io_for_flush_and_compaction(options, 1);
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_open_files(options, OPEN_FILES);
     rocksdb_options_set_target_file_size_base(options, FILE_BYTES);
-    rocksdb_options_set_max_bytes_for_level_base(options, LEVEL_BYTES);
-    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_level0_file_num_compaction_trigger(options, SLICES_TO_MERGE);
     rocksdb_options_set_level0_slowdown_writes_trigger(options, SLICES_MAX);
     rocksdb_options_set_level0_stop_writes_trigger(options, SLICES_MAX);
@@ -140,6 +161,7 @@ rocksdb_options_t *rocksdb_options_make(const struct rocksdb_budget *budget,
     rocksdb_options_set_keep_log_file_num(options, 2);
     rocksdb_options_set_info_log_level(options, 2); /* Warnings. */
     set_table(options, budget);
+    set_compaction(options);
     if (retention->retention_ms > 0) {
         rocksdb_options_set_compaction_filter_factory(
             options, rocksdb_compactionfilterfactory_create(retention, filter_destroy,

@@ -7,6 +7,7 @@
 #ifndef PIPELINE_STATE_STATE_STORE_H
 #define PIPELINE_STATE_STATE_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -72,10 +73,12 @@ struct state_store {
     const struct state_store_ops *ops;
 };
 
-/* Shared by the stores of all tasks of the process, so that the memory cap holds for them together.
+/*
+ * Shared by the stores of all tasks of the process, so that the memory cap holds for them together:
+ * one cache of blocks, and for each store a filter that knows most keys that are new.
  */
 struct rocksdb_budget;
-MUST_CHECK enum status rocksdb_budget_create(size_t block_cache_bytes,
+MUST_CHECK enum status rocksdb_budget_create(size_t block_cache_bytes, size_t filter_bytes,
                                              struct rocksdb_budget **ret_budget,
                                              struct error *error);
 void rocksdb_budget_destroy(struct rocksdb_budget *budget);
@@ -90,6 +93,16 @@ MUST_CHECK enum status state_store_rocksdb_open(const char *directory,
                                                 struct rocksdb_budget *budget, int64_t retention_ms,
                                                 struct state_store **ret_store,
                                                 struct error *error);
+struct rocksdb_stats {
+    uint64_t keys; /* About how many. */
+    uint64_t file_bytes;
+    uint64_t pending_compaction_bytes; /* About what compaction still has to write. */
+    uint64_t running_compactions;
+    uint64_t top_files; /* Of level 0, which every reading goes through. */
+};
+/* False: the store is no RocksDB. Cheap enough for once a second; the store's thread. */
+bool state_store_rocksdb_stats(struct state_store *store, struct rocksdb_stats *ret_stats);
+
 /* Tells the compaction of a RocksDB store the event time reached. Thread-safe. */
 void state_store_rocksdb_watermark(struct state_store *store, int64_t watermark_ms);
 

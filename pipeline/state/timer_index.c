@@ -290,7 +290,7 @@ enum status timer_index_peek(struct timer_index *index, int64_t until_ms,
             return status;
         }
     }
-    /* Room to pop and to take back what was popped, so that neither can fail. */
+    /* Room to pop, so that it cannot fail. */
     if (!list_reserve(&index->popped)) {
         return error_set(error, STATUS_FATAL, "timer index: out of memory");
     }
@@ -315,7 +315,7 @@ void timer_index_pop(struct timer_index *index)
 {
     assert(index->heap.count > 0);
     struct timer_entry entry = heap_pop(&index->heap);
-    /* An entry may be there twice, such as from an aborted transaction and from its repetition. */
+    /* An entry may be there twice: added, and met again in a dirty record. */
     while (index->heap.count > 0 && compare_entries(&index->heap.entries[0], &entry) == 0) {
         (void)heap_pop(&index->heap);
     }
@@ -343,11 +343,11 @@ void timer_index_commit(struct timer_index *index)
 
 void timer_index_abort(struct timer_index *index)
 {
+    /* Filled again from what is committed, so that no entry outlives the transaction that made it:
+     * it would pop, and take a record that is not there, where the watermark falls. */
     index->beyond.count = 0;
-    for (size_t i = 0; i < index->popped.count; i++) {
-        /* The heap had this room before the pop. */
-        bool is_kept = index_put(index, index->popped.entries[i]);
-        assert(is_kept);
-    }
     index->popped.count = 0;
+    index->heap.count = 0;
+    index->horizon = (struct timer_entry){.time_ms = INT64_MIN};
+    index->has_all = false;
 }

@@ -42,7 +42,7 @@ void timer_index_pop(struct timer_index *index);
 MUST_CHECK enum status timer_index_add(struct timer_index *index, struct timer_entry entry,
                                        struct error *error);
 
-/* Popped entries are gone for good / come back. */
+/* Popped entries are gone for good / come back, and what was added is forgotten. */
 void timer_index_commit(struct timer_index *index);
 void timer_index_abort(struct timer_index *index);
 

@@ -172,6 +172,8 @@ COMMAND_LINES = [
     ("run CONFIG --input EVENTS --workers 2x", ["--workers", '"2x"']),
     ("run CONFIG --output OUT --output b --input EVENTS", ["--output", '"b"', "before"]),
     ("run CONFIG --input OUT.jsonl --output OUT", ["OUT.jsonl", "No such file"]),
+    ("run CONFIG --input - - --output OUT", ["standard input", "2 times"]),
+    ("run CONFIG --input EVENTS --output OUT --summary .", ["--summary", '"."', "folder"]),
     ("run CONFIG --input / --output OUT", ["/", "directory"]),
     ("run nowhere.yaml --input EVENTS", ["nowhere.yaml", "No such file"]),
     ("run / --input EVENTS", ["/", "directory"]),
@@ -483,12 +485,11 @@ def problem_of_letter(letter, ordinal, at, content, reasons):
         return f"reason {letter['reason']} ({letter['detail']}), {' or '.join(reasons)} expected"
     if (letter["ordinal"], letter["byte_position"]) != (ordinal, at):
         return f"at {letter['ordinal']}, {letter['byte_position']}, {ordinal}, {at} expected"
-    # Of a record that is too long no more is read than a dead letter keeps.
-    if length != len(content) and (length != 262144 or letter["reason"] != "too_long"):
+    if length != len(content):
         return f"length {length} of {len(content)}"
     if kept != content[:min(length, 262144)]:
         return f"holds {len(kept)} bytes: {kept[:60]}"
-    if letter["sha256"] != hashlib.sha256(content[:length]).hexdigest():
+    if letter["sha256"] != hashlib.sha256(content).hexdigest():
         return f"sha256 is not that of its {length} bytes"
     if not letter["detail"]:
         return "has no detail"
@@ -610,6 +611,18 @@ def test_damaged_gzip_keeps_what_was_whole_and_says_the_rest(work):
     all_right(problems)
 
 
+def test_a_file_damaged_before_its_header_leaves_the_others_alone(work):
+    config, header, good, _ = configure(work, "csv")
+    whole = write(f"{work}/whole", header + b"\n".join(good) + b"\n")
+    cut = write(f"{work}/cut", gzip.compress(header + b"\n".join(good), mtime=0)[:14])
+    for inputs, output in (([whole, cut], "one"), ([cut, cut, whole], "two")):
+        summary = run_ok(config, inputs, f"{work}/{output}")
+        equal(summary["events_accepted"], 60, "events of the whole file")
+        equal(summary["dead_letters"]["by_reason"]["truncated"], len(inputs) - 1, "dead letters")
+        letter = records(f"{work}/{output}", "dead_letters", inputs.index(cut))[0]
+        equal((letter["source"], letter["ordinal"]), (cut, 0), "its place")
+
+
 # Avro containers, written by hand.
 
 AVRO_FIELDS = [("when", "long"), ("what", "string"), ("who", "string"), ("sku", "string"),
@@ -670,6 +683,7 @@ def test_damaged_avro_keeps_the_other_blocks(work):
     early = avro_record({**plain(30), "when": 5})
     shapes = [
         ("empty container", avro_header(), 0, set()),
+        ("half a header", avro_header()[:30], 0, {"truncated"}),
         ("empty block", avro_header() + first + avro_block([]) + second + third, 60, set()),
         ("NaN", avro_header() + first + avro_block([nan]) + second + third, 60, {"bad_number"}),
         ("price below zero", avro_header() + first + avro_block([negative]) + second + third, 60,
@@ -712,8 +726,7 @@ def test_damaged_avro_keeps_the_other_blocks(work):
 
 def test_a_file_that_is_no_container_at_all_is_refused(work):
     config = write(f"{work}/config.yaml", "input: {format: avro}\n")
-    for name, content in (("text", b"hello\n" * 100), ("half a header", avro_header()[:30]),
-                          ("unknown codec", avro_header("lzma"))):
+    for name, content in (("text", b"hello\n" * 100), ("unknown codec", avro_header("lzma"))):
         path = write(f"{work}/input", content)
         result = nudge("run", config, "--input", path, "--output", f"{work}/out")
         check(result.code != 0 and path in result.errors, f"{name}: {result}")

@@ -219,7 +219,7 @@ class Running:
     def said(self):
         return "".join(self.lines)
 
-    def wait_for(self, words, seconds=30):
+    def wait_for(self, words, seconds=60):
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if words in self.said():
@@ -229,7 +229,7 @@ class Running:
             time.sleep(0.02)
         harness.check(words in self.said(), f"\"{words}\" expected in:\n{self.said()[-3000:]}")
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=60):
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -291,8 +291,8 @@ def same(found, expected, what):
             first = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
             raise AssertionError(
                 f"{what}: {place}: {len(b)} records, {len(a)} expected; record {first} is "
-                f"{b[first] if first < len(b) else None}, "
-                f"{a[first] if first < len(a) else None} expected")
+                f"{harness.shorten(b[first] if first < len(b) else None)}, "
+                f"{harness.shorten(a[first] if first < len(a) else None)} expected")
 
 
 def generate(work, events=2000, partitions=1, *more):

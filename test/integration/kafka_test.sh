@@ -5,7 +5,10 @@ set -euo pipefail
 nudge=$1
 here=$(dirname "$0")
 "$here/kafka_topics_test.py" "$nudge"
+"$here/kafka_outage_test.py" "$nudge"
 "$here/kafka_wire_test.py" "$nudge"
+"$here/kafka_input_test.py" "$nudge"
+"$here/kafka_operate_test.py" "$nudge"
 "$here/kafka_security_test.py" "$nudge"
 "$here/kafka_storm.py" "$nudge" --events 250000 --seconds 40 --seed "${KAFKA_SEED:-1}"
 if [ "${2:-}" = hard ]; then

@@ -11,6 +11,7 @@
 
 #include "operators/extract_features.h"
 #include "operators/predict_intent.h"
+#include "pipeline/state/record.h"
 #include "test/fakes/fixture.h"
 #include "test/fakes/scored_batch.h"
 #include "test/fakes/stage_fixture.h"
@@ -28,11 +29,12 @@ struct scene {
 static void load(struct scene *scene, char *purchase, char *abandon)
 {
     struct predict_intent_options options = {.purchase_pack = purchase, .abandon_pack = abandon};
+    struct record_layout layout = {0};
     struct error error;
     assert_int_equal(predict_intent_load(&options, &scene->packs, &error), STATUS_OK);
-    assert_int_equal(
-        predict_intent_create(&scene->packs, extract_features_set(), &scene->stage, &error),
-        STATUS_OK);
+    assert_int_equal(predict_intent_create(&scene->packs, extract_features_set(), &layout,
+                                           &scene->stage, &error),
+                     STATUS_OK);
 }
 
 static int setup(void **state)
@@ -154,9 +156,11 @@ static void refuses_a_pack_with_a_feature_that_is_not_there(void **state)
     struct predict_intent_options options = {.purchase_pack = scene->purchase};
     struct error error;
     struct stage *stage;
+    struct record_layout layout = {0};
     assert_int_equal(predict_intent_load(&options, &scene->packs, &error), STATUS_OK);
-    assert_int_equal(predict_intent_create(&scene->packs, extract_features_set(), &stage, &error),
-                     STATUS_INVALID);
+    assert_int_equal(
+        predict_intent_create(&scene->packs, extract_features_set(), &layout, &stage, &error),
+        STATUS_INVALID);
     assert_non_null(
         strstr(error.message, "no feature session_event; did you mean session_events?"));
 }

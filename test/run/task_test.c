@@ -136,6 +136,7 @@ static uint64_t lines_of(const struct shop *shop, enum topic topic)
 static void an_event_too_far_ahead_is_a_dead_letter_and_moves_nothing(void **state)
 {
     struct shop *shop = *state;
+    add_event(shop, -1);
     add_event(shop, 0);
     add_event(shop, 60001);
     add_event(shop, 60000);
@@ -144,9 +145,39 @@ static void an_event_too_far_ahead_is_a_dead_letter_and_moves_nothing(void **sta
     commit(shop);
     struct task_progress progress = task_progress(shop->task);
     assert_int_equal(progress.counters.dead_letters[REJECTION_TIME_AHEAD], 1);
-    assert_int_equal(progress.counters.events_accepted, 2);
+    assert_int_equal(progress.counters.events_accepted, 3);
     assert_int_equal(progress.time_max_ms, START_MS + 60000);
     assert_int_equal(lines_of(shop, TOPIC_DEAD_LETTERS), 1);
+}
+
+/* However the input is cut, and whichever way the first clock is wrong. */
+static void a_first_event_of_another_year_does_not_set_the_time(void **state)
+{
+    struct shop *shop = *state;
+    static const int64_t years_off[] = {-20, 20};
+    for (uint32_t run = 0; run < 8; run++) {
+        shop->script = (struct script){0};
+        (void)strcpy(add_event(shop, years_off[run & 1] * INT64_C(31557600000))->user, "lost");
+        add_event(shop, 0);
+        add_event(shop, 1000);
+        add_event(shop, 60000000); /* Too far ahead, and the time is known by now. */
+        add_event(shop, 5000);
+        add_event(shop, 3999);
+        broker_destroy(shop->broker);
+        shop->broker = broker_create();
+        shop->memory->ops->close(shop->memory);
+        struct error error;
+        assert_int_equal(state_store_memory_open(&shop->memory, &error), STATUS_OK);
+        shop->options.intake.batch_events_max = 1 + run / 2;
+        start(shop);
+        step(shop, 12);
+        commit(shop);
+        struct task_progress progress = task_progress(shop->task);
+        assert_int_equal(progress.time_max_ms, START_MS + 5000);
+        assert_int_equal(progress.counters.events_accepted, 5);
+        assert_int_equal(progress.counters.late_events, 1);
+        assert_int_equal(progress.counters.dead_letters[REJECTION_TIME_AHEAD], 1);
+    }
 }
 
 static void late_events_are_diverted_where_so_configured(void **state)
@@ -380,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_event_too_far_ahead_is_a_dead_letter_and_moves_nothing),
+        TEST(a_first_event_of_another_year_does_not_set_the_time),
         TEST(late_events_are_diverted_where_so_configured),
         TEST(a_late_duplicate_is_a_duplicate_and_not_late),
         TEST(who_is_erased_is_a_stranger_afterwards),

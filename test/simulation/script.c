@@ -93,6 +93,18 @@ static void make_event(struct script *script, struct random *random, uint32_t us
     }
 }
 
+/* Some of the first events come from clocks that are years off. */
+static void make_wrong_clocks(struct script *script, struct random *random)
+{
+    if (random_below(random, 4) > 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        int64_t years = (int64_t)random_below(random, 5) - 2;
+        script->events[i].time_ms += years * 365 * DAY_MS;
+    }
+}
+
 static void make_settings(struct script *script, struct random *random, uint32_t variants)
 {
     static const int64_t lateness[] = {0, 5 * SECOND_MS, 2 * MINUTE_MS, HOUR_MS};
@@ -120,6 +132,7 @@ void script_make(struct script *script, uint64_t seed, uint32_t variants)
         newest_ms += pick_step(&random);
         make_event(script, &random, users, newest_ms, &script->events[script->event_count]);
     }
+    make_wrong_clocks(script, &random);
     uint64_t ordinal = 1;
     uint32_t ticks = random_below(&random, SCRIPT_TICKS_MAX + 1);
     while (script->tick_count < ticks) {

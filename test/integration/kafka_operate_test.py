@@ -1,0 +1,410 @@
+#!/usr/bin/env python3
+"""A run on a real broker as its operator sees it: metrics and health, stops at any moment, topics
+that are wrong, grow or go away, and state that does not belong to its changelog."""
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+import kafka_harness  # noqa: E402
+from harness import check, equal  # noqa: E402
+from kafka_harness import Application, file_outputs, generate, same, without_places  # noqa: E402
+from kafka_storm import free_port  # noqa: E402
+
+broker = None
+
+
+def lines_of(path):
+    return harness.read(path).splitlines()
+
+
+def committed(application, topic, partition=0):
+    return broker.offsets(application.name).get((topic, partition), (0, ""))[0]
+
+
+def run_to(application, topic, count):
+    """Runs until that much of the input is committed; returns what was said."""
+    running = application.start()
+    try:
+        harness.wait_for(lambda: sum(offset for (name, _), (offset, _) in
+                                     broker.offsets(application.name).items()
+                                     if name == topic) == count, 60, "everything committed")
+        running.stop()
+    finally:
+        running.kill()
+    return running.said()
+
+
+# ---- metrics and health ----
+
+def get(port, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def metrics(port):
+    """Values by name and labels."""
+    found = {}
+    for line in get(port, "/metrics")[1].splitlines():
+        if line and not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            found[name] = float(value)
+    return found
+
+
+def test_a_live_run_tells_where_each_partition_stands(work):
+    topic = broker.make("o" + os.path.basename(work), 2)
+    port = free_port()
+    application = Application(broker, work, topic, ends=False,
+                              more=f"metrics: {{listen: '127.0.0.1:{port}'}}").create()
+    files = generate(work, 4000, 2)
+    counts = []
+    running = application.start("--workers", "2")
+    try:
+        harness.wait_for(lambda: get(port, "/readyz")[0] == 200, 60, "/readyz")
+        for partition, path in enumerate(files):
+            counts.append(len(lines_of(path)))
+            broker.send(topic, [{"value": line, "partition": partition}
+                                for line in lines_of(path)])
+        equal(get(port, "/healthz"), (200, "ok\n"), "/healthz")
+
+        def is_done():
+            found = metrics(port)
+            return found if all(
+                found.get(f'nudge_kafka_input_position{{partition="{p}"}}') == counts[p] and
+                found.get(f'nudge_output_latency_seconds_count{{partition="{p}"}}', 0) > 0 and
+                found.get(f'nudge_rocksdb_file_bytes{{partition="{p}"}}') is not None and
+                found.get(f'nudge_kafka_sent_records_total{{client="producer-{p}"}}', 0) > 0
+                for p in (0, 1)) else None
+
+        found = harness.wait_for(is_done, 60, "positions")
+        for p in (0, 1):
+            labels = f'{{partition="{p}"}}'
+            equal(found["nudge_events_read_total" + labels], counts[p], "events")
+            equal(found["nudge_kafka_input_lag_records" + labels], 0, "lag")
+            equal(found["nudge_kafka_input_lag_known" + labels], 1, "lag is known")
+            equal(found["nudge_kafka_partition_open" + labels], 1, "open")
+            check(found["nudge_watermark_seconds" + labels] > 1.7e9, "watermark")
+            check(found["nudge_commits_total" + labels] > 0, "commits")
+            check(found["nudge_commit_seconds_sum" + labels] > 0, "commit time")
+            check(found["nudge_cache_hits_total" + labels] > 0, "cache hits")
+            check(f'nudge_cache_misses_total{labels}' in found, "cache misses")
+            check(f'nudge_kafka_restored_records_total{labels}' in found, "restored")
+        for name in ("requests", "responses", "sent_bytes", "received_bytes", "received_records"):
+            total = sum(value for key, value in found.items()
+                        if key.startswith(f"nudge_kafka_{name}_total"))
+            check(total > 0, f"nudge_kafka_{name}_total of the library: {total}")
+        check(found["process_resident_memory_bytes"] > 1e7, "memory")
+        # A lag that is there is told: what is fetched ahead waits while the instance is stopped.
+        broker.send(topic, [{"value": "broken", "partition": 0}] * 500)
+        harness.wait_for(lambda: metrics(port).get('nudge_kafka_input_position{partition="0"}') ==
+                         counts[0] + 500, 60, "position")
+        running.process.send_signal(signal.SIGTERM)
+        equal(running.wait(), 0, "exit")
+        # An empty disk: what is restored is counted.
+        shutil.rmtree(application.state)
+        running = application.start("--workers", "2")
+        harness.wait_for(lambda: get(port, "/readyz")[0] == 200, 60, "/readyz")
+        for p in (0, 1):
+            check(metrics(port)[f'nudge_kafka_restored_records_total{{partition="{p}"}}'] > 20,
+                  "restored")
+        running.stop()
+        equal(get(port, "/readyz"), (0, ""), "nobody answers after a stop")
+    finally:
+        running.kill()
+
+
+def catches_signals(running):
+    """Waits until it does, which is the first thing that it does."""
+    def is_caught():
+        status = harness.read(f"/proc/{running.process.pid}/status").decode()
+        caught = int(next(line.split()[1] for line in status.splitlines()
+                          if line.startswith("SigCgt")), 16)
+        return caught >> (signal.SIGTERM - 1) & 1
+    harness.wait_for(is_caught, 60, "a handler")
+
+
+def test_a_stop_is_clean_at_any_moment_of_the_start(work):
+    topic = broker.make("q" + os.path.basename(work))
+    application = Application(broker, work, topic, ends=False).create()
+    broker.send(topic, [json.dumps(harness.event(i, f"u{i % 9}")) for i in range(2000)])
+    for pause in (0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8):
+        running = application.start()
+        catches_signals(running)
+        time.sleep(pause)
+        running.stop()
+    # While it waits for brokers, and for a schema registry, that are not there.
+    nobody = free_port()
+    path = application.path
+    text = harness.read(path).decode()
+    for changed in (text.replace(broker.servers, f"127.0.0.1:{nobody}"),
+                    text.replace("format: jsonl", "format: avro", 1) +
+                    f"\nschema_registry: {{url: ['http://127.0.0.1:{nobody}']}}\n"):
+        harness.write(path, changed)
+        running = application.start()
+        time.sleep(1.5)
+        begin = time.monotonic()
+        running.stop()
+        print(f"  a stop without brokers or registry took {time.monotonic() - begin:.1f} s")
+
+
+# ---- topics that are not as they must be ----
+
+def refused(application, words, *command):
+    result = harness.nudge(*(command or ("topics", "check")), application.path)
+    check(result.code == 2 and words in result.errors, f"\"{words}\" expected: {result}")
+
+
+def test_topics_that_are_wrong_are_refused(work):
+    topic = broker.make("w" + os.path.basename(work), 2)
+    application = Application(broker, work, topic, ends=False)
+    name = application.name
+    refused(application, "is missing")
+    # Each of them with a number of partitions that is not the input's.
+    for wrong in (f"{name}.promotions", f"{name}-changelog", f"{name}-journal"):
+        broker.make(wrong, 3)
+        refused(application, f"{wrong} has 3 partitions, and {topic} has 2", "topics", "create")
+        broker.ask("delete", wrong)
+    application.create()
+    result = harness.nudge("topics", "check", application.path)
+    check(result.code == 0 and "as they must be" in result.out, f"{result}")
+    # State that would be dropped after a while, and offsets that compaction would tear out.
+    broker.ask("set", f"{name}-changelog", "cleanup.policy=delete")
+    refused(application, 'cleanup.policy is "delete", and must be compact')
+    broker.ask("set", f"{name}-changelog", "cleanup.policy=compact,delete")
+    refused(application, "must be compact")
+    broker.ask("set", f"{name}-changelog", "cleanup.policy=compact")
+    broker.ask("set", f"{name}-journal", "cleanup.policy=compact")
+    refused(application, f'{name}-journal: cleanup.policy is "compact", and must be delete')
+    broker.ask("set", f"{name}-journal", "cleanup.policy=delete")
+    broker.ask("set", f"{name}.alerts", "cleanup.policy=compact")
+    refused(application, f"{name}.alerts: cleanup.policy")
+    broker.ask("set", f"{name}.alerts", "cleanup.policy=delete")
+    result = harness.nudge("topics", "check", application.path)
+    check(result.code == 0, f"{result}")
+
+
+def test_another_applications_changelog_is_refused(work):
+    topic = broker.make("x" + os.path.basename(work), 2)
+    application = Application(broker, work, topic).create()
+    changelog = f"{application.name}-changelog"
+    # Records of another program: they are not keyed as ours are.
+    broker.send(changelog, [{"key": "user-1", "value": "what Streams keeps", "partition": 1}])
+    refused(application, f"{changelog}, partition 1, offset 0: no record of a changelog of ours")
+    result = harness.nudge("run", application.path, "--state", application.state)
+    check(result.code == 2 and "no record of a changelog" in result.errors, f"{result}")
+    # Records of ours, but of a group that this one is not.
+    first = Application(broker, work, topic).create()
+    broker.send(topic, [{"value": json.dumps(harness.event(i, f"u{i}")), "partition": i % 2}
+                        for i in range(50)])
+    first.run()
+    other = Application(broker, work, topic, name=first.name, kafka="  group: another")
+    refused(other, "group another has no committed offset")
+    first.write()
+    result = harness.nudge("topics", "check", first.path)
+    check(result.code == 0, f"{result}")
+
+
+def test_an_input_topic_that_is_deleted_is_said_to_be_gone(work):
+    topic = broker.make("d" + os.path.basename(work))
+    application = Application(broker, work, topic, ends=False).create()
+    broker.send(topic, [json.dumps(harness.event(i)) for i in range(100)])
+    running = application.start()
+    try:
+        harness.wait_for(lambda: committed(application, topic) == 100, 60, "a first commit")
+        broker.ask("delete", topic)
+        code = running.wait(40)
+        said = running.said()
+        check(code == 2, f"exit {code}:\n{said[-2000:]}")
+        last = said.strip().splitlines()[-1]
+        check(f"topic {topic}" in last and "was deleted" in last, f"the last line says so: {last}")
+    finally:
+        running.kill()
+
+
+def test_records_that_are_removed_before_they_are_read_are_not_passed_over_in_silence(work):
+    topic = broker.make("r" + os.path.basename(work))
+    application = Application(broker, work, topic, ends=False).create()
+    broker.send(topic, [json.dumps(harness.event(i)) for i in range(100)])
+    run_to(application, topic, 100)
+    broker.send(topic, [json.dumps(harness.event(100 + i)) for i in range(100)])
+    broker.ask("trim", topic, 0, 150)
+    running = application.start()
+    try:
+        running.wait_for("records were removed before they were read", 60)
+        check(committed(application, topic) == 100, "nothing is passed over")
+        check(topic in running.said(), "the topic is named")
+    finally:
+        running.kill()
+
+
+def test_partitions_that_are_added_are_taken_in_by_a_new_start(work):
+    topic = broker.make("g" + os.path.basename(work))
+    fast = "  properties: {topic.metadata.refresh.interval.ms: 300}"
+    application = Application(broker, work, topic, ends=False, kafka=fast).create()
+    running = application.start()
+    try:
+        broker.send(topic, [json.dumps(harness.event(i)) for i in range(50)])
+        harness.wait_for(lambda: committed(application, topic) == 50, 60, "a first commit")
+        broker.ask("grow", topic, 2)
+        running.wait_for("partition_unknown", 60)
+        check("the topic has grown" in running.said(), "why")
+        # What goes to the old partition goes on being read; the new one waits.
+        broker.send(topic, [{"value": json.dumps(harness.event(60 + i)), "partition": i % 2}
+                            for i in range(50)])
+        harness.wait_for(lambda: committed(application, topic) == 75, 60, "the old partition")
+        running.stop()
+    finally:
+        running.kill()
+    refused(application, f"has 1 partitions, and {topic} has 2")
+    for name in application.topics() + [f"{application.name}-{t}" for t in ("changelog", "journal")]:
+        broker.ask("grow", name, 2)
+    application.write(ends=True)
+    application.run()
+    equal((committed(application, topic), committed(application, topic, 1)), (75, 25), "offsets")
+
+
+# ---- state that does not belong to its changelog ----
+
+def state_case(work, letter):
+    """An application of two partitions that has processed the first half of its input."""
+    topic = broker.make(letter + os.path.basename(work), 2)
+    application = Application(broker, work, topic, ends=False).create()
+    files = generate(work, 3000, 2)
+    halves = [[], []]
+    for partition, path in enumerate(files):
+        content = lines_of(path)
+        for half, values in enumerate((content[:len(content) // 2], content[len(content) // 2:])):
+            halves[half] += [{"value": value, "partition": partition} for value in values]
+    broker.send(topic, halves[0])
+    return topic, application, files, halves
+
+
+def finish(application, topic, files, halves, what):
+    broker.send(topic, halves[1])
+    application.write(ends=True)
+    said = application.run().errors
+    same(without_places(application.outputs()),
+         without_places(file_outputs(application.work, application, files)), what)
+    return said
+
+
+def rebuilt(said):
+    """Partitions that were made anew, with the reasons."""
+    return sorted((line.split("partition=")[1].split()[0], line.split('message="')[1].rstrip('"\n'))
+                  for line in said.splitlines() if "state_rebuilt" in line)
+
+
+def test_state_ahead_of_its_changelog_is_rebuilt_alone(work):
+    topic, application, files, halves = state_case(work, "u")
+    run_to(application, topic, len(halves[0]))
+    # The changelog of partition 1 is made again from what it held, without the superseded records
+    # and markers: it is shorter than the state's position.
+    changelog = f"{application.name}-changelog"
+    newest = {}
+    for record in broker.records(changelog):
+        newest[(record["partition"], record["key"])] = record
+    kept = [record for record in newest.values() if record["partition"] == 1]
+    others = [record for record in broker.records(changelog) if record["partition"] == 0]
+    check(len(kept) > 20, "records")
+    broker.ask("delete", changelog)
+    broker.make(changelog, 2, "cleanup.policy=compact")
+    # Partition 0 gets as many as it had, so that its state is neither ahead nor behind.
+    filler = others + others[:1] * (max(r["offset"] for r in others) + 2 - len(others))
+    broker.send(changelog, kept + sorted(filler, key=lambda r: r is others[0], reverse=True))
+    said = finish(application, topic, files, halves, "state ahead")
+    equal(rebuilt(said), [("1", "it is ahead of the changelog")], "rebuilt")
+
+
+def test_state_that_the_changelog_no_longer_reaches_back_to_is_rebuilt_alone(work):
+    topic, application, files, halves = state_case(work, "v")
+    run_to(application, topic, len(halves[0]))
+    old = os.path.join(work, "old")
+    shutil.copytree(application.state, old)
+    # The instance goes on, its state is lost, and what is put back in its place is an old copy,
+    # whose position the changelog of partition 0 has forgotten.
+    half = len(halves[1]) // 2
+    broker.send(topic, halves[1][:half])
+    run_to(application, topic, len(halves[0]) + half)
+    shutil.rmtree(application.state)
+    shutil.copytree(old, application.state)
+    changelog = f"{application.name}-changelog"
+    newest = {}
+    for record in broker.records(changelog):
+        if record["partition"] == 0:
+            newest[record["key"]] = record
+    end = max(record["offset"] for record in newest.values()) + 2
+    broker.send(changelog, list(newest.values()))
+    broker.ask("set", changelog, "cleanup.policy=delete")
+    broker.ask("trim", changelog, 0, end)
+    broker.ask("set", changelog, "cleanup.policy=compact")
+    halves[1] = halves[1][half:]
+    said = finish(application, topic, files, halves, "changelog trimmed")
+    equal(rebuilt(said), [("0", "the changelog does not reach back to it")], "rebuilt")
+
+
+# ---- state that is too old ----
+
+def test_records_not_heard_of_are_removed_from_state_and_changelog(work):
+    topic = broker.make("t" + os.path.basename(work))
+    port = free_port()
+    more = "metrics: {listen: '127.0.0.1:%d'}" % port
+    application = Application(broker, work, topic, ends=False, more=more)
+    text = harness.read(application.path).decode()
+    harness.write(application.path, text.replace("{memory: 192MiB}",
+                                                 "{memory: 192MiB, retention: 5h}"))
+    harness.nudge("topics", "create", application.path)
+    # Many come once; a few stay; one of the many is back when all of them are forgotten.
+    many = [harness.event(i, f"u{i}") for i in range(300)]
+    few = [harness.event(1000 + i, f"stays{i % 3}", seconds=400 + 300 * i) for i in range(200)]
+    few.insert(150, harness.event(5000, "u7", seconds=400 + 300 * 149))
+    events = many + few
+    running = application.start()
+    try:
+        broker.send(topic, [json.dumps(event) for event in many])
+        for i in range(0, len(few), 20):
+            broker.send(topic, [json.dumps(event) for event in few[i:i + 20]])
+            harness.wait_for(lambda end=300 + min(i + 20, len(few)):
+                             committed(application, topic) == end, 60, "a portion")
+
+        def newest():
+            found = {}
+            for record in broker.records(f"{application.name}-changelog"):
+                found[record["key"]] = record["value"]
+            return found
+
+        kept = [key for key, value in newest().items() if value is not None]
+        gone = [key for key, value in newest().items() if value is None]
+        # The task's own record, those who stay and who is back; others went before.
+        check(len(kept) < 20 and len(gone) > 280, f"{len(kept)} kept, {len(gone)} removed")
+        harness.wait_for(lambda: metrics(port).get('nudge_rocksdb_keys{partition="0"}', 999) < 60,
+                         20, "removed from RocksDB")
+        running.stop()
+    finally:
+        running.kill()
+    # An empty disk is restored from what is left, and goes on as if all of it were there.
+    shutil.rmtree(application.state)
+    last = [harness.event(9000 + i, f"u{i % 9}", seconds=70000 + i) for i in range(100)]
+    broker.send(topic, [json.dumps(event) for event in last])
+    text = harness.read(application.path).decode()
+    harness.write(application.path, text.replace("ends: false", "ends: true"))
+    application.run()
+    file = harness.write(os.path.join(work, "all.jsonl"), harness.lines(events + last))
+    text = harness.read(application.path).decode().replace(more, "")
+    harness.write(application.path, text)
+    same(application.outputs(), file_outputs(work, application, [file]), "retention")
+
+
+if __name__ == "__main__":
+    kafka_harness.main(sys.modules[__name__])
