@@ -42,9 +42,9 @@ includes_only operators pipeline/base/ pipeline/config/ pipeline/output/ pipelin
 includes_only models pipeline/base/ pipeline/config/ models/
 
 # An operator may share helper files with another, but never includes another operator.
-for operator in sessionize extract_features score_fraud predict_intent emit_interventions; do
+for operator in sessionize extract_features score_fraud predict_intent score_anomaly emit_interventions; do
     bad=$(git grep -lE "#include \"operators/$operator\.h\"" -- 'operators/*' |
-        grep -vE "^operators/(${operator}|session_|feature_|fraud_|rule|emit_)" || true)
+        grep -vE "^operators/(${operator}|session_|feature_|fraud_|anomaly_|rule|emit_)" || true)
     [ -z "$bad" ] || complain "operators/$operator.h is included by $bad"
 done
 bad=$(git grep -lE '#include "operators/' -- 'pipeline/*' | grep -vE '^pipeline/(run/stages\.c|commands/)' || true)

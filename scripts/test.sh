@@ -35,6 +35,7 @@ suite_check() {
 suite_examples() {
     test/integration/generator_distance_test.sh build/release/nudge
     test/integration/examples_test.sh build/release/nudge
+    test/integration/anomaly_test.sh build/release/nudge
     test/integration/markov_test.py build/release/nudge
     test/integration/train_eval_test.py build/release/nudge
     scripts/features.sh

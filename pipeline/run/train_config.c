@@ -10,8 +10,8 @@
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const positive_names[] = {"fraud", "bot", NULL};
-static const char *const kind_names[TRAIN_KIND_COUNT + 1] = {"logistic", "trees", "mlp",
-                                                             "gru",      "lstm",  NULL};
+static const char *const kind_names[TRAIN_KIND_COUNT + 1] = {
+    "logistic", "trees", "mlp", "gru", "lstm", "isolation_forest", NULL};
 static const char *const transform_names[] = {"auto", "none", "log1p", "octaves", NULL};
 
 #define OPTION(member) offsetof(struct train_settings, member)
@@ -46,7 +46,8 @@ static const struct setting settings[] = {
      .choices = kind_names,
      .doc =
          "What is fitted: a logistic regression, boosted trees by libxgboost, a network of dense "
-         "layers, or one that is stepped along each session"},
+         "layers, one that is stepped along each session, or an isolation forest, which looks at "
+         "no labels"},
     {.name = "target",
      .type = SETTING_CHOICE,
      .offset = OPTION(target),
@@ -54,7 +55,8 @@ static const struct setting settings[] = {
      .is_required = true,
      .doc = "What is predicted: that a purchase follows in the session; that the session ends "
             "without one though the cart is filled; what label events say; what the truth says; "
-            "table: the input is CSV with columns time, label (0 or 1) and features"},
+            "table: the input is CSV with columns time, label (0 or 1) and features; none: for a "
+            "kind that looks at no labels"},
     TEXT("truth", SETTING_PATH, truth, NULL,
          "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its "
          "place"),
@@ -110,6 +112,10 @@ static const struct setting settings[] = {
     NUMBER("positive_weight", SETTING_NUMBER, positive_weight, "1", 0, 1e6,
            "Factor on the weight of positives; 0: both classes weigh the same"),
     NUMBER("iterations", SETTING_INTEGER, iterations, "200", 1, 1e5, "Of L-BFGS, at most"),
+    NUMBER("forest_trees", SETTING_INTEGER, forest_trees, "100", 1, 1000,
+           "Of kind isolation_forest: trees"),
+    NUMBER("forest_sample", SETTING_INTEGER, forest_sample, "256", 2, 4096,
+           "Of kind isolation_forest: rows that a tree is built of"),
     TEXT("trees", SETTING_CUSTOM, trees, NULL, "Of kind trees: {rounds, depth, ...}"),
     TEXT("network", SETTING_CUSTOM, network, NULL,
          "Of kinds mlp, gru and lstm, as in a pack: {hidden, embeddings, layers}"),
@@ -400,6 +406,10 @@ static enum status read_rows(struct train_config *config, const struct train_ove
         .truth_by = (enum truth_join)made->truth_by,
         .label_values = &made->label_values,
     };
+    if (made->target == TARGET_NONE && made->kind != TRAIN_ISOLATION_FOREST) {
+        return yaml_complain(node_of(config, "target"), error,
+                             "none: a target expected for kind %s", kind_names[made->kind]);
+    }
     enum status status =
         read_time(config, "from", made->from, overrides->from, INT64_MIN, &rows->from_ms, error);
     if (status == STATUS_OK) {

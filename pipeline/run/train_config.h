@@ -11,7 +11,15 @@
 #include "pipeline/run/labelled_rows.h"
 #include "pipeline/run/table_rows.h"
 
-enum train_kind { TRAIN_LOGISTIC, TRAIN_TREES, TRAIN_MLP, TRAIN_GRU, TRAIN_LSTM, TRAIN_KIND_COUNT };
+enum train_kind {
+    TRAIN_LOGISTIC,
+    TRAIN_TREES,
+    TRAIN_MLP,
+    TRAIN_GRU,
+    TRAIN_LSTM,
+    TRAIN_ISOLATION_FOREST,
+    TRAIN_KIND_COUNT
+};
 
 struct train_settings {
     char *pipeline, *name, *version, *output, *truth, *from, *until;
@@ -22,7 +30,7 @@ struct train_settings {
     const struct yaml_node *descent; /* See train_descent_section. */
     struct text_list label_values, leave_out_kinds, event_types, prefixes;
     struct text_list features, leave_out_features, leave_out_families, l2;
-    int64_t rows_max, seed, gap_ms, held_gap_ms, iterations, folds;
+    int64_t rows_max, seed, gap_ms, held_gap_ms, iterations, folds, forest_trees, forest_sample;
     double held_share, limit, l1, positive_weight;
     bool is_refitted;
 };
