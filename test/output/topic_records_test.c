@@ -99,7 +99,8 @@ static void dead_letter_cuts_long_content_but_hashes_all_of_it(void **state)
     char sha256[65];
     sha256_format(bytes, length, sha256);
     struct rejection rejection = {.reason = REJECTION_TOO_LONG};
-    dead_letter_write(self->outputs, &place, &rejection, (struct text){bytes, length}, NULL, true, 0);
+    dead_letter_write(self->outputs, &place, &rejection, (struct text){bytes, length}, NULL, true,
+                      0);
     const struct json_value *record = only_record(self, TOPIC_DEAD_LETTERS);
     assert_int_equal(json_member_text(record, "content").length,
                      (DEAD_LETTER_BYTES_MAX + 2) / 3 * 4);
