@@ -55,7 +55,7 @@ static void cut_box(struct half_space_trees *trees, struct cut *cuts, uint32_t n
 static void draw_tree(struct half_space_trees *trees, uint32_t tree)
 {
     struct random_stream random = random_stream_of(trees->options.seed, tree);
-    struct box box;
+    struct box box = {.low = {0}};
     for (uint32_t f = 0; f < trees->options.feature_count; f++) {
         float point = random_stream_unit(&random);
         float reach = 2.0f * (point > 0.5f ? point : 1.0f - point);
@@ -125,26 +125,41 @@ static void widen(const struct half_space_trees *trees, struct half_space_state 
     }
 }
 
-/* A row's way down one tree: counts it, and returns the paper's mass by the window before. */
+/* What a node of `rows` rows says, where `volume` such nodes would fill the range. */
+static float emptiness(const struct half_space_trees *trees, uint16_t rows, float volume)
+{
+    float window = (float)trees->options.window;
+    return LOG2_E * fixed_logf((window + 1) / ((float)rows * volume + 1));
+}
+
+/* A row's way down one tree: counts it, and returns what the window before says. */
 static float pass(const struct half_space_trees *trees, uint32_t tree, const float *scaled,
-                  const uint16_t *before, uint16_t *counts)
+                  const uint16_t *before, uint16_t *counts, float *ret_terms)
 {
     const struct cut *cuts = trees->cuts + (size_t)tree * trees->leaves_from;
     const uint32_t few = trees->options.window / 10;
-    float mass = -1, volume = 1;
+    float volume = 1, said = 0; /* As dense as can be: all of a window pass the root. */
+    bool is_settled = before[0] <= few;
     uint32_t node = 0;
     for (;;) {
         counts[node]++;
-        bool is_last = node >= trees->leaves_from;
-        if (mass < 0 && (is_last || before[node] <= few)) {
-            mass = (float)before[node] * volume;
+        if (node >= trees->leaves_from) {
+            break;
         }
-        if (is_last) {
-            return mass;
-        }
-        node = 2 * node + (scaled[cuts[node].feature] < cuts[node].at ? 1 : 2);
+        uint32_t feature = cuts[node].feature;
+        node = 2 * node + (scaled[feature] < cuts[node].at ? 1 : 2);
         volume *= 2;
+        bool is_last = node >= trees->leaves_from || before[node] <= few;
+        if (!is_settled && (ret_terms || is_last)) {
+            float says = emptiness(trees, before[node], volume);
+            if (ret_terms) {
+                ret_terms[feature] += says - said;
+            }
+            said = says;
+        }
+        is_settled = is_settled || is_last;
     }
+    return said;
 }
 
 static void scale_row(const struct half_space_trees *trees, const struct half_space_state *state,
@@ -157,7 +172,8 @@ static void scale_row(const struct half_space_trees *trees, const struct half_sp
     }
 }
 
-float half_space_observe(const struct half_space_trees *trees, void *given, const float *row)
+float half_space_observe(const struct half_space_trees *trees, void *given, const float *row,
+                         float *ret_terms)
 {
     struct half_space_state *state = given;
     const struct half_space_options *options = &trees->options;
@@ -170,15 +186,20 @@ float half_space_observe(const struct half_space_trees *trees, void *given, cons
         widen(trees, state, row);
     } else {
         float scaled[HALF_SPACE_FEATURES_MAX];
-        float mass = 0;
+        float sum = 0;
+        bool has_before = state->windows > 1;
         scale_row(trees, state, row, scaled);
+        if (ret_terms) {
+            memset(ret_terms, 0, options->feature_count * sizeof(*ret_terms));
+        }
         for (uint32_t tree = 0; tree < options->trees; tree++) {
             size_t at = (size_t)tree * trees->node_count;
-            mass += pass(trees, tree, scaled, before + at, current + at);
+            sum += pass(trees, tree, scaled, before + at, current + at, ret_terms);
         }
-        mass /= (float)options->trees;
-        bool has_before = state->windows > 1;
-        score = has_before ? LOG2_E * fixed_logf(((float)options->window + 1) / (mass + 1)) : NAN;
+        for (uint32_t f = 0; ret_terms && f < options->feature_count; f++) {
+            ret_terms[f] /= (float)options->trees;
+        }
+        score = has_before ? sum / (float)options->trees : NAN;
     }
     if (++state->in_window == options->window) {
         state->in_window = 0;

@@ -37,13 +37,17 @@ void half_space_destroy(struct half_space_trees *trees); /* NULL is a no-op. */
 size_t half_space_state_bytes(const struct half_space_options *options);
 
 /*
- * Scores `row` by the window before, and counts it for the next. The score is log2 of (window + 1)
- * / (mass + 1), where mass is the paper's: the mean over the trees of a node's rows times 2^depth,
- * of the first node on the row's way that at most a tenth of a window passes, or the last. So 0 is
- * where rows are as dense as if they were spread evenly, and log2(window + 1) where there were
- * none. NaN in the first two windows: the first sets the ranges, the second is the first to be
- * counted. A missing value goes right.
+ * Scores `row` by the window before, and counts it for the next. A tree says log2 of (window + 1) /
+ * (mass + 1), where mass is the paper's: the rows of a node times 2^depth, of the first node on the
+ * row's way that at most a tenth of a window passed, or the last. So 0 is where rows are as dense
+ * as if they were spread evenly, and log2(window + 1) where there were none. The score is the mean
+ * over the trees; the paper adds the masses up, which one full node decides, and which gives no
+ * reasons: here each cut on a row's way changes what its tree says, and what all cuts on a feature
+ * change is the feature's share. ret_terms[feature_count] (may be NULL) sum to the score. NaN in
+ * the first two windows: the first sets the ranges, the second is the first to be counted. A
+ * missing value goes right.
  */
-float half_space_observe(const struct half_space_trees *trees, void *state, const float *row);
+float half_space_observe(const struct half_space_trees *trees, void *state, const float *row,
+                         float *ret_terms);
 
 #endif

@@ -10,7 +10,7 @@
 #include "pipeline/base/fixed_math.h"
 
 #define DEPTH_MAX 16 /* Enough for ISOLATION_SAMPLE_MAX rows. */
-#define TRIES_MAX 64 /* Features that are asked for one that can be cut. */
+#define TRIES_AT_RANDOM 16
 static_assert(ISOLATION_SAMPLE_MAX <= 1u << (DEPTH_MAX - 1),
               "trees are as deep as log2 of a sample");
 
@@ -55,12 +55,16 @@ static bool find_range(const struct builder *builder, uint32_t begin, uint32_t e
     return low < high && isfinite(low) && isfinite(high);
 }
 
-/* A feature and a place between its rows' values. False where none of those asked can be cut. */
+/* A feature and a place between its rows' values. False where no feature can be cut. Features are
+ * asked at random; where many cannot be cut, the rest in a row from a random one on. */
 static bool choose_cut(struct builder *builder, uint32_t begin, uint32_t end,
                        struct isolation_node *node)
 {
-    for (uint32_t i = 0; i < TRIES_MAX; i++) {
-        uint32_t feature = random_stream_below(&builder->random, builder->feature_count);
+    uint32_t feature = 0;
+    for (uint32_t i = 0; i < TRIES_AT_RANDOM + builder->feature_count; i++) {
+        feature = i <= TRIES_AT_RANDOM
+                      ? random_stream_below(&builder->random, builder->feature_count)
+                      : (feature + 1) % builder->feature_count;
         float low, high;
         if (!find_range(builder, begin, end, feature, &low, &high)) {
             continue;

@@ -6,7 +6,7 @@
  *
  * manifest.yaml:
  *   format: 1
- *   kind: logistic               # logistic, trees, mean, mlp, gru, lstm
+ *   kind: logistic               # logistic, trees, mean, mlp, gru, lstm, isolation_forest
  *   name, version, target, trained_from, trained_to, data_hash, seed: text that decisions and
  *                                # reports quote; only name and version are required
  *   features:                    # in the order of the tensors' columns

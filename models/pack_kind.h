@@ -43,6 +43,7 @@ extern const struct pack_kind_ops *const pack_kinds[];
 extern const struct pack_kind_ops pack_kind_logistic;
 extern const struct pack_kind_ops pack_kind_trees;
 extern const struct pack_kind_ops pack_kind_mean;
+extern const struct pack_kind_ops pack_kind_isolation_forest;
 extern const struct pack_kind_ops pack_kind_mlp;
 extern const struct pack_kind_ops pack_kind_gru;
 extern const struct pack_kind_ops pack_kind_lstm;

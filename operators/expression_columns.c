@@ -6,30 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "operators/expression_internal.h"
-
-#define LANES EXPRESSION_LANES
-#define FOR_LANES(i) for (uint32_t(i) = 0; (i) < LANES; (i)++)
-
-/* A column of numbers, of booleans, or of codes of words. */
-union slot {
-    float numbers[LANES];
-    int32_t booleans[LANES];
-    int32_t codes[LANES];
-};
-
-struct expression_columns {
-    const struct expression_program *program; /* Borrowed. */
-    union slot *slots;
-    struct text (*texts)[LANES];
-};
-
-struct run {
-    const struct expression_program *program;
-    const struct event_batch *batch;
-    struct arena *scratch;
-    uint32_t first, rows;
-};
+#include "operators/expression_columns_internal.h"
 
 static void fill_constants(struct expression_columns *columns)
 {
@@ -93,7 +70,7 @@ void expression_columns_destroy(struct expression_columns *columns)
 
 /* Leaves. */
 
-static void load_numbers(const struct run *run, const struct expression_step *step,
+static void load_numbers(const struct columns_run *run, const struct expression_step *step,
                          float *restrict out)
 {
     const struct event_batch *batch = run->batch;
@@ -118,7 +95,7 @@ static void load_numbers(const struct run *run, const struct expression_step *st
 }
 
 /* From the row-major matrix to a column. */
-static void load_feature(const struct run *run, uint32_t feature, float *restrict out)
+static void load_feature(const struct columns_run *run, uint32_t feature, float *restrict out)
 {
     const struct event_batch *batch = run->batch;
     const float *from = batch->features + (size_t)run->first * batch->feature_stride + feature;
@@ -127,7 +104,7 @@ static void load_feature(const struct run *run, uint32_t feature, float *restric
     }
 }
 
-static void load_leaf_number(const struct run *run, const struct expression_step *step,
+static void load_leaf_number(const struct columns_run *run, const struct expression_step *step,
                              float *restrict out)
 {
     for (uint32_t i = run->rows; i < LANES; i++) {
@@ -148,7 +125,7 @@ static void load_leaf_number(const struct run *run, const struct expression_step
     }
 }
 
-static void load_leaf_other(const struct run *run, const struct expression_step *step,
+static void load_leaf_other(const struct columns_run *run, const struct expression_step *step,
                             int32_t *restrict out)
 {
     memset(out, 0, LANES * sizeof(*out));
@@ -164,7 +141,7 @@ static void load_leaf_other(const struct run *run, const struct expression_step 
     }
 }
 
-static void load_leaf_text(const struct run *run, const struct expression_step *step,
+static void load_leaf_text(const struct columns_run *run, const struct expression_step *step,
                            struct text *restrict out)
 {
     for (uint32_t i = 0; i < run->rows; i++) {
@@ -313,7 +290,7 @@ static void run_logic(uint8_t op, int32_t *restrict out, const int32_t *a, const
     }
 }
 
-static void run_number_question(const struct run *run, const struct expression_step *step,
+static void run_number_question(const struct columns_run *run, const struct expression_step *step,
                                 int32_t *restrict out, const float *restrict a)
 {
     if (step->op == OP_NUMBER_PRESENT) {
@@ -326,98 +303,6 @@ static void run_number_question(const struct run *run, const struct expression_s
     const struct expression_list *list = &run->program->lists[step->index];
     for (uint32_t i = 0; i < run->rows; i++) {
         out[i] = expression_number_in(list, a[i]) ? -1 : 0;
-    }
-}
-
-/* Texts: rows that are there only, since each may cost. */
-
-static void run_text_equal(const struct run *run, const struct expression_step *step, int32_t *out,
-                           const struct text *a, const struct text *b)
-{
-    bool wanted = step->op == OP_TEXT_EQUAL;
-    for (uint32_t i = 0; i < run->rows; i++) {
-        bool answer = a[i].data && b[i].data && text_equal(a[i], b[i]) == wanted;
-        out[i] = answer ? -1 : 0;
-    }
-}
-
-static bool bytes_equal(const char *a, const char *b, uint32_t length)
-{
-    return length == 0 || memcmp(a, b, length) == 0;
-}
-
-/* One text and one literal. */
-static void run_text_literal(const struct run *run, const struct expression_step *step,
-                             int32_t *out, const struct text *a)
-{
-    const struct expression_literal *literal = &run->program->literals[step->index];
-    uint32_t length = literal->length;
-    for (uint32_t i = 0; i < run->rows; i++) {
-        bool answer = false;
-        switch (step->op) {
-        case OP_TEXT_IS:
-            answer = a[i].length == length && a[i].data &&
-                     bytes_equal(a[i].data, literal->bytes, length);
-            break;
-        case OP_TEXT_IS_NOT:
-            answer = a[i].data &&
-                     !(a[i].length == length && bytes_equal(a[i].data, literal->bytes, length));
-            break;
-        case OP_STARTS_WITH:
-            answer = a[i].data && a[i].length >= length &&
-                     bytes_equal(a[i].data, literal->bytes, length);
-            break;
-        case OP_ENDS_WITH:
-            answer = a[i].data && a[i].length >= length &&
-                     bytes_equal(a[i].data + (a[i].length - length), literal->bytes, length);
-            break;
-        default:
-            answer = expression_contains(a[i], literal);
-            break;
-        }
-        out[i] = answer ? -1 : 0;
-    }
-}
-
-static void run_text_question(const struct run *run, const struct expression_step *step,
-                              int32_t *out, const struct text *a)
-{
-    const struct expression_program *program = run->program;
-    for (uint32_t i = 0; i < run->rows; i++) {
-        bool answer = a[i].data != NULL;
-        if (answer && step->op == OP_TEXT_IN) {
-            answer = expression_text_in(program, &program->lists[step->index], a[i]);
-        }
-        out[i] = answer ? -1 : 0;
-    }
-}
-
-static void run_text_numbers(const struct run *run, uint8_t op, float *out, const struct text *a)
-{
-    FOR_LANES(i)
-    {
-        out[i] = NAN;
-    }
-    for (uint32_t i = 0; i < run->rows; i++) {
-        out[i] = op == OP_TEXT_NUMBER ? expression_text_number(a[i]) : expression_text_length(a[i]);
-    }
-}
-
-static void run_lower(const struct run *run, struct text *out, const struct text *a)
-{
-    FOR_LANES(i)
-    {
-        out[i] = i < run->rows ? expression_lower(a[i], run->scratch) : (struct text){NULL, 0};
-    }
-}
-
-static void run_word_text(const struct expression_step *step, struct text *out,
-                          const int32_t *codes)
-{
-    FOR_LANES(i)
-    {
-        const char *word = expression_word((enum expression_words)step->index, (uint32_t)codes[i]);
-        out[i] = word ? text_of(word) : (struct text){NULL, 0};
     }
 }
 
@@ -443,12 +328,10 @@ static uint64_t pack(const int32_t *booleans, uint32_t rows)
     return bits;
 }
 
-static void run_step(struct expression_columns *columns, const struct run *run,
+/* A step that looks at the batch. False: it is none. */
+static bool run_leaf(struct expression_columns *columns, const struct columns_run *run,
                      const struct expression_step *step)
 {
-    union slot *out = &columns->slots[step->out];
-    const union slot *a = &columns->slots[step->a];
-    const union slot *b = &columns->slots[step->b];
     switch ((enum expression_op)step->op) {
     case OP_FEATURE:
     case OP_SCORE:
@@ -457,24 +340,36 @@ static void run_step(struct expression_columns *columns, const struct run *run,
     case OP_SESSION_EVENTS:
     case OP_SESSION_DURATION:
     case OP_CLOCK:
-        load_leaf_number(run, step, out->numbers);
-        break;
+        load_leaf_number(run, step, columns->slots[step->out].numbers);
+        return true;
     case OP_TEXT_FIELD:
     case OP_ATTRIBUTE:
         load_leaf_text(run, step, columns->texts[step->out]);
-        break;
+        return true;
     case OP_WORD:
     case OP_FLAG:
-        load_leaf_other(run, step, out->codes);
-        break;
+        load_leaf_other(run, step, columns->slots[step->out].codes);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A step from numbers to numbers. False: it is none. */
+static bool run_arithmetic(struct expression_columns *columns, const struct expression_step *step)
+{
+    float *out = columns->slots[step->out].numbers;
+    const union columns_slot *a = &columns->slots[step->a];
+    const union columns_slot *b = &columns->slots[step->b];
+    switch ((enum expression_op)step->op) {
     case OP_NEGATE:
     case OP_ABS:
     case OP_FLOOR:
     case OP_ROUND:
     case OP_SQRT:
     case OP_LOG1P:
-        run_unary(step->op, out->numbers, a->numbers);
-        break;
+        run_unary(step->op, out, a->numbers);
+        return true;
     case OP_ADD:
     case OP_SUBTRACT:
     case OP_MULTIPLY:
@@ -483,24 +378,27 @@ static void run_step(struct expression_columns *columns, const struct run *run,
     case OP_MAX:
     case OP_DEFAULT:
         if (step->has_scalar) {
-            run_binary_scalar(step->op, out->numbers, a->numbers, step->number);
+            run_binary_scalar(step->op, out, a->numbers, step->number);
         } else {
-            run_binary(step->op, out->numbers, a->numbers, b->numbers);
+            run_binary(step->op, out, a->numbers, b->numbers);
         }
-        break;
+        return true;
     case OP_IF:
-        run_if(out->numbers, a->booleans, b->numbers, columns->slots[step->c].numbers);
-        break;
-    case OP_TEXT_NUMBER:
-    case OP_TEXT_LENGTH:
-        run_text_numbers(run, step->op, out->numbers, columns->texts[step->a]);
-        break;
-    case OP_LOWER:
-        run_lower(run, columns->texts[step->out], columns->texts[step->a]);
-        break;
-    case OP_WORD_TEXT:
-        run_word_text(step, columns->texts[step->out], a->codes);
-        break;
+        run_if(out, a->booleans, b->numbers, columns->slots[step->c].numbers);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A step to booleans. False: it is none. */
+static bool run_question(struct expression_columns *columns, const struct columns_run *run,
+                         const struct expression_step *step)
+{
+    int32_t *out = columns->slots[step->out].booleans;
+    const union columns_slot *a = &columns->slots[step->a];
+    const union columns_slot *b = &columns->slots[step->b];
+    switch ((enum expression_op)step->op) {
     case OP_LESS:
     case OP_LESS_EQUAL:
     case OP_GREATER:
@@ -508,46 +406,27 @@ static void run_step(struct expression_columns *columns, const struct run *run,
     case OP_EQUAL:
     case OP_NOT_EQUAL:
         if (step->has_scalar) {
-            run_compare_scalar(step->op, out->booleans, a->numbers, step->number);
+            run_compare_scalar(step->op, out, a->numbers, step->number);
         } else {
-            run_compare(step->op, out->booleans, a->numbers, b->numbers);
+            run_compare(step->op, out, a->numbers, b->numbers);
         }
-        break;
+        return true;
     case OP_NUMBER_IN:
     case OP_NUMBER_PRESENT:
-        run_number_question(run, step, out->booleans, a->numbers);
-        break;
-    case OP_TEXT_EQUAL:
-    case OP_TEXT_NOT_EQUAL:
-        run_text_equal(run, step, out->booleans, columns->texts[step->a], columns->texts[step->b]);
-        break;
-    case OP_TEXT_IS:
-    case OP_TEXT_IS_NOT:
-    case OP_STARTS_WITH:
-    case OP_ENDS_WITH:
-    case OP_CONTAINS:
-        run_text_literal(run, step, out->booleans, columns->texts[step->a]);
-        break;
-    case OP_TEXT_IN:
-    case OP_TEXT_PRESENT:
-        run_text_question(run, step, out->booleans, columns->texts[step->a]);
-        break;
+        run_number_question(run, step, out, a->numbers);
+        return true;
     case OP_WORD_IN:
-        run_word_in(step->index, out->booleans, a->codes);
-        break;
+        run_word_in(step->index, out, a->codes);
+        return true;
     case OP_NOT:
     case OP_AND:
     case OP_OR:
     case OP_SAME:
     case OP_DIFFER:
-        run_logic(step->op, out->booleans, a->booleans, b->booleans);
-        break;
-    case OP_NUMBER:
-    case OP_TEXT:
-    case OP_BOOLEAN:
-    case OP_COUNT:
-        assert(!"not a step");
-        break;
+        run_logic(step->op, out, a->booleans, b->booleans);
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -557,13 +436,16 @@ void expression_columns_run(struct expression_columns *columns, const struct eve
 {
     assert(rows <= LANES);
     const struct expression_program *program = columns->program;
-    struct run run = {program, batch, scratch, first_row, rows};
+    struct columns_run run = {program, batch, scratch, first_row, rows};
     for (uint32_t k = 0; k < program->step_count; k++) {
         const struct expression_step *step = &program->steps[k];
         if (step->op == OP_COUNT) {
             ret_outputs[step->index] = pack(columns->slots[step->a].booleans, rows);
         } else {
-            run_step(columns, &run, step);
+            bool is_run = run_leaf(columns, &run, step) || run_question(columns, &run, step) ||
+                          run_arithmetic(columns, step) ||
+                          expression_text_step(columns, &run, step);
+            assert(is_run);
         }
     }
 }

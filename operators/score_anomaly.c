@@ -1,5 +1,6 @@
 #include "operators/score_anomaly.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 
 static const char *const detector_names[] = {"none", "robust_ewma", "isolation_forest",
                                              "half_space_trees", NULL};
+static_assert((int)EWMA_PART_COUNT <= (int)ANOMALY_INPUTS_MAX, "parts find room");
 static const char *const part_names[EWMA_PART_COUNT] = {[EWMA_JUMP] = "jump from the latest values",
                                                         [EWMA_HEIGHT] =
                                                             "distance from the long-run level",
@@ -82,7 +84,7 @@ struct score_anomaly {
 
     /* What the reasons of the batch's rows need. */
     uint8_t forests[BATCH_ROWS_MAX];
-    float parts[BATCH_ROWS_MAX][EWMA_PART_COUNT];
+    float parts[BATCH_ROWS_MAX][ANOMALY_INPUTS_MAX]; /* By part of a series, or by input. */
 };
 
 static uint32_t trees_of(const struct score_anomaly_options *options)
@@ -130,7 +132,8 @@ static enum status score_row(struct score_anomaly *self, struct event_batch *bat
             status = stream_forest_observe(self->forest, state, values, &logit, &self->forests[row],
                                            error);
         } else {
-            logit = half_space_observe(self->half_space, state, values) - EMPTINESS_AT_HALF;
+            logit = half_space_observe(self->half_space, state, values, self->parts[row]) -
+                    EMPTINESS_AT_HALF;
         }
     }
     set_logit(batch, row, logit);
@@ -157,13 +160,18 @@ static uint32_t explain_series(const struct score_anomaly *self, const struct ev
     return count;
 }
 
-static uint32_t explain_forest(const struct score_anomaly *self, const struct event_batch *batch,
-                               uint32_t row, struct contribution *terms, uint32_t max)
+static uint32_t explain_point(const struct score_anomaly *self, const struct event_batch *batch,
+                              uint32_t row, struct contribution *terms, uint32_t max)
 {
-    float values[ANOMALY_INPUTS_MAX], logits[ANOMALY_INPUTS_MAX];
+    float values[ANOMALY_INPUTS_MAX], of_forest[ANOMALY_INPUTS_MAX];
+    const float *logits = self->parts[row];
+    float base = -EMPTINESS_AT_HALF;
     uint32_t count = 0;
     anomaly_inputs_read(&self->inputs, batch, row, values);
-    float base = stream_forest_explain(self->forest, self->forests[row], values, logits);
+    if (self->forest) {
+        base = stream_forest_explain(self->forest, self->forests[row], values, of_forest);
+        logits = of_forest;
+    }
     if (max > 0) {
         terms[count++] = (struct contribution){.name = "intercept", .value = 1, .logit = base};
     }
@@ -178,21 +186,8 @@ static uint32_t explain(void *context, const struct event_batch *batch, uint32_t
                         struct contribution *terms, uint32_t max)
 {
     const struct score_anomaly *self = context;
-    if (self->detector == ANOMALY_ROBUST_EWMA) {
-        return explain_series(self, batch, row, terms, max);
-    }
-    if (self->forest) {
-        return explain_forest(self, batch, row, terms, max);
-    }
-    float logit = batch->score_logit[SCORE_ANOMALY][row];
-    if (max < 2) {
-        return 0;
-    }
-    terms[0] = (struct contribution){.name = "intercept", .value = 1, .logit = -EMPTINESS_AT_HALF};
-    terms[1] = (struct contribution){.name = "emptiness of the place",
-                                     .value = logit + EMPTINESS_AT_HALF,
-                                     .logit = logit + EMPTINESS_AT_HALF};
-    return 2;
+    return self->detector == ANOMALY_ROBUST_EWMA ? explain_series(self, batch, row, terms, max)
+                                                 : explain_point(self, batch, row, terms, max);
 }
 
 static enum status score_anomaly_process(struct stage *stage, struct event_batch *batch,

@@ -35,6 +35,7 @@ suite_check() {
 suite_examples() {
     test/integration/generator_distance_test.sh build/release/nudge
     test/integration/examples_test.sh build/release/nudge
+    test/integration/anomaly_test.sh build/release/nudge
     test/integration/markov_test.py build/release/nudge
     test/integration/train_eval_test.py build/release/nudge
     scripts/features.sh
@@ -44,6 +45,7 @@ suite_bad_input() {
 }
 suite_operations() {
     test/integration/operations_test.py build/release/nudge
+    test/integration/device_test.py build/release/nudge
 }
 suite_privacy() {
     test/integration/privacy_test.py build/release/nudge

@@ -1,7 +1,10 @@
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "models/backend_cuda.h"
 #include "pipeline/base/log.h"
 #include "pipeline/commands/command.h"
 #include "pipeline/kafka/kafka_runner.h"
@@ -151,8 +154,39 @@ static enum status run_files(const struct config *config, const struct run_argum
         return error_set(error, STATUS_INVALID, "no input: give --input FILE, or input.files in %s",
                          config->path);
     }
+    uint32_t streams = 0;
+    for (uint32_t i = 0; i < options.file_count; i++) {
+        streams += strcmp(options.files[i], "-") == 0;
+    }
+    if (streams > 1) {
+        return error_set(error, STATUS_INVALID,
+                         "input: standard input (-) is given %u times, expected once", streams);
+    }
     enum status status = read_workers(arguments, &options.workers, error);
     return status == STATUS_OK ? runner_run(&options, ret_result, error) : status;
+}
+
+/* A summary that has no place is better refused now than after hours. */
+static enum status check_summary(const struct run_arguments *arguments, struct error *error)
+{
+    struct stat found;
+    bool is_folder =
+        arguments->summary && stat(arguments->summary, &found) == 0 && S_ISDIR(found.st_mode);
+    return is_folder ? error_set(error, STATUS_INVALID,
+                                 "--summary: \"%s\": is a folder, expected the name of a file",
+                                 arguments->summary)
+                     : STATUS_OK;
+}
+
+/* The results are the same; that the GPU is gone is for whoever pays for it. */
+static void tell_device_failures(void)
+{
+    struct cuda_facts facts;
+    backend_cuda_facts(&facts);
+    if (facts.failures > 0) {
+        log_line(LOG_WARNING, "device_failed", "models=%llu rows_before=%llu message=\"%s\"",
+                 (unsigned long long)facts.failures, (unsigned long long)facts.rows, facts.failure);
+    }
 }
 
 static enum status run_config(const struct config *config, const struct run_arguments *arguments,
@@ -162,10 +196,12 @@ static enum status run_config(const struct config *config, const struct run_argu
         log_line(LOG_WARNING, "public_key",
                  "message=\"pseudonyms are made with the built-in key; set privacy.key_file\"");
     }
+    log_line(LOG_INFO, "device", "message=\"%s\"", stage_plan_device(config->plan));
     struct runner_result result = {0};
     enum status status = config->input.source == SOURCE_KAFKA
                              ? run_topics(config, arguments, &result, error)
                              : run_files(config, arguments, &result, error);
+    tell_device_failures();
     if (status != STATUS_OK) {
         return status;
     }
@@ -192,14 +228,17 @@ static enum status load(const struct run_arguments *arguments, struct config *re
 
 static enum status run(int argc, char **argv, struct error *error)
 {
-    catch_signals();
+    catch_signals(); /* Before anything that takes time, so that no stop is an abrupt end. */
     struct run_arguments arguments = {0};
     enum status status = parse(argc, argv, &arguments, error);
     if (status != STATUS_OK) {
         return status;
     }
     struct config config;
-    status = load(&arguments, &config, error);
+    status = check_summary(&arguments, error);
+    if (status == STATUS_OK) {
+        status = load(&arguments, &config, error);
+    }
     if (status != STATUS_OK) {
         /* Nothing has begun: a stop that came while brokers were waited for is a clean one. */
         return runner_is_stopping() ? STATUS_OK : status;

@@ -74,7 +74,8 @@ static enum status pattern_compile(struct mapping *mapping, const struct yaml_no
     enum status status =
         text_pattern_compile(node->scalar, ignores_case, captures, &pattern, &cause);
     if (status != STATUS_OK) {
-        return yaml_complain(node, error, "\"%.200s\": %s", node->scalar, cause.message);
+        yaml_complain_format(node, error, "\"%.200s\": %s", node->scalar, cause.message);
+        return status; /* Wrong, or out of memory. */
     }
     *ret_pattern = pattern;
     return own(mapping, pattern, NULL, error);
@@ -374,8 +375,10 @@ static enum status compile_zone(struct mapping *mapping, const struct yaml_node 
     struct error cause;
     struct time_zone *zone = NULL;
     const char *name = node->kind == YAML_SCALAR ? node->scalar : "";
-    if (time_zone_create(name, &zone, &cause) != STATUS_OK) {
-        return yaml_complain(node, error, "\"%.64s\": %s", name, cause.message);
+    enum status status = time_zone_create(name, &zone, &cause);
+    if (status != STATUS_OK) {
+        yaml_complain_format(node, error, "\"%.64s\": %s", name, cause.message);
+        return status;
     }
     plan->zone = zone;
     return own(mapping, NULL, zone, error);

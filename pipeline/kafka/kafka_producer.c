@@ -9,6 +9,9 @@
 #define CALL_TIMEOUT_MS 10000
 #define ROOM_TIMEOUT_MS 30000
 #define BATCH_RECORDS 1024u
+/* What goes into one request to a partition: message.max.bytes of the library, less some room. */
+#define REQUEST_BYTES 900000u
+#define RECORD_OVERHEAD 32u /* Of a record in a request, at most. */
 
 static enum status open_topic(struct kafka_producer *producer, const char *name,
                               rd_kafka_topic_t **ret_topic, struct error *error)
@@ -195,15 +198,40 @@ static rd_kafka_resp_err_t produce_block(struct kafka_producer *producer,
     }
 }
 
+/* How many of the entries, a block at most, go into a request that has `used` bytes. */
+static uint32_t fit_block(const struct changelog_entry *entries, uint32_t count, uint32_t *used)
+{
+    uint32_t fitting = 0;
+    while (fitting < count && fitting < BATCH_RECORDS) {
+        uint32_t bytes = entries[fitting].length + KAFKA_RECORD_KEY_BYTES + RECORD_OVERHEAD;
+        if (*used > 0 && *used + bytes > REQUEST_BYTES) {
+            break;
+        }
+        *used += bytes;
+        fitting++;
+    }
+    return fitting;
+}
+
+/*
+ * No more is queued than one request holds. The library has one request to a partition on its way
+ * at a time, and while more is queued behind it, it asks the socket without a pause.
+ */
 static rd_kafka_resp_err_t produce_records(struct kafka_producer *producer,
                                            const struct commit_content *content)
 {
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
-    for (uint32_t i = 0; i < content->record_count && code == RD_KAFKA_RESP_ERR_NO_ERROR;
-         i += BATCH_RECORDS) {
-        uint32_t left = content->record_count - i;
-        code = produce_block(producer, content->records + i,
-                             left < BATCH_RECORDS ? left : BATCH_RECORDS);
+    uint32_t used = 0;
+    uint32_t done = 0;
+    while (done < content->record_count && code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        uint32_t fitting = fit_block(content->records + done, content->record_count - done, &used);
+        if (fitting > 0) {
+            code = produce_block(producer, content->records + done, fitting);
+            done += fitting;
+        } else {
+            code = rd_kafka_flush(producer->client, ROOM_TIMEOUT_MS);
+            used = 0;
+        }
     }
     return code;
 }

@@ -276,7 +276,8 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         runner->shared.queue_bytes = (size_t)(memory_bytes / 24) / runner->shared.partition_count;
         runner->shared.cache_bytes = memory.cache_bytes;
         runner->shared.input_schema = runner->input_schema;
-        status = rocksdb_budget_create(memory.block_cache_bytes, &runner->shared.budget, error);
+        status = rocksdb_budget_create(memory.block_cache_bytes, memory.filter_bytes,
+                                       &runner->shared.budget, error);
     }
     return status;
 }

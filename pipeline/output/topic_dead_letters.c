@@ -27,11 +27,12 @@ static const struct output_field dead_letter_fields[] = {
             "where the configuration leaves them out."},
     {.name = "length",
      .type = OUTPUT_LONG,
-     .doc = "Length in bytes of the whole record as far as it was read."},
+     .doc = "Length in bytes of the whole record, as far as the input has it."},
     {.name = "sha256",
      .type = OUTPUT_TEXT,
      .privacy = PRIVACY_QUASI,
-     .doc = "SHA-256 of all bytes of the record as far as it was read, 64 hexadecimal digits."},
+     .doc = "SHA-256 of all bytes of the record, as far as the input has it, 64 hexadecimal "
+            "digits."},
 };
 
 const struct output_schema dead_letter_schema = {

@@ -71,12 +71,15 @@ static struct text detail_shown(const struct rejection *rejection, bool has_cont
 }
 
 void dead_letter_write(struct output_batch *batch, const struct input_place *place,
-                       const struct rejection *rejection, struct text bytes, bool has_content,
-                       int64_t time_ms)
+                       const struct rejection *rejection, struct text bytes,
+                       const struct digest *whole, bool has_content, int64_t time_ms)
 {
     uint32_t kept = bytes.length < DEAD_LETTER_BYTES_MAX ? bytes.length : DEAD_LETTER_BYTES_MAX;
-    char sha256[65];
-    sha256_format(bytes.data, bytes.length, sha256);
+    struct digest digest;
+    if (!whole) {
+        digest_of(bytes.data, bytes.length, &digest);
+        whole = &digest;
+    }
     struct output_writer *writer =
         output_begin(batch, TOPIC_DEAD_LETTERS, (struct key128){0}, time_ms);
     output_set_cause(writer, place->ordinal);
@@ -96,8 +99,8 @@ void dead_letter_write(struct output_batch *batch, const struct input_place *pla
     } else {
         output_null(writer);
     }
-    output_long(writer, bytes.length);
-    output_text(writer, (struct text){sha256, 64});
+    output_long(writer, (int64_t)whole->length);
+    output_text(writer, (struct text){whole->sha256, 64});
     output_end(writer);
 }
 

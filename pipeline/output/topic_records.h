@@ -5,6 +5,7 @@
 #ifndef PIPELINE_OUTPUT_TOPIC_RECORDS_H
 #define PIPELINE_OUTPUT_TOPIC_RECORDS_H
 
+#include "pipeline/base/digest.h"
 #include "pipeline/event/event_batch.h"
 #include "pipeline/event/rejection.h"
 #include "pipeline/output/output.h"
@@ -18,14 +19,14 @@ struct input_place {
 };
 
 /*
- * A record that was rejected. `bytes` is what was read of it; at most DEAD_LETTER_BYTES_MAX of them
- * are kept; without `has_content` none, nor what the detail quotes of them. Its event time is
- * unknown: `time_ms` is the partition's newest event time, or 0 where there is none, so that it
- * depends on the input alone.
+ * A record that was rejected. `bytes` is what was read of it, or, where there is a `whole`, its
+ * beginning; at most DEAD_LETTER_BYTES_MAX of them are kept; without `has_content` none, nor what
+ * the detail quotes of them. Its event time is unknown: `time_ms` is the partition's newest event
+ * time, or 0 where there is none, so that it depends on the input alone.
  */
 void dead_letter_write(struct output_batch *batch, const struct input_place *place,
-                       const struct rejection *rejection, struct text bytes, bool has_content,
-                       int64_t time_ms);
+                       const struct rejection *rejection, struct text bytes,
+                       const struct digest *whole, bool has_content, int64_t time_ms);
 
 /* An event older than its watermark; `row` of `events`, which says whether it was diverted. */
 void late_event_write(struct output_batch *batch, const struct event_batch *events, uint32_t row,

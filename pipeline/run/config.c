@@ -447,7 +447,8 @@ static enum status read_key(struct config *config, const struct yaml_node *root,
     const struct yaml_node *node =
         yaml_find(privacy, config->privacy.key_file ? "key_file" : "key_env");
     struct error cause = *error;
-    return yaml_complain(node, error, "%s", cause.message);
+    yaml_complain_format(node, error, "%s", cause.message);
+    return status;
 }
 
 /* Else a record would start anew while one of its timers is still to come. */

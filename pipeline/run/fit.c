@@ -4,6 +4,7 @@
 
 #include "models/pack_network_write.h"
 #include "models/time_split.h"
+#include "pipeline/run/fit_forest.h"
 #include "pipeline/run/fit_network.h"
 
 static struct tree_train_options tree_options(const struct train_config *config,
@@ -45,6 +46,9 @@ enum status fit_make(const struct train_config *config, const struct row_table *
         struct tree_train_options options = tree_options(config, listener);
         return train_trees(table, parts, &options, &ret_fit->trees, error);
     }
+    if (ret_fit->kind == TRAIN_ISOLATION_FOREST) {
+        return fit_forest_make(config, table, parts, &ret_fit->forest, error);
+    }
     if (train_kind_is_network(ret_fit->kind)) {
         return fit_network_make(config, table, parts, listener, &ret_fit->network, error);
     }
@@ -59,6 +63,7 @@ void fit_release(struct fit *fit)
 {
     logistic_fit_release(&fit->logistic);
     tree_fit_release(&fit->trees);
+    isolation_fit_release(&fit->forest);
     network_fit_release(&fit->network);
 }
 
@@ -69,6 +74,9 @@ enum status fit_logits(const struct fit *fit, const struct train_config *config,
     if (fit->kind == TRAIN_TREES) {
         struct tree_train_options options = tree_options(config, &(struct fit_listener){0});
         return tree_fit_logits(&fit->trees, table, &options, chosen, count, logits, error);
+    }
+    if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        return fit_forest_logits(&fit->forest, config, table, chosen, count, logits, error);
     }
     if (train_kind_is_network(fit->kind)) {
         return fit_network_logits(&fit->network, table, chosen, count, logits, error);
@@ -125,7 +133,7 @@ static enum status write_trees(const struct tree_fit *fit, const struct train_co
 static const uint32_t *columns_of(const struct fit *fit, const struct train_config *config,
                                   uint32_t *ret_count)
 {
-    if (fit->kind == TRAIN_TREES) {
+    if (fit->kind == TRAIN_TREES || fit->kind == TRAIN_ISOLATION_FOREST) {
         *ret_count = config->column_count;
         return config->columns;
     }
@@ -148,6 +156,8 @@ enum status fit_write(const struct fit *fit, const struct train_config *config,
     struct pack_quantiles population = {quantiles.p50, quantiles.p99, quantiles.p999};
     if (fit->kind == TRAIN_TREES) {
         status = write_trees(&fit->trees, config, &quantiles, directory, text, error);
+    } else if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        status = fit_forest_write(&fit->forest, config, &quantiles, directory, text, error);
     } else if (train_kind_is_network(fit->kind)) {
         status = pack_network_write(directory, text, &fit->network, &population, error);
     } else {
@@ -190,6 +200,12 @@ static struct printed printed_of(const struct fit *fit)
                                 made->is_measured ? &made->held : NULL, &made->calibration,
                                 made->threshold};
     }
+    if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        const struct isolation_fit *made = &fit->forest;
+        return (struct printed){made->fit_rows, made->held_rows,
+                                made->is_measured ? &made->held : NULL, &made->calibration,
+                                made->is_measured ? made->held.threshold : 0.5f};
+    }
     if (train_kind_is_network(fit->kind)) {
         const struct network_fit *made = &fit->network;
         return (struct printed){made->fit_rows, made->held_rows,
@@ -210,6 +226,8 @@ void fit_print(const struct fit *fit, const struct train_config *config, const c
     (void)fprintf(out, "fitted on %u rows, %u features; ", printed.fit_rows, count);
     if (fit->kind == TRAIN_TREES) {
         (void)fprintf(out, "%u trees", fit->trees.trees);
+    } else if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        (void)fprintf(out, "%u trees", fit->forest.forest->tree_count);
     } else if (train_kind_is_network(fit->kind)) {
         (void)fprintf(out, "%zu parameters, epoch %u of %u", fit->network.shape.parameter_count,
                       fit->network.best_epoch, fit->network.epochs);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "models/pack_writer.h"
+#include "models/train_isolation.h"
 #include "models/train_logistic.h"
 #include "models/train_network.h"
 #include "models/train_trees.h"
@@ -16,6 +17,7 @@ struct fit {
     enum train_kind kind;
     struct logistic_fit logistic; /* TRAIN_LOGISTIC */
     struct tree_fit trees;        /* TRAIN_TREES */
+    struct isolation_fit forest;  /* TRAIN_ISOLATION_FOREST */
     struct network_fit network;   /* The others. */
 };
 

@@ -26,6 +26,12 @@ struct input_item {
 
 struct input;
 
+/* What an input began with, to tell it from another. */
+struct input_fingerprint {
+    uint64_t bytes; /* So many of its first bytes; 0: not known. */
+    uint64_t hash;
+};
+
 struct input_ops {
     /* Decodes the next record into row `row` of `batch`. */
     enum status (*next)(struct input *input, struct event_batch *batch, uint32_t row,
@@ -37,6 +43,13 @@ struct input_ops {
     /* Goes on at `position`, for instance after an abort. */
     enum status (*seek)(struct input *input, const struct input_position *position,
                         struct error *error);
+    /*
+     * Of what is before `position`; and that of the next seek, which then refuses another input.
+     * Both NULL where inputs have names that never stand for another one.
+     */
+    struct input_fingerprint (*fingerprint)(const struct input *input,
+                                            const struct input_position *position);
+    void (*expect)(struct input *input, const struct input_fingerprint *fingerprint);
     /* The bytes of all records so far may go. */
     void (*release)(struct input *input);
     /* 0 to 1; negative: not known. */
@@ -49,7 +62,10 @@ struct input {
     const struct input_ops *ops;
 };
 
-/* A file (or standard input) of one format. Borrows `mapping`; copies the options' texts. */
+/*
+ * A file (or standard input) of one format; the first call is to be a seek. Borrows `mapping`;
+ * copies the options' texts.
+ */
 MUST_CHECK enum status input_file_open(const struct source_options *options,
                                        const struct mapping *mapping, struct input **ret_input,
                                        struct error *error);

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "pipeline/run/input.h"
 #include "pipeline/stage.h" /* container_of */
@@ -11,6 +12,7 @@ struct input_file {
     struct source *source;
     struct decoder *decoder;
     bool is_untouched; /* Opened at the start, and nothing read yet. */
+    struct input_fingerprint expected;
 };
 
 static struct input_file *self_of(struct input *input)
@@ -30,6 +32,26 @@ static enum status input_file_start(struct input_file *self, const struct input_
         status = decoder_create(self->mapping, &self->options, self->source, &self->decoder, error);
     }
     return status;
+}
+
+/* The file at `position` is the one that was read up to there. */
+static enum status check_fingerprint(struct input_file *self, const struct input_position *position,
+                                     struct error *error)
+{
+    uint64_t bytes = 0;
+    uint64_t hash = source_fingerprint(self->source, self->expected.bytes, &bytes);
+    if (bytes == self->expected.bytes && (bytes == 0 || hash == self->expected.hash)) {
+        return STATUS_OK;
+    }
+    if (self->options.is_followed) { /* It was replaced while nobody looked. */
+        struct input_position anew = {.ordinal = position->ordinal};
+        return input_file_start(self, &anew, error);
+    }
+    return error_set(error, STATUS_INVALID,
+                     "%s: begins otherwise than what was read for this partition up to record "
+                     "%llu; expected the same input files, in the same order, as before, or "
+                     "another output directory",
+                     self->path, (unsigned long long)position->ordinal);
 }
 
 static enum status input_file_next(struct input *input, struct event_batch *batch, uint32_t row,
@@ -76,10 +98,28 @@ static enum status input_file_seek(struct input *input, const struct input_posit
                                    struct error *error)
 {
     struct input_file *self = self_of(input);
-    /* What stands at its start stays open: standard input could not be opened a second time. */
-    bool stands_there = self->is_untouched && position->ordinal == 0 && position->bytes == 0;
+    bool stands_there =
+        self->source && self->is_untouched && position->ordinal == 0 && position->bytes == 0;
     self->is_untouched = false;
-    return stands_there ? STATUS_OK : input_file_start(self, position, error);
+    if (stands_there) {
+        return STATUS_OK;
+    }
+    enum status status = input_file_start(self, position, error);
+    return status == STATUS_OK ? check_fingerprint(self, position, error) : status;
+}
+
+static struct input_fingerprint input_file_fingerprint(const struct input *input,
+                                                       const struct input_position *position)
+{
+    const struct input_file *self = container_of(input, const struct input_file, input);
+    struct input_fingerprint fingerprint;
+    fingerprint.hash = source_fingerprint(self->source, position->bytes, &fingerprint.bytes);
+    return fingerprint;
+}
+
+static void input_file_expect(struct input *input, const struct input_fingerprint *fingerprint)
+{
+    self_of(input)->expected = *fingerprint;
 }
 
 static void input_file_release(struct input *input)
@@ -109,6 +149,8 @@ static const struct input_ops input_file_ops = {
     .unread = input_file_unread,
     .position = input_file_position,
     .seek = input_file_seek,
+    .fingerprint = input_file_fingerprint,
+    .expect = input_file_expect,
     .release = input_file_release,
     .progress = input_file_progress,
     .close = input_file_close,
@@ -129,7 +171,11 @@ enum status input_file_open(const struct source_options *options, const struct m
     self->options.path = path;
     self->path = path;
     self->mapping = mapping;
-    enum status status = input_file_start(self, &(struct input_position){0}, error);
+    /* A file that cannot be read is refused at once. Standard input can be read only once, so that
+     * its start waits until it is known from where on. */
+    enum status status = strcmp(path, "-") == 0
+                             ? STATUS_OK
+                             : input_file_start(self, &(struct input_position){0}, error);
     if (status != STATUS_OK) {
         input_file_close(&self->input);
         return status;

@@ -171,7 +171,7 @@ static void reject_item(struct intake *intake, struct builder *builder,
         .ordinal = item->raw.position.ordinal,
         .byte_position = item->raw.position.bytes,
     };
-    dead_letter_write(builder->outputs, &place, &item->rejection, item->raw.bytes,
+    dead_letter_write(builder->outputs, &place, &item->rejection, item->raw.bytes, item->raw.whole,
                       intake->options.keeps_rejected_bytes,
                       builder->progress->is_started ? builder->progress->time_max_ms : 0);
 }

@@ -110,7 +110,8 @@ static enum status open_partitions(struct runner *runner, struct error *error)
     const struct runner_options *options = runner->options;
     struct memory_plan memory =
         memory_plan_make(options->config->state.memory_bytes, options->file_count);
-    enum status status = rocksdb_budget_create(memory.block_cache_bytes, &runner->budget, error);
+    enum status status = rocksdb_budget_create(memory.block_cache_bytes, memory.filter_bytes,
+                                               &runner->budget, error);
     for (uint32_t i = 0; status == STATUS_OK && i < options->file_count; i++) {
         struct held_partition *partition = &runner->partitions[i];
         struct partition_options made = {

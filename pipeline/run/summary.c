@@ -87,7 +87,11 @@ void summary_print(const struct runner_result *result, const struct config *conf
     }
     (void)fprintf(out, "event time reached %s\n", reached);
     if (result->events_this_run == 0) {
-        (void)fprintf(out, "the input had nothing new: all of it was read before\n");
+        const char *why = result->was_stopped          ? "nothing new was read before the stop"
+                          : counters->events_read == 0 ? "the input is empty"
+                                                       : "the input had nothing new: all of it "
+                                                         "was read before";
+        (void)fprintf(out, "%s\n", why);
         return;
     }
     (void)fprintf(out,

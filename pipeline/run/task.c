@@ -76,10 +76,7 @@ static enum status recover(struct task *task, struct error *error)
     task->log_position = point.log_position;
     task->position = point.position;
     task->committed_position = point.position;
-    status = task->parts.input->ops->seek(task->parts.input, &point.position, error);
-    if (status == STATUS_OK) {
-        status = task_read_progress(task, error);
-    }
+    status = task_return(task, error);
     crash_point(CRASH_RECOVER_DONE);
     return status;
 }

@@ -62,8 +62,8 @@ MUST_CHECK enum status task_process_batch(struct task *task, struct error *error
 MUST_CHECK enum status task_take_own_record(struct task *task, struct record **ret_record,
                                             struct error *error);
 
-/* Reads task.progress from the task's record as it was committed last. */
-MUST_CHECK enum status task_read_progress(struct task *task, struct error *error);
+/* Sets task.progress and the input back to what the last commit has. */
+MUST_CHECK enum status task_return(struct task *task, struct error *error);
 
 /* There has to be a place: see JOURNAL_MAX. The payload is borrowed until the commit is done. */
 void task_journal_add(struct task *task, enum journal_kind kind, int64_t value,

@@ -7,6 +7,7 @@
 
 #include "pipeline/event/rejection.h"
 #include "pipeline/output/output.h"
+#include "pipeline/run/input.h"
 #include "pipeline/state/record.h"
 
 /* X(name, description): everything that is counted, exactly once, through crashes. */
@@ -45,7 +46,9 @@ struct task_progress {
     uint64_t epoch;     /* Configuration epoch, from 1. */
     uint64_t plan_hash; /* Of the configuration of that epoch. */
     struct task_counters counters;
-    uint64_t is_provisional; /* No two events in a row have agreed on the time yet. Version 2. */
+    /* Since version 2: */
+    uint64_t is_provisional; /* No two events in a row have agreed on the time yet. */
+    struct input_fingerprint input;
 };
 
 extern const struct record_part task_progress_part;

@@ -37,7 +37,8 @@ void task_begin_epoch(struct task *task)
     task_journal_add(task, JOURNAL_NUMERIC_PROFILE, 0, text_of(task->numeric_profile));
 }
 
-enum status task_read_progress(struct task *task, struct error *error)
+/* Reads task.progress from the task's record as it was committed last. */
+static enum status read_progress(struct task *task, struct error *error)
 {
     struct record *own;
     enum status status = task_take_own_record(task, &own, error);
@@ -52,6 +53,16 @@ enum status task_read_progress(struct task *task, struct error *error)
         task->asks_again = task->progress.is_drained != 0;
     }
     return status;
+}
+
+enum status task_return(struct task *task, struct error *error)
+{
+    struct input *input = task->parts.input;
+    enum status status = read_progress(task, error);
+    if (status == STATUS_OK && input->ops->expect) {
+        input->ops->expect(input, &task->progress.input);
+    }
+    return status == STATUS_OK ? input->ops->seek(input, &task->position, error) : status;
 }
 
 /* Everything since the last commit is as if it had not been, but for the input's place. */
@@ -74,10 +85,7 @@ static enum status read_again(struct task *task, struct error *error)
 {
     /* It was asked for at a later place, whose events are yet to come. */
     task->requested_tick_ms = TIMER_NONE;
-    enum status status = task->parts.input->ops->seek(task->parts.input, &task->position, error);
-    if (status == STATUS_OK) {
-        status = task_read_progress(task, error);
-    }
+    enum status status = task_return(task, error);
     if (status == STATUS_OK) {
         task_begin_epoch(task);
     }
@@ -118,6 +126,10 @@ enum status task_start_commit(struct task *task, struct error *error)
     enum status status = task_take_own_record(task, &own, error);
     if (status != STATUS_OK) {
         return status;
+    }
+    const struct input *input = task->parts.input;
+    if (input->ops->fingerprint) {
+        task->progress.input = input->ops->fingerprint(input, &task->position);
     }
     memcpy(record_part_at(own, task->parts.progress_offset), &task->progress,
            sizeof(task->progress));

@@ -30,6 +30,9 @@ struct avro_splitter {
     uint64_t records_left;
     size_t size_hint;
     struct text head; /* Of the bad block, once it is kept. */
+    bool has_passed;  /* Only its beginning is kept: */
+    struct digest_stream passed;
+    struct digest whole; /* What was given out last is the beginning of this. */
     enum stream_event ending;
     bool is_out_of_memory;
     enum rejection_reason lost_header; /* Why it cannot be read, or REJECTION_NONE. */
@@ -42,13 +45,16 @@ static struct avro_splitter *of(struct source *source)
     return (struct avro_splitter *)source->splitter;
 }
 
-static struct raw_record defect_of(const struct source *source, struct text bytes,
+static struct raw_record defect_of(struct source *source, struct text bytes,
                                    enum rejection_reason defect)
 {
+    struct raw_record record = {.bytes = bytes, .position = source->next, .defect = defect};
     if (bytes.length > DEAD_LETTER_BYTES_MAX) {
-        bytes.length = DEAD_LETTER_BYTES_MAX;
+        digest_of(bytes.data, bytes.length, &of(source)->whole);
+        record.whole = &of(source)->whole;
+        record.bytes.length = DEAD_LETTER_BYTES_MAX;
     }
-    return (struct raw_record){.bytes = bytes, .position = source->next, .defect = defect};
+    return record;
 }
 
 /* Opens the block at the window, of which all must be there. */
@@ -135,6 +141,7 @@ static bool next_in_block(struct source *source, struct raw_record *ret_record)
 static void begin_search(struct source *source)
 {
     of(source)->head = (struct text){NULL, 0};
+    of(source)->has_passed = false;
     of(source)->state = AVRO_SEARCHING;
 }
 
@@ -158,30 +165,47 @@ static size_t find_marker(const struct avro_splitter *self, const struct read_wi
 }
 
 /* Reads over the window, but for its end, which may be the beginning of a marker. */
-static void pass_window(struct read_window *window)
+static void pass_window(struct avro_splitter *self, struct read_window *window)
 {
     if (window->length >= AVRO_SYNC_BYTES) {
+        if (self->has_passed) {
+            digest_add(&self->passed, window->data, window->length - AVRO_SYNC_BYTES + 1);
+        }
         read_window_skip(window, window->length - AVRO_SYNC_BYTES + 1);
     }
+}
+
+/* A window's first `length` bytes are the rest of a bad block, or all of it. */
+static void keep_rest(struct avro_splitter *self, const struct read_window *window, size_t length)
+{
+    if (self->has_passed) {
+        digest_add(&self->passed, window->data, length);
+    } else {
+        self->head = (struct text){window->data, (uint32_t)length};
+    }
+}
+
+/* The bad block that was kept, which is forgotten. */
+static struct raw_record head_of(struct source *source, enum rejection_reason defect)
+{
+    struct avro_splitter *self = of(source);
+    struct raw_record record = defect_of(source, self->head, defect);
+    if (self->has_passed) {
+        digest_end(&self->passed, &self->whole);
+        record.whole = &self->whole;
+    }
+    self->head = (struct text){NULL, 0};
+    self->has_passed = false;
+    return record;
 }
 
 static void give_searched(struct source *source, enum rejection_reason defect,
                           struct raw_record *ret_record)
 {
     struct avro_splitter *self = of(source);
-    *ret_record = defect_of(source, self->head, defect);
-    self->head = (struct text){NULL, 0};
+    *ret_record = head_of(source, defect);
     self->state = AVRO_AT_BLOCK;
     source_advance(source);
-}
-
-/* A window's first `length` bytes as what is kept of a bad block, unless its head was kept before.
- */
-static void keep_head(struct avro_splitter *self, const struct read_window *window, size_t length)
-{
-    if (!self->head.data) {
-        self->head = (struct text){window->data, (uint32_t)length};
-    }
 }
 
 /* True where the bad block's end was found, or there is no more to search. */
@@ -192,20 +216,23 @@ static bool search_on(struct source *source, bool is_ending, struct raw_record *
     size_t end = find_marker(self, window);
     if (end > 0 || is_ending) {
         size_t length = end > 0 ? end : window->length;
-        keep_head(self, window, length);
+        keep_rest(self, window, length);
         read_window_take(window, length);
         give_searched(source, end > 0 ? REJECTION_BAD_BLOCK : REJECTION_TRUNCATED, ret_record);
         return true;
     }
-    if (!self->head.data) {
+    if (!self->has_passed) {
         /* What is kept must not depend on how much happened to be read. */
         if (window->length < DEAD_LETTER_BYTES_MAX + AVRO_SYNC_BYTES) {
             return false;
         }
-        keep_head(self, window, DEAD_LETTER_BYTES_MAX);
+        keep_rest(self, window, DEAD_LETTER_BYTES_MAX);
+        digest_begin(&self->passed);
+        digest_add(&self->passed, self->head.data, self->head.length);
+        self->has_passed = true;
         read_window_take(window, DEAD_LETTER_BYTES_MAX);
     }
-    pass_window(window);
+    pass_window(self, window);
     return false;
 }
 
@@ -213,11 +240,9 @@ static void give_damaged(struct source *source, enum stream_event event,
                          struct raw_record *ret_record)
 {
     struct avro_splitter *self = of(source);
-    keep_head(self, &source->window, source->window.length);
-    enum rejection_reason defect =
-        event == STREAM_TRUNCATED ? REJECTION_TRUNCATED : REJECTION_BAD_COMPRESSION;
-    *ret_record = defect_of(source, self->head, defect);
-    self->head = (struct text){NULL, 0};
+    keep_rest(self, &source->window, source->window.length);
+    *ret_record = head_of(source, event == STREAM_TRUNCATED ? REJECTION_TRUNCATED
+                                                            : REJECTION_BAD_COMPRESSION);
     read_window_take(&source->window, source->window.length);
     source_advance_by_skip(source);
     self->state = AVRO_LOST;
@@ -259,7 +284,7 @@ static bool next_in_window(struct source *source, struct raw_record *ret_record)
                 if (is_ending) {
                     read_window_take(&source->window, source->window.length);
                 }
-                pass_window(&source->window);
+                pass_window(self, &source->window);
                 return false;
             }
             read_window_take(&source->window, end);

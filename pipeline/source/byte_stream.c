@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pipeline/base/hash.h"
 #include "pipeline/source/gunzip.h"
 
 /* What is read at a time where the caller does not bring the room itself. */
@@ -29,6 +30,8 @@ struct byte_stream {
     unsigned char *input;  /* [COMPRESSED_BYTES], of gzip; and the first bytes of any stream. */
     size_t input_begin, input_end;
     bool input_has_ended;
+    size_t head_bytes;
+    char head[BYTE_STREAM_HEAD_BYTES]; /* What the stream begins with. */
 };
 
 static enum status fail_with_errno(const struct byte_stream *stream, enum status status,
@@ -151,6 +154,18 @@ static void start_over(struct byte_stream *stream)
     stream->input_begin = 0;
     stream->input_end = 0;
     stream->input_has_ended = false;
+    stream->head_bytes = 0;
+}
+
+/* Keeps of what was read at `at` what belongs to the stream's beginning. */
+static void keep_head(struct byte_stream *stream, uint64_t at, const void *bytes, size_t length)
+{
+    if (at == stream->head_bytes && at < BYTE_STREAM_HEAD_BYTES && length > 0) {
+        size_t room = BYTE_STREAM_HEAD_BYTES - stream->head_bytes;
+        size_t count = length < room ? length : room;
+        memcpy(stream->head + at, bytes, count);
+        stream->head_bytes += count;
+    }
 }
 
 /* At the end of a followed file: was it cut, or does its name stand for another file by now? */
@@ -317,8 +332,39 @@ enum status byte_stream_read(struct byte_stream *stream, void *bytes, size_t roo
     if (status == STATUS_OK && *ret_event == STREAM_END && stream->is_followed) {
         status = look_for_replacement(stream, ret_event, error);
     }
+    keep_head(stream, stream->output_bytes, bytes, *ret_read);
     stream->output_bytes += *ret_read;
     return status;
+}
+
+bool byte_stream_head_hash(const struct byte_stream *stream, uint64_t bytes, uint64_t *ret_hash)
+{
+    if (bytes > stream->head_bytes) {
+        return false;
+    }
+    *ret_hash = hash64((struct text){stream->head, (uint32_t)bytes});
+    return true;
+}
+
+/* The beginning of a plain file of which more is jumped over. */
+static enum status read_head(struct byte_stream *stream, struct error *error)
+{
+    while (stream->head_bytes < BYTE_STREAM_HEAD_BYTES) {
+        ssize_t count =
+            pread(stream->descriptor, stream->head + stream->head_bytes,
+                  BYTE_STREAM_HEAD_BYTES - stream->head_bytes, (off_t)stream->head_bytes);
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count < 0) {
+            return fail_with_errno(stream, STATUS_FATAL, "read", error);
+        }
+        if (count == 0) {
+            break;
+        }
+        stream->head_bytes += (size_t)count;
+    }
+    return STATUS_OK;
 }
 
 /* Gets to `bytes` by reading. */
@@ -376,6 +422,10 @@ enum status byte_stream_seek(struct byte_stream *stream, uint64_t bytes, uint64_
                              (unsigned long long)bytes);
         }
         *ret_bytes = 0;
+    }
+    enum status status = read_head(stream, error);
+    if (status != STATUS_OK) {
+        return status;
     }
     if (lseek(stream->descriptor, (off_t)*ret_bytes, SEEK_SET) < 0) {
         return fail_with_errno(stream, STATUS_FATAL, "seek in", error);

@@ -48,6 +48,13 @@ MUST_CHECK enum status byte_stream_seek(struct byte_stream *stream, uint64_t byt
 /* How much of the file is read, 0 to 1; negative where that is not known. */
 double byte_stream_progress(const struct byte_stream *stream);
 
+/*
+ * The hash of the first `bytes` uncompressed bytes, at most BYTE_STREAM_HEAD_BYTES; those must have
+ * been read or jumped over. False where the stream is shorter.
+ */
+#define BYTE_STREAM_HEAD_BYTES 4096u
+bool byte_stream_head_hash(const struct byte_stream *stream, uint64_t bytes, uint64_t *ret_hash);
+
 const char *byte_stream_name(const struct byte_stream *stream); /* For messages. */
 
 #endif

@@ -186,6 +186,16 @@ double source_progress(const struct source *source)
     return byte_stream_progress(source->stream);
 }
 
+uint64_t source_fingerprint(const struct source *source, uint64_t bytes, uint64_t *ret_bytes)
+{
+    uint64_t hash = 0;
+    *ret_bytes = bytes < BYTE_STREAM_HEAD_BYTES ? bytes : BYTE_STREAM_HEAD_BYTES;
+    if (!byte_stream_head_hash(source->stream, *ret_bytes, &hash)) {
+        *ret_bytes = 0;
+    }
+    return hash;
+}
+
 const struct text_list *source_csv_header(const struct source *source)
 {
     return source->options.csv_columns && source->options.csv_columns->count > 0

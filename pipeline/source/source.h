@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "pipeline/base/digest.h"
 #include "pipeline/base/status.h"
 #include "pipeline/base/text.h"
 #include "pipeline/commit/commit_log.h"
@@ -31,6 +32,9 @@ struct raw_record {
     struct input_position position; /* Of this record. */
     enum rejection_reason defect;   /* REJECTION_NONE, or why it cannot be read as a record at
                                        all; `bytes` is then what there is of it. */
+    const struct digest *whole;     /* Of the record where `bytes` is only its beginning, which is
+                                       so for long ones with a defect; else NULL. Valid until the
+                                       next source_next(). */
 };
 
 struct source;
@@ -48,8 +52,8 @@ struct source_options {
 /*
  * Opens `options->path` and skips to `start`. STATUS_INVALID for a missing or unreadable file or a
  * directory, naming it. A followed file that is shorter than `start` was replaced and is read from
- * its beginning; one that was replaced by a longer one while nobody looked cannot be told. For a
- * gzip file or standard input, getting to `start` reads what is before.
+ * its beginning; one that was replaced by a longer one is told by its fingerprint alone. For a gzip
+ * file or standard input, getting to `start` reads what is before.
  */
 MUST_CHECK enum status source_open(const struct source_options *options,
                                    const struct input_position *start, struct source **ret_source,
@@ -78,6 +82,12 @@ void source_release(struct source *source);
 
 /* How much of the file is read, 0 to 1; negative where that is not known. For progress. */
 double source_progress(const struct source *source);
+
+/*
+ * A hash of the first bytes, as many as `bytes` at most, all of which are before the source's
+ * position; to tell a file from another. *ret_bytes is how many; 0: none.
+ */
+uint64_t source_fingerprint(const struct source *source, uint64_t bytes, uint64_t *ret_bytes);
 
 /* CSV: the column names (given, or the header's), or NULL. Avro: the writer's schema as JSON, or
  * NULL. */

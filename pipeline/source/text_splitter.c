@@ -24,6 +24,9 @@ struct text_splitter {
     /* A line that is too long is read over; its beginning is kept. */
     bool is_skipping;
     struct text head;
+    struct digest_stream skipped; /* Of all of it, its beginning included ... */
+    bool ends_with_return;        /* ... but for a carriage return, which may be its end's. */
+    struct digest whole;          /* What was given out last is the beginning of this. */
     /* The stream has no more bytes behind the window: STREAM_END or STREAM_REPLACED. */
     enum stream_event ending;  /* STREAM_BYTES: not so. */
     enum stream_event pending; /* Damage that was met too early, or STREAM_BYTES. */
@@ -101,21 +104,39 @@ static void give(struct source *source, size_t length, size_t gone, enum rejecti
     begin_record(of(source));
 }
 
+static void add_skipped(struct text_splitter *self, const char *bytes, size_t length)
+{
+    if (length == 0) {
+        return;
+    }
+    if (self->ends_with_return) {
+        digest_add(&self->skipped, "\r", 1);
+    }
+    self->ends_with_return = bytes[length - 1] == '\r';
+    digest_add(&self->skipped, bytes, length - self->ends_with_return);
+}
+
 /* The rest of the window is damaged; a record without bytes of its own stands for damage alone. */
 static void give_damaged(struct source *source, enum stream_event event,
                          struct raw_record *ret_record)
 {
     struct text_splitter *self = of(source);
     struct text bytes = {source->window.data, (uint32_t)source->window.length};
+    const struct digest *whole = NULL;
     if (self->is_skipping) {
+        add_skipped(self, bytes.data, bytes.length);
+        digest_end(&self->skipped, &self->whole);
+        whole = &self->whole;
         bytes = self->head;
-    }
-    if (bytes.length > DEAD_LETTER_BYTES_MAX) {
+    } else if (bytes.length > DEAD_LETTER_BYTES_MAX) {
+        digest_of(bytes.data, bytes.length, &self->whole);
+        whole = &self->whole;
         bytes.length = DEAD_LETTER_BYTES_MAX;
     }
     *ret_record = (struct raw_record){
         .bytes = bytes,
         .position = source->next,
+        .whole = whole,
         .defect = event == STREAM_TRUNCATED ? REJECTION_TRUNCATED : REJECTION_BAD_COMPRESSION};
     read_window_take(&source->window, source->window.length);
     source_advance_by_skip(source);
@@ -126,8 +147,11 @@ static void give_damaged(struct source *source, enum stream_event event,
 static void give_too_long(struct source *source, struct raw_record *ret_record)
 {
     struct text_splitter *self = of(source);
-    *ret_record = (struct raw_record){
-        .bytes = self->head, .position = source->next, .defect = REJECTION_TOO_LONG};
+    digest_end(&self->skipped, &self->whole);
+    *ret_record = (struct raw_record){.bytes = self->head,
+                                      .position = source->next,
+                                      .defect = REJECTION_TOO_LONG,
+                                      .whole = &self->whole};
     self->is_skipping = false;
     self->head = (struct text){NULL, 0};
     source_advance(source);
@@ -138,6 +162,7 @@ static void give_too_long(struct source *source, struct raw_record *ret_record)
 static bool skip_line(struct text_splitter *self, struct read_window *window)
 {
     const char *end = window->length > 0 ? memchr(window->data, '\n', window->length) : NULL;
+    add_skipped(self, window->data, end ? (size_t)(end - window->data) : window->length);
     if (!end) {
         read_window_drop(window);
         return self->ending != STREAM_BYTES;
@@ -151,6 +176,9 @@ static void begin_skipping(struct source *source)
     struct text_splitter *self = of(source);
     self->is_skipping = true;
     self->head = (struct text){source->window.data, DEAD_LETTER_BYTES_MAX};
+    digest_begin(&self->skipped);
+    self->ends_with_return = false;
+    add_skipped(self, self->head.data, self->head.length);
     /* The head stays where it is, so its end is given away before the rest is read over. */
     read_window_take(&source->window, DEAD_LETTER_BYTES_MAX);
 }

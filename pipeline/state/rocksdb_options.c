@@ -19,14 +19,15 @@
 #define MERGE_WIDTH 4       /* Files at least. */
 #define GARBAGE_PERCENT 200 /* The newer files' share of the oldest at which all are merged. */
 
-enum status rocksdb_budget_create(size_t block_cache_bytes, struct rocksdb_budget **ret_budget,
-                                  struct error *error)
+enum status rocksdb_budget_create(size_t block_cache_bytes, size_t filter_bytes,
+                                  struct rocksdb_budget **ret_budget, struct error *error)
 {
     struct rocksdb_budget *budget = calloc(1, sizeof(*budget));
     if (!budget) {
         return error_set(error, STATUS_FATAL, "state store: out of memory");
     }
     budget->block_cache = rocksdb_cache_create_lru_with_strict_capacity_limit(block_cache_bytes);
+    budget->filter_bytes = filter_bytes;
     *ret_budget = budget;
     return STATUS_OK;
 }

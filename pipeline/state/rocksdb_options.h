@@ -12,6 +12,7 @@
 
 struct rocksdb_budget {
     rocksdb_cache_t *block_cache; /* Strict: data, index and filter blocks of all stores. */
+    size_t filter_bytes;          /* Of the filter of new keys, for each store. */
 };
 
 /* What the compaction filter knows. Read by RocksDB's own threads. */

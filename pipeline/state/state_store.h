@@ -73,10 +73,12 @@ struct state_store {
     const struct state_store_ops *ops;
 };
 
-/* Shared by the stores of all tasks of the process, so that the memory cap holds for them together.
+/*
+ * Shared by the stores of all tasks of the process, so that the memory cap holds for them together:
+ * one cache of blocks, and for each store a filter that knows most keys that are new.
  */
 struct rocksdb_budget;
-MUST_CHECK enum status rocksdb_budget_create(size_t block_cache_bytes,
+MUST_CHECK enum status rocksdb_budget_create(size_t block_cache_bytes, size_t filter_bytes,
                                              struct rocksdb_budget **ret_budget,
                                              struct error *error);
 void rocksdb_budget_destroy(struct rocksdb_budget *budget);

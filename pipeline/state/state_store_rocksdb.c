@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "pipeline/stage.h"
+#include "pipeline/state/key_filter.h"
 #include "pipeline/state/rocksdb_options.h"
 #include "pipeline/state/rocksdb_slice.h"
 #include "pipeline/state/state_store.h"
@@ -21,6 +22,12 @@
 #define POSITION_KEY "mposition"
 /* Keys of one multi-get: their blocks are pinned in the cache meanwhile. */
 #define GET_KEYS 128u
+/* Keys that are read into the filter with each write, until all that were there at the start are.
+ */
+#define FILTER_SCAN_KEYS 32768u
+#define RECORD_KEYS                                                                                \
+    'r' /* What the keys of records begin with: the only ones that are asked for.                  \
+         */
 #define STALL_MS_MAX 10000u /* How long a write waits for compaction. */
 
 struct rocksdb_store {
@@ -35,6 +42,10 @@ struct rocksdb_store {
     rocksdb_t *db;
     struct rocksdb_slice *slice;
     uint64_t position;
+    /* The keys of records that were written since the start, or stand before filter_from. */
+    struct key_filter *filter;
+    struct store_key filter_from;
+    bool is_filter_whole;  /* It has every key, so it can say that one is not there. */
     unsigned char *values; /* Of the last get_many. */
     size_t values_capacity;
 };
@@ -99,23 +110,50 @@ static enum status copy_values(struct rocksdb_store *self, rocksdb_pinnableslice
     return status;
 }
 
+/* Reads those of the keys that are named in `wanted`. */
 static enum status rocksdb_get_block(struct rocksdb_store *self, const struct store_key *keys,
-                                     uint32_t count, struct store_value *values, size_t *used,
-                                     struct error *error)
+                                     const uint32_t *wanted, uint32_t count,
+                                     struct store_value *values, size_t *used, struct error *error)
 {
     const char *key_bytes[GET_KEYS] = {0};
     size_t key_lengths[GET_KEYS] = {0};
     rocksdb_pinnableslice_t *slices[GET_KEYS];
     char *messages[GET_KEYS];
+    struct store_value found[GET_KEYS];
     for (uint32_t i = 0; i < count; i++) {
-        key_bytes[i] = (const char *)keys[i].bytes;
-        key_lengths[i] = keys[i].length;
+        key_bytes[i] = (const char *)keys[wanted[i]].bytes;
+        key_lengths[i] = keys[wanted[i]].length;
         slices[i] = NULL;
         messages[i] = NULL;
     }
     rocksdb_batched_multi_get_cf(self->db, self->read_options, self->family, count, key_bytes,
                                  key_lengths, slices, messages, 0);
-    return copy_values(self, slices, messages, count, values, used, error);
+    enum status status = copy_values(self, slices, messages, count, found, used, error);
+    for (uint32_t i = 0; i < count; i++) {
+        values[wanted[i]] = found[i];
+    }
+    return status;
+}
+
+/* The next keys from *at on that may be there, as many as one read takes; moves *at behind them. */
+static uint32_t next_wanted(const struct rocksdb_store *self, const struct store_key *keys,
+                            uint32_t key_count, uint32_t *at, uint32_t *ret_wanted)
+{
+    uint32_t count = 0;
+    while (*at < key_count && count < GET_KEYS) {
+        bool may_be[GET_KEYS];
+        uint32_t some = key_count - *at < GET_KEYS - count ? key_count - *at : GET_KEYS - count;
+        bool is_asked = self->is_filter_whole && keys[*at].bytes[0] == RECORD_KEYS;
+        if (is_asked) {
+            key_filter_ask(self->filter, keys + *at, some, may_be);
+        }
+        for (uint32_t i = 0; i < some; i++, (*at)++) {
+            if (!is_asked || may_be[i] || keys[*at].bytes[0] != RECORD_KEYS) {
+                ret_wanted[count++] = *at;
+            }
+        }
+    }
+    return count;
 }
 
 static enum status rocksdb_store_get_many(struct state_store *store, const struct store_key *keys,
@@ -127,9 +165,13 @@ static enum status rocksdb_store_get_many(struct state_store *store, const struc
     if (!values_reserve(self, used)) {
         return error_set(error, STATUS_FATAL, "state store: out of memory");
     }
-    for (uint32_t i = 0; i < count; i += GET_KEYS) {
-        uint32_t block = count - i < GET_KEYS ? count - i : GET_KEYS;
-        enum status status = rocksdb_get_block(self, keys + i, block, values + i, &used, error);
+    memset(values, 0, count * sizeof(*values));
+    for (uint32_t at = 0; at < count;) {
+        uint32_t wanted[GET_KEYS];
+        uint32_t block = next_wanted(self, keys, count, &at, wanted);
+        enum status status =
+            block > 0 ? rocksdb_get_block(self, keys, wanted, block, values, &used, error)
+                      : STATUS_OK;
         if (status != STATUS_OK) {
             return status;
         }
@@ -168,15 +210,55 @@ static enum status wait_for_compaction(struct rocksdb_store *self, struct error 
                      self->directory, STALL_MS_MAX);
 }
 
+struct filter_scan {
+    struct rocksdb_store *self;
+    uint32_t left;
+};
+
+static _Bool scan_key(void *context, const struct store_key *key, struct store_value value)
+{
+    (void)value;
+    struct filter_scan *scan = context;
+    scan->self->filter_from = *key;
+    if (scan->left == 0) {
+        return false;
+    }
+    scan->left--;
+    key_filter_add(scan->self->filter, key);
+    return true;
+}
+
+static enum status rocksdb_store_scan(struct state_store *store, const struct store_key *from,
+                                      const struct store_key *to, store_visitor *visit,
+                                      void *context, struct error *error);
+
+/* A piece at a time, since a large store would hold up the start for seconds. */
+static enum status fill_filter(struct rocksdb_store *self, struct error *error)
+{
+    if (self->is_filter_whole) {
+        return STATUS_OK;
+    }
+    const struct store_key end = {.bytes = {RECORD_KEYS + 1}, .length = 1};
+    struct store_key from = self->filter_from;
+    struct filter_scan scan = {.self = self, .left = FILTER_SCAN_KEYS};
+    enum status status = rocksdb_store_scan(&self->store, &from, &end, scan_key, &scan, error);
+    self->is_filter_whole = status == STATUS_OK && scan.left > 0;
+    return status;
+}
+
 static enum status rocksdb_store_write(struct state_store *store, const struct store_put *puts,
                                        uint32_t count, uint64_t log_position, struct error *error)
 {
     struct rocksdb_store *self = self_of(store);
     assert(log_position >= self->position);
     enum status status = wait_for_compaction(self, error);
+    if (status == STATUS_OK) {
+        status = fill_filter(self, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }
+    key_filter_add_puts(self->filter, puts, count, RECORD_KEYS);
     struct store_put position = {.bytes = &log_position, .length = sizeof(log_position)};
     position.key.length = (uint8_t)strlen(POSITION_KEY);
     memcpy(position.key.bytes, POSITION_KEY, position.key.length);
@@ -254,6 +336,7 @@ static void rocksdb_store_close(struct state_store *store)
     rocksdb_readoptions_destroy(self->read_options);
     rocksdb_readoptions_destroy(self->scan_options);
     rocksdb_slice_destroy(self->slice);
+    key_filter_destroy(self->filter);
     free(self->directory);
     free(self->values);
     free(self);
@@ -300,6 +383,7 @@ static enum status check_format(struct rocksdb_store *self, struct error *error)
         return fail(self, "reading", message, error);
     }
     if (format == 0 && self->position == 0) {
+        self->is_filter_whole = true; /* There is no key yet. */
         return write_format(self, error);
     }
     if (format != STORE_FORMAT) {
@@ -382,8 +466,11 @@ enum status state_store_rocksdb_open(const char *directory, struct rocksdb_budge
     atomic_init(&self->retention.watermark_ms, INT64_MIN);
     make_options(self);
     self->slice = rocksdb_slice_create(directory, self->options);
-    enum status status = self->slice ? open_db(self, error)
-                                     : error_set(error, STATUS_FATAL, "state store: out of memory");
+    self->filter = key_filter_create(budget->filter_bytes);
+    self->filter_from = (struct store_key){.bytes = {RECORD_KEYS}, .length = 1};
+    enum status status = self->slice && self->filter
+                             ? open_db(self, error)
+                             : error_set(error, STATUS_FATAL, "state store: out of memory");
     if (status != STATUS_OK) {
         rocksdb_store_close(&self->store);
         return status;

@@ -172,6 +172,8 @@ COMMAND_LINES = [
     ("run CONFIG --input EVENTS --workers 2x", ["--workers", '"2x"']),
     ("run CONFIG --output OUT --output b --input EVENTS", ["--output", '"b"', "before"]),
     ("run CONFIG --input OUT.jsonl --output OUT", ["OUT.jsonl", "No such file"]),
+    ("run CONFIG --input - - --output OUT", ["standard input", "2 times"]),
+    ("run CONFIG --input EVENTS --output OUT --summary .", ["--summary", '"."', "folder"]),
     ("run CONFIG --input / --output OUT", ["/", "directory"]),
     ("run nowhere.yaml --input EVENTS", ["nowhere.yaml", "No such file"]),
     ("run / --input EVENTS", ["/", "directory"]),
@@ -483,12 +485,11 @@ def problem_of_letter(letter, ordinal, at, content, reasons):
         return f"reason {letter['reason']} ({letter['detail']}), {' or '.join(reasons)} expected"
     if (letter["ordinal"], letter["byte_position"]) != (ordinal, at):
         return f"at {letter['ordinal']}, {letter['byte_position']}, {ordinal}, {at} expected"
-    # Of a record that is too long no more is read than a dead letter keeps.
-    if length != len(content) and (length != 262144 or letter["reason"] != "too_long"):
+    if length != len(content):
         return f"length {length} of {len(content)}"
     if kept != content[:min(length, 262144)]:
         return f"holds {len(kept)} bytes: {kept[:60]}"
-    if letter["sha256"] != hashlib.sha256(content[:length]).hexdigest():
+    if letter["sha256"] != hashlib.sha256(content).hexdigest():
         return f"sha256 is not that of its {length} bytes"
     if not letter["detail"]:
         return "has no detail"

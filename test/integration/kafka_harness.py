@@ -219,7 +219,7 @@ class Running:
     def said(self):
         return "".join(self.lines)
 
-    def wait_for(self, words, seconds=30):
+    def wait_for(self, words, seconds=60):
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if words in self.said():
@@ -229,7 +229,7 @@ class Running:
             time.sleep(0.02)
         harness.check(words in self.said(), f"\"{words}\" expected in:\n{self.said()[-3000:]}")
 
-    def wait(self, seconds=30):
+    def wait(self, seconds=60):
         try:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:

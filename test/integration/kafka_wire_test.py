@@ -226,16 +226,16 @@ def test_a_registry_that_goes_away_leaves_known_ids_working(work):
 
     try:
         broker.send(topic, [frame(7, datum(FIRST, event)) for event in events[:300]])
-        harness.wait_for(lambda: is_committed(300), 20, "the first third")
+        harness.wait_for(lambda: is_committed(300), 60, "the first third")
         registry.close()
         broker.send(topic, [frame(7, datum(FIRST, event)) for event in events[300:600]])
-        harness.wait_for(lambda: is_committed(600), 20, "known ids")
+        harness.wait_for(lambda: is_committed(600), 60, "known ids")
         # An id that is not known yet: its record waits, and so do those behind it.
         broker.send(topic, [frame(8, datum(FIRST, event)) for event in events[600:]])
         check(not is_committed(601), "records of an unknown schema wait")
         back = Registry(port=registry.port)
         back.tell("add", 8, text_of(FIRST))
-        harness.wait_for(lambda: is_committed(900), 20, "the last third")
+        harness.wait_for(lambda: is_committed(900), 60, "the last third")
         back.close()
         running.stop()
     finally:

@@ -7,6 +7,7 @@ state, files that grow. Whatever it is, nothing that was committed is lost or do
 import contextlib
 import ctypes
 import glob
+import gzip
 import json
 import os
 import pty
@@ -79,6 +80,27 @@ def test_a_signal_stops_after_a_commit_and_the_next_run_goes_on(work):
         check(not last["was_stopped"], "the last run says that it was stopped")
         equal(last["events_read"], 100000, "events of all runs")
         same_outputs(output, f"{work}/whole", f"stopped by signal {number}")
+
+
+def test_a_stop_is_heard_from_the_first_moment_on(work):
+    """While the configuration is read, which a pipe can hold up, signals are caught already."""
+    config = f"{work}/config.yaml"
+    os.mkfifo(config)
+    inputs = write(f"{work}/events.jsonl", lines([event(number) for number in range(100)]))
+    process = harness.start("run", config, "--input", inputs, "--output", f"{work}/out")
+    with open(config, "wb") as file:
+        status = read(f"/proc/{process.pid}/status").decode()
+        caught = int(re.search(r"^SigCgt:\t([0-9a-f]+)$", status, re.MULTILINE)[1], 16)
+        file.write(b"name: x\n")
+    check(caught >> (signal.SIGTERM - 1) & 1 and caught >> (signal.SIGINT - 1) & 1,
+          f"signals caught: {caught:x}")
+    check(finish(process).code == 0, "the run")
+
+
+def test_an_empty_input_is_said_to_be_empty(work):
+    config = write(f"{work}/config.yaml", PLAIN)
+    result = nudge("run", config, "--input", write(f"{work}/empty", ""), "--output", f"{work}/out")
+    check(result.code == 0 and "the input is empty" in result.out, f"{result} {result.out}")
 
 
 def test_running_again_after_the_end_changes_nothing_and_says_so(work):
@@ -274,8 +296,13 @@ def test_a_followed_file_may_be_rotated(work):
             file.write(lines([event(65)]))
         wait_for(lambda: scored(f"{work}/out") == 66, 20,
                  f"the event after the cut; {scored(f'{work}/out')} are there")
+    # Replaced by a longer one while nobody looked.
+    write(path, lines([event(number) for number in range(66, 70)]))
+    with followed(config, [path], f"{work}/out"):
+        wait_for(lambda: scored(f"{work}/out") == 70, 20,
+                 f"the events of the file that came meanwhile; {scored(f'{work}/out')} are there")
     ids = [record["event_id"] for record in records(f"{work}/out", "scored_events")]
-    equal(ids, [f"e{number}" for number in range(66)], "event ids in order")
+    equal(ids, [f"e{number}" for number in range(70)], "event ids in order")
 
 
 IDLE = """
@@ -493,6 +520,39 @@ def test_another_input_than_before_is_refused(work):
     run_ok(config, [path], f"{work}/out")
     write(path, lines([event(number) for number in range(50)]))
     refuses(config, [path], f"{work}/out", [path, "expected"], "a shorter file", code=2)
+
+
+def test_files_in_another_order_than_before_are_refused(work):
+    config = write(f"{work}/config.yaml", PLAIN)
+    content = [lines([event(number, user=f"{name}{number}") for number in range(100)])
+               for name in "ab"]
+    paths = [write(f"{work}/{name}.jsonl", text) for name, text in zip("ab", content)]
+    packed = write(f"{work}/a.jsonl.gz", gzip.compress(content[0], mtime=0))
+    run_ok(config, paths, f"{work}/out")
+    refuses(config, paths[::-1], f"{work}/out", [paths[1], "record 100", "order"], "swapped", code=2)
+    # One that is another, be it longer, packed, or the same but for its first byte.
+    write(f"{work}/other.jsonl", content[1] * 2)
+    write(f"{work}/first.jsonl", b" " + content[0][1:])
+    for name in ("other.jsonl", "first.jsonl"):
+        refuses(config, [f"{work}/{name}", paths[1]], f"{work}/out", [name, "record 100"], name,
+                code=2)
+    # The same bytes under another name, or packed, are the same input.
+    os.rename(paths[0], f"{work}/moved.jsonl")
+    for name in (f"{work}/moved.jsonl", packed):
+        equal(run_ok(config, [name, paths[1]], f"{work}/out")["events_this_run"], 0, name)
+
+
+def test_standard_input_with_a_header_is_read_on(work):
+    write(f"{work}/mapping.yaml", "fields: {event_time: {from: when, format: epoch_ms}, type: what, "
+          "user_id: who}\n")
+    config = write(f"{work}/config.yaml", "input: {format: csv, mapping: mapping.yaml}\n")
+    rows = [f"{harness.START_MS + 1000 * number},page_view,u{number % 7}" for number in range(200)]
+    text = "\n".join(["when,what,who"] + rows[:100]) + "\n"
+    run_ok(config, ["-"], f"{work}/out", stdin=text.encode())
+    text += "\n".join(rows[100:]) + "\n"
+    summary = run_ok(config, ["-"], f"{work}/out", stdin=text.encode())
+    equal((summary["events_read"], summary["events_this_run"]), (200, 100), "events")
+    equal(summary["dead_letters"]["total"], 0, "dead letters")
 
 
 def test_another_output_format_than_before_is_refused(work):

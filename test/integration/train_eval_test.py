@@ -87,6 +87,184 @@ def test_a_pack_serves_as_it_was_measured(work):
     check(kinds["human"]["recall_at_0.001"] <= 0.001, f"humans: {kinds['human']}")
 
 
+TREES = "  kind: trees\n  trees: {rounds: 120, depth: 4, learning_rate: 0.2, patience: 15}\n"
+
+
+def test_trees_are_trained_measured_served_and_explained(work):
+    events, truth = history(work, 1)
+    for target, calibration in (("truth", "platt"), ("purchase_in_session", "isotonic")):
+        text = TRUTH_TRAIN % (target, "coupon_farming" if target == "truth" else "")
+        text = text.replace("  l2: [0.01, 0.001]\n", TREES) + f"  calibration: {calibration}\n"
+        if target != "truth":
+            text += "  folds: 3\n  refit: false\n"
+        config = write(os.path.join(work, f"train_{target}.yaml"), text)
+        for pack in ("a", "b"):
+            result = train(config, events, truth, os.path.join(work, target, pack))
+            check(result.code == 0, f"train: {result}")
+            check((target == "truth") != ("standard deviation" in result.out), f"folds: {result}")
+        first = pack_bytes(os.path.join(work, target, "a"))
+        equal(sorted(first), ["manifest.yaml", "model.ubj", "weights.safetensors"], "files")
+        check(first == pack_bytes(os.path.join(work, target, "b")), "two trainings, two packs")
+        figures, page = (os.path.join(work, name) for name in ("trees.json", "trees.html"))
+        scores = os.path.join(work, "scores.csv")
+        result = nudge("eval", config, "--pack", os.path.join(work, target, "a"), "--input", events,
+                       "--truth", truth, "--json", figures, "--html", page, "--scores", scores)
+        check(result.code == 0, f"eval: {result}")
+        report = json.loads(read(figures))
+        whole = report["slices"][0]
+        check(whole["pr_auc"]["value"] > whole["best_feature_by_pr_auc"]["pr_auc"],
+              f"no better than one feature: {whole}")
+        check(len(read(scores).splitlines()) > whole["rows"], "a line of scores for each row")
+        terms = [feature["mean_term"] for feature in report["importance"]]
+        check(terms == sorted(terms, reverse=True) and terms[0] > 0.05, f"importance: {terms[:3]}")
+        check(f"<th>{report['importance'][0]['feature']}</th>".encode() in read(page),
+              "the page shows the importance")
+    served = write(os.path.join(work, "served.yaml"), """
+input: {format: avro}
+score_fraud: {base_rate: 0.5, pack: truth/a, deviations: [{feature: rate_events_1h}]}
+predict_intent: {purchase_pack: mean}
+emit_interventions:
+  rules:
+    - {name: likely, on: [add_to_cart], if: purchase_score > 0.05, alert: {severity: low, reason: "{purchase_score:.2}"}}
+""")
+    os.mkdir(os.path.join(work, "mean"))
+    write(os.path.join(work, "mean", "manifest.yaml"),
+          "format: 1\nkind: mean\nname: both\nversion: 2\n"
+          "packs: [../purchase_in_session/a, ../purchase_in_session/b]\n")
+    result = nudge("check", served)
+    check(result.code == 0, f"check: {result}")
+    result = nudge("eval", served, "--detection", "--input", events, "--truth", truth, "--json",
+                   figures)
+    check(result.code == 0, f"detection: {result}")
+    kinds = {kind["kind"]: kind for kind in json.loads(read(figures))["kinds"]}
+    check(kinds["card_testing"]["recall_at_0.01"] > 0.9, f"card testing: {kinds['card_testing']}")
+    out = os.path.join(work, "out")
+    result = nudge("run", served, "--input", events, "--output", out)
+    check(result.code == 0, f"run: {result}")
+    alerts = harness.records(out, "alerts")
+    check(len(alerts) > 20, f"{len(alerts)} alerts")
+    check("both 2 " in json.dumps(alerts[0]), f"the pack is not named: {alerts[0]}")
+    for alert in alerts:
+        total = alert["intercept"] + alert["others"] + sum(term["logit"] for term in alert["terms"])
+        check(abs(total - alert["logit"]) < 1e-4 and len(alert["terms"]) == 5,
+              f"the reasons do not sum: {alert}")
+
+
+def table(work, rows):
+    lines = ["time,label,group,price,views"] + rows
+    return write(os.path.join(work, "rows.csv"), "\n".join(lines) + "\n")
+
+
+def test_rows_of_a_table_are_fitted_and_measured(work):
+    rows = [f"2026-01-{1 + i // 100:02}T00:{i % 60:02}:00Z,{int(i * 7919 % 100 < i % 10 * 10)},{i // 2},"
+            f"{'' if i % 3 == 0 else i % 17},{i % 10}" for i in range(2000)]
+    config = write(os.path.join(work, "table.yaml"),
+                   "train: {target: table, name: t, kind: trees, until: 2026-01-15T00:00:00Z}\n")
+    result = nudge("train", config, "--input", table(work, rows), "--output", os.path.join(work, "p"))
+    check(result.code == 0 and "1400 rows" in result.out, f"train: {result}")
+    result = nudge("eval", config, "--input", table(work, rows), "--pack", os.path.join(work, "p"),
+                   "--json", os.path.join(work, "t.json"))
+    check(result.code == 0, f"eval: {result}")
+    report = json.loads(read(os.path.join(work, "t.json")))
+    equal(report["slices"][0]["rows"], 600, "rows from until on")
+    equal(report["importance"][0]["feature"], "views", "the feature that matters")
+    for rows, words in ((["2026-01-01T00:00:00Z,1,1,2"], "rows.csv:2: 4 columns, 5 expected"),
+                        (["2026-01-01T00:00:00Z,2,1,2,3"], 'rows.csv:2: label: "2": 0 or 1'),
+                        (["soon,1,1,2,3"], 'rows.csv:2: time: "soon"'),
+                        (["2026-01-01T00:00:00Z,1,x,2,3"], 'rows.csv:2: group: "x"'),
+                        (["2026-01-01T00:00:00Z,1,1,2,inf"], 'rows.csv:2: views: "inf"'),
+                        (["2026-01-01T00:00:00Z,1,1,2,3"], "one class only")):
+        result = nudge("train", config, "--input", table(work, rows), "--output",
+                       os.path.join(work, "bad"))
+        check(result.code == 2 and words in result.errors, f"{words}: {result}")
+        check(not os.path.exists(os.path.join(work, "bad")), "a refused training left a pack")
+
+
+def test_the_examples_with_trees_and_networks_train_within_a_minute(work):
+    events, truth = history(work, 1)
+    for name in ("purchase_trees", "fraud_trees", "purchase_gru"):
+        config = os.path.join(EXAMPLES, f"shop_train_{name}.yaml")
+        result = train(config, events, truth, os.path.join(work, name))
+        check(result.code == 0, f"{name}: {result}")
+
+
+NETWORK = """
+train:
+  pipeline: shop.yaml
+  name: test
+  kind: %s
+  target: purchase_in_session
+  prefixes: [1, 2, 3, 5, 10, 20, 50]
+  rows_max: 60000
+  features: [session_events, session_product_views, cart_pieces, user_events, funnel_buy_chance]
+  network:%s
+    embeddings: [{feature: event_type, rows: 40, width: 4, first: 2, unknown: 1},
+                 {feature: gap_last_s, rows: 6, width: 2, first: 1, bins: [1, 10, 60, 300]}]
+    layers: [{size: 8, activation: relu}, {size: 1}]
+  descent: {epochs: 3, learning_rate: 0.01, dropout: 0.1}
+"""
+
+
+def test_networks_are_trained_twice_to_the_same_bytes_and_beat_one_feature(work):
+    events, _ = history(work, 1)
+    other, _ = history(work, 2)
+    for kind in ("mlp", "gru", "lstm"):
+        hidden = "" if kind == "mlp" else "\n    hidden: 12"
+        config = write(os.path.join(work, f"{kind}.yaml"), NETWORK % (kind, hidden))
+        packs = [os.path.join(work, f"{kind}-{i}") for i in (1, 2)]
+        for pack in packs if kind == "gru" else packs[:1]:
+            result = nudge("train", config, "--input", events, "--output", pack)
+            check(result.code == 0, f"train: {result}")
+        if kind == "gru":
+            check(pack_bytes(packs[0]) == pack_bytes(packs[1]), "two trainings differ")
+        figures = os.path.join(work, "figures.json")
+        result = nudge("eval", config, "--pack", packs[0], "--input", other, "--json", figures)
+        check(result.code == 0, f"eval: {result}")
+        whole = json.loads(read(figures))["slices"][0]
+        check(whole["pr_auc"]["value"] > whole["best_feature_by_pr_auc"]["pr_auc"],
+              f"{kind} is no better than one feature: {whole['pr_auc']}")
+        check(whole["calibration_error"]["value"] < 0.03, f"{kind}: {whole['calibration_error']}")
+
+
+def test_a_recurrent_pack_serves_what_was_measured_however_the_input_is_cut(work):
+    events, _ = history(work, 1)
+    config = write(os.path.join(work, "train.yaml"), NETWORK % ("gru", "\n    hidden: 12"))
+    result = nudge("train", config, "--input", events, "--output", os.path.join(work, "pack"))
+    check(result.code == 0, f"train: {result}")
+    measured = os.path.join(work, "scores.csv")
+    result = nudge("eval", config, "--pack", os.path.join(work, "pack"), "--input", events,
+                   "--scores", measured)
+    check(result.code == 0, f"eval: {result}")
+    outputs = []
+    for batch in (1024, 37):
+        served = write(os.path.join(work, "served.yaml"),
+                       f"run: {{batch: {batch}}}\ninput: {{format: avro}}\n"
+                       "predict_intent: {purchase_pack: pack}\n"
+                       "output: {scored_events_share: 1}\nemit_interventions:\n  rules:\n"
+                       "    - {name: likely, on: any, if: purchase_score > 0.2 and session_events == 3,\n"
+                       "       alert: {reason: likely}}\n")
+        out = os.path.join(work, f"out-{batch}")
+        result = nudge("run", served, "--input", events, "--output", out)
+        check(result.code == 0, f"run: {result}")
+        outputs.append([read(os.path.join(out, topic, "0.jsonl"))
+                        for topic in ("scored_events", "alerts", "decisions")])
+    check(outputs[0] == outputs[1], "the outputs depend on the batches")
+    check(outputs[0][1], "no alerts")
+    served = {}
+    for line in outputs[0][0].decode().splitlines():
+        event = json.loads(line)
+        served.setdefault(event["time"], []).append(event["scores"]["purchase"] or 0)
+    wanted = [line.split(",") for line in read(measured).decode().splitlines()[1:]]
+    found = sum(any(abs(chance - float(expected)) < 1e-6 for chance in served.get(time, []))
+                for time, _, expected in wanted)
+    check(len(wanted) > 10000 and found >= 0.999 * len(wanted),
+          f"{found} of {len(wanted)} measured chances were served")
+    for line in outputs[0][1].decode().splitlines():
+        alert = json.loads(line)
+        total = alert["intercept"] + alert["others"] + sum(term["logit"] for term in alert["terms"])
+        check(alert["score"] == "purchase" and abs(total - alert["logit"]) < 1e-4, f"reasons: {line}")
+
+
 def test_bad_training_files_are_refused_before_anything_runs(work):
     events, truth = history(work, 1)
     lines = (TRUTH_TRAIN % ("purchase_in_session", "")).strip().split("\n")[1:]
@@ -96,6 +274,9 @@ def test_bad_training_files_are_refused_before_anything_runs(work):
         ("  leave_out_families: [card, gab]", "gap"), ("  held_share: 2", "held_share"),
         ("  l2: [x]", "l2"), ("  prefixes: [0]", "prefixes"), ("  until: soon", "until"),
         ("  event_types: [purchas]", "did you mean purchase?"), ("  pipeline: nowhere.yaml", "nowhere"),
+        ("  kind: tree", "trees"), ("  trees: {dept: 3}", "depth"), ("  trees: {depth: 99}", "depth"),
+        ("  calibration: plat", "platt"), ("  folds: 99", "folds"),
+        ("  target: table", "pipeline"),
         ("  target: truth\n  leave_out_kinds: [coupon_farmin]", "did you mean coupon_farming?"),
     ]
     for line, words in cases:

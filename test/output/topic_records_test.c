@@ -76,7 +76,7 @@ static void dead_letter_names_place_reason_and_bytes(void **state)
 {
     struct fixture *self = *state;
     struct rejection rejection = {REJECTION_NEGATIVE_PRICE, "price -1, expected 0 or more"};
-    dead_letter_write(self->outputs, &place, &rejection, text_of("abc"), true, 5);
+    dead_letter_write(self->outputs, &place, &rejection, text_of("abc"), NULL, true, 5);
     const struct json_value *record = only_record(self, TOPIC_DEAD_LETTERS);
     assert_text(record, "source", "clicks.csv");
     assert_text(record, "partition", "0");
@@ -99,7 +99,7 @@ static void dead_letter_cuts_long_content_but_hashes_all_of_it(void **state)
     char sha256[65];
     sha256_format(bytes, length, sha256);
     struct rejection rejection = {.reason = REJECTION_TOO_LONG};
-    dead_letter_write(self->outputs, &place, &rejection, (struct text){bytes, length}, true, 0);
+    dead_letter_write(self->outputs, &place, &rejection, (struct text){bytes, length}, NULL, true, 0);
     const struct json_value *record = only_record(self, TOPIC_DEAD_LETTERS);
     assert_int_equal(json_member_text(record, "content").length,
                      (DEAD_LETTER_BYTES_MAX + 2) / 3 * 4);
@@ -113,7 +113,7 @@ static void dead_letter_without_content_and_bytes(void **state)
 {
     struct fixture *self = *state;
     struct rejection rejection = {.reason = REJECTION_NOT_PARSED};
-    dead_letter_write(self->outputs, &place, &rejection, (struct text){0}, false, 0);
+    dead_letter_write(self->outputs, &place, &rejection, (struct text){0}, NULL, false, 0);
     const struct json_value *record = only_record(self, TOPIC_DEAD_LETTERS);
     assert_null_member(record, "content");
     assert_text(record, "sha256",

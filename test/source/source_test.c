@@ -24,6 +24,7 @@ struct record_copy {
     struct input_position position;
     struct input_position after;
     enum rejection_reason defect;
+    struct digest whole; /* Length 0: the bytes are all. */
 };
 
 struct record_list {
@@ -106,6 +107,9 @@ static void read_more(struct source *source, struct record_list *list, bool rele
                                      .position = record.position,
                                      .after = source_position(source),
                                      .defect = record.defect};
+        if (record.whole) {
+            copy->whole = *record.whole;
+        }
         memcpy(copy->bytes, record.bytes.length ? record.bytes.data : "", record.bytes.length);
         copy->bytes[record.bytes.length] = '\0';
         if (releases) {
@@ -288,7 +292,15 @@ static void long_line_is_one_defect_and_reading_goes_on(void **state)
     write_file(fixture->path, "\n", 1, "ab");
     write_file(fixture->path, line, RAW_RECORD_BYTES_MAX + 1, "ab");
     write_file(fixture->path, "\n\"c\n", 4, "ab");
+    line[DEAD_LETTER_BYTES_MAX - 1] = '\r'; /* Inside of it, and at its end, which is none of it. */
+    line[length - 1] = '\r';
     write_file(fixture->path, line, length, "ab");
+    struct digest last;
+    digest_of(line, length - 1, &last);
+    line[DEAD_LETTER_BYTES_MAX - 1] = 'x';
+    line[length - 1] = 'x';
+    struct digest first;
+    digest_of(line, length, &first);
     free(line);
     for (int is_csv = 0; is_csv < 2; is_csv++) {
         struct source_options options = options_of(fixture->path, is_csv ? INPUT_CSV : INPUT_JSONL);
@@ -305,9 +317,16 @@ static void long_line_is_one_defect_and_reading_goes_on(void **state)
             assert_int_equal(list.items[i].position.ordinal, i);
             if (list.items[i].defect == REJECTION_TOO_LONG) {
                 assert_int_equal(list.items[i].length, DEAD_LETTER_BYTES_MAX);
-                assert_int_equal(list.items[i].bytes[DEAD_LETTER_BYTES_MAX - 1], 'x');
+                assert_int_equal(list.items[i].bytes[DEAD_LETTER_BYTES_MAX - 2], 'x');
+            } else {
+                assert_int_equal(list.items[i].whole.length, 0);
             }
         }
+        assert_int_equal(list.items[1].whole.length, length);
+        assert_string_equal(list.items[1].whole.sha256, first.sha256);
+        assert_int_equal(list.items[4].whole.length, RAW_RECORD_BYTES_MAX + 1);
+        assert_int_equal(list.items[6].whole.length, length - 1);
+        assert_string_equal(list.items[6].whole.sha256, last.sha256);
         assert_string_equal(list.items[2].bytes, "b");
         assert_int_equal(list.items[3].length, RAW_RECORD_BYTES_MAX);
         free_records(&list);
@@ -423,6 +442,13 @@ static void marker_behind_a_long_bad_block_is_found(void **state)
         assert_int_equal(list.items[0].defect, REJECTION_BAD_BLOCK);
         assert_int_equal(list.items[0].length, DEAD_LETTER_BYTES_MAX);
         assert_int_equal(list.items[0].after.bytes, marker_at + 16);
+        struct digest whole;
+        size_t whole_length = 0;
+        unsigned char *all = read_file(fixture->path, &whole_length);
+        digest_of(all + header, marker_at + 16 - header, &whole);
+        free(all);
+        assert_int_equal(list.items[0].whole.length, whole.length);
+        assert_string_equal(list.items[0].whole.sha256, whole.sha256);
         assert_int_equal(list.items[2].defect, REJECTION_NONE);
         free_records(&list);
         assert_resumes_everywhere(&options);
@@ -509,6 +535,70 @@ static void followed_file_goes_on_as_it_grows(void **state)
     assert_next(source, NULL);
     assert_int_equal(source_position(source).bytes, 5);
     source_close(source);
+}
+
+/* In pieces of every size, so that it ends in a line, a quoted field, a block, a gzip member... */
+static void followed_file_gives_the_same_however_it_grows(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char text[] = "a,b\n1,\"x\ny\"\n2,\"\"\"\"\r\n\n3,z\n4,\"last\"\n";
+    static const struct {
+        enum input_format format;
+        bool is_packed;
+    } cases[] = {{INPUT_JSONL, false},
+                 {INPUT_CSV, false},
+                 {INPUT_CSV, true},
+                 {INPUT_JSONL, true},
+                 {INPUT_AVRO, false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (cases[i].format == INPUT_AVRO) {
+            write_people(fixture->path, "deflate", 4, 5, 40);
+        } else if (cases[i].is_packed) { /* Two members. */
+            write_gzip(fixture->path, text, 16, "wb");
+            write_gzip(fixture->path, text + 16, sizeof(text) - 1 - 16, "ab");
+        } else {
+            write_file(fixture->path, text, sizeof(text) - 1, "wb");
+        }
+        size_t length = 0;
+        unsigned char *bytes = read_file(fixture->path, &length);
+        struct source_options options = options_of(fixture->path, cases[i].format);
+        options.csv_has_header = cases[i].format == INPUT_CSV;
+        struct record_list whole = {.count = 0};
+        struct source *source = open_at(&options, (struct input_position){0});
+        read_more(source, &whole, true);
+        /* A header has to be there before a file is followed. */
+        size_t header = cases[i].format == INPUT_AVRO  ? (size_t)whole.items[0].position.bytes
+                        : cases[i].format != INPUT_CSV ? 0
+                        : cases[i].is_packed           ? 40
+                                                       : 4;
+        source_close(source);
+        options.is_followed = true;
+        for (size_t piece = 1; piece < length; piece += 1 + piece / 8) {
+            write_file(fixture->path, bytes, header, "wb");
+            source = open_at(&options, (struct input_position){0});
+            struct record_list list = {.count = 0};
+            for (size_t at = header; at < length; at += piece) {
+                read_more(source, &list, true);
+                assert_int_equal(list.last_result, SOURCE_WAIT);
+                write_file(fixture->path, bytes + at, at + piece < length ? piece : length - at,
+                           "ab");
+            }
+            read_more(source, &list, true);
+            source_close(source);
+            assert_int_equal(list.count, whole.count);
+            for (size_t k = 0; k < whole.count; k++) {
+                assert_string_equal(list.items[k].bytes, whole.items[k].bytes);
+                assert_int_equal(list.items[k].defect, REJECTION_NONE);
+                assert_memory_equal(&list.items[k].position, &whole.items[k].position,
+                                    sizeof(struct input_position));
+                assert_memory_equal(&list.items[k].after, &whole.items[k].after,
+                                    sizeof(struct input_position));
+            }
+            free_records(&list);
+        }
+        free_records(&whole);
+        free(bytes);
+    }
 }
 
 static void followed_file_is_read_again_when_replaced_or_cut(void **state)
@@ -875,6 +965,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(cut_avro_file_ends_with_a_defect, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_avro_container, setup, teardown),
         cmocka_unit_test_setup_teardown(followed_file_goes_on_as_it_grows, setup, teardown),
+        cmocka_unit_test_setup_teardown(followed_file_gives_the_same_however_it_grows, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(followed_file_is_read_again_when_replaced_or_cut, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(file_that_was_shortened_is_refused, setup, teardown),

@@ -159,7 +159,7 @@ int main(int argc, char **argv)
     must(record_layout_add(&bench.layout, &part, &offset, &error), &error);
     char *directory = fixture_directory();
     struct rocksdb_budget *budget;
-    must(rocksdb_budget_create((size_t)64 << 20, &budget, &error), &error);
+    must(rocksdb_budget_create((size_t)64 << 20, (size_t)8 << 20, &budget, &error), &error);
     must(is_memory ? state_store_memory_open(&bench.store, &error)
                    : state_store_rocksdb_open(directory, budget, 0, &bench.store, &error),
          &error);

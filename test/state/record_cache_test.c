@@ -123,7 +123,7 @@ static struct world *new_world(uint64_t seed, bool is_rocksdb, uint32_t keys)
     if (is_rocksdb) {
         struct error error;
         world->directory = fixture_directory();
-        must(rocksdb_budget_create(8u << 20, &world->budget, &error), &error);
+        must(rocksdb_budget_create(8u << 20, 1u << 16, &world->budget, &error), &error);
     }
     open_store(world);
     open_cache(world);

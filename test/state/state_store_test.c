@@ -62,7 +62,7 @@ static int setup(void **state)
     assert_non_null(disk);
     struct error error;
     disk->directory = fixture_directory();
-    must(rocksdb_budget_create(8u << 20, &disk->budget, &error), &error);
+    must(rocksdb_budget_create(8u << 20, 1u << 16, &disk->budget, &error), &error);
     *state = disk;
     return 0;
 }
@@ -293,7 +293,7 @@ static int help(bool is_writing, char *directory)
     struct disk disk = {.directory = directory};
     struct error error;
     struct history *history = calloc(1, sizeof(*history));
-    must(rocksdb_budget_create(8u << 20, &disk.budget, &error), &error);
+    must(rocksdb_budget_create(8u << 20, 1u << 16, &disk.budget, &error), &error);
     disk_open(&disk, 0);
     if (is_writing) {
         run_history(disk.store, 9, history);
@@ -475,6 +475,42 @@ static void a_broken_block_is_an_error_when_it_is_read(void **state)
     assert_non_null(strstr(error.message, "corrupt"));
 }
 
+static void must_write_keys(struct disk *disk, uint32_t from, uint32_t count, uint64_t position)
+{
+    struct error error;
+    struct store_put *puts = calloc(count, sizeof(*puts));
+    assert_non_null(puts);
+    for (uint32_t i = 0; i < count; i++) {
+        puts[i] = (struct store_put){.key = key_of(from + i), .bytes = "v", .length = 1};
+    }
+    must(disk->store->ops->write(disk->store, puts, count, position, &error), &error);
+    free(puts);
+}
+
+/* The filter of new keys learns those of an opened store over several writes. */
+static void a_store_opened_again_finds_every_key_while_its_filter_fills(void **state)
+{
+    enum { OLD_KEYS = 100000, SAMPLES = 3000 };
+    struct disk *disk = *state;
+    struct error error;
+    struct random random = {11};
+    disk_open(disk, 0);
+    must_write_keys(disk, 0, OLD_KEYS, 1);
+    disk_close(disk);
+    disk_open(disk, 0);
+    for (uint32_t write = 0; write < 6; write++) {
+        must_write_keys(disk, OLD_KEYS + 10 * write, 10, 2 + write);
+        uint32_t there = OLD_KEYS + 10 * (write + 1);
+        for (uint32_t i = 0; i < SAMPLES; i++) {
+            uint32_t number = random_below(&random, 2 * OLD_KEYS);
+            struct store_key key = key_of(number);
+            struct store_value value;
+            must(disk->store->ops->get_many(disk->store, &key, 1, &value, &error), &error);
+            assert_int_equal(value.bytes != NULL, number < there);
+        }
+    }
+}
+
 /* A crash between RocksDB's taking a file over and its forgetting our name of it. */
 static void a_slice_left_by_a_crash_is_not_written_into(void **state)
 {
@@ -617,6 +653,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         on_disk(a_store_that_is_open_elsewhere_is_refused),
         on_disk(rocksdb_store_keeps_what_was_durable_when_it_is_killed),
+        on_disk(a_store_opened_again_finds_every_key_while_its_filter_fills),
         cmocka_unit_test(memory_store_is_a_sorted_map_that_crashes_to_a_prefix),
         cmocka_unit_test(timer_keys_are_in_order_of_time),
         on_disk(rocksdb_store_is_a_sorted_map_that_is_there_again_when_opened),
