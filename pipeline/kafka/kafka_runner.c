@@ -1,5 +1,6 @@
 #include "pipeline/kafka/kafka_runner.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -269,6 +270,7 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
     if (status == STATUS_OK) {
         /* An eighth goes to records that are fetched ahead; the library takes twice their size. */
         int64_t memory_bytes = config->state.memory_bytes;
+        assert(runner->shared.partition_count > 0);
         struct memory_plan memory =
             memory_plan_make(memory_bytes / 8 * 7, runner->shared.partition_count);
         runner->shared.queue_bytes = (size_t)(memory_bytes / 24) / runner->shared.partition_count;

@@ -8,10 +8,9 @@
 #include <time.h>
 
 #include "pipeline/base/clock.h"
-#include "pipeline/run/runner.h"
+#include "pipeline/kafka/kafka_ask.h"
 
 #define REQUEST_TIMEOUT_MS 15000
-#define PORTION_TIMEOUT_MS 1000
 #define TOPICS_MAX (TOPIC_COUNT + 2)
 
 /* One topic of the application and how it must be. */
@@ -67,86 +66,6 @@ enum status kafka_topics_name(const struct kafka_setup *setup, struct kafka_topi
     return status;
 }
 
-/*
- * Versions of librdkafka before 2.6.1 repeat the nonce in SCRAM's last message, which brokers since
- * version 4 do not let pass (RFC 5802, section 5.1): a right password looks like a wrong one.
- */
-static enum status refuse_entry(const struct kafka_refusal *refusal, struct error *error)
-{
-    bool is_scram = strstr(refusal->text, "SCRAM") != NULL;
-    bool is_old = rd_kafka_version() < 0x020601ff;
-    return is_scram && is_old
-               ? error_set(error, STATUS_INVALID,
-                           "kafka: not let in (if the password is right: librdkafka %s cannot log "
-                           "in by SCRAM at brokers of version 4, 2.6.1 can): %s",
-                           rd_kafka_version_str(), refusal->text)
-               : error_set(error, STATUS_INVALID, "kafka: not let in: %s", refusal->text);
-}
-
-/*
- * The brokers' answer, waited for in small portions, since a client that is not let in would wait
- * in vain. `topic` NULL: of all. *ret_metadata may be NULL.
- */
-static enum status ask_for_metadata(rd_kafka_t *client, rd_kafka_topic_t *topic,
-                                    const rd_kafka_metadata_t **ret_metadata,
-                                    rd_kafka_resp_err_t *ret_code, struct error *error)
-{
-    const struct kafka_refusal *refusal = rd_kafka_opaque(client);
-    uint64_t until_ns = clock_monotonic_ns() + REQUEST_TIMEOUT_MS * 1000000ull;
-    do {
-        *ret_code =
-            rd_kafka_metadata(client, topic == NULL, topic, ret_metadata, PORTION_TIMEOUT_MS);
-        (void)rd_kafka_poll(client, 0);
-        if (*ret_code != RD_KAFKA_RESP_ERR_NO_ERROR && runner_is_stopping()) {
-            return error_set(error, STATUS_RETRY, "kafka: stopped while waiting for the brokers");
-        }
-        if (*ret_code != RD_KAFKA_RESP_ERR_NO_ERROR && refusal->text[0] != '\0') {
-            return refuse_entry(refusal, error);
-        }
-    } while (
-        (*ret_code == RD_KAFKA_RESP_ERR__TRANSPORT || *ret_code == RD_KAFKA_RESP_ERR__TIMED_OUT) &&
-        clock_monotonic_ns() < until_ns);
-    return STATUS_OK;
-}
-
-/* 0 partitions: there is no such topic. */
-static enum status count_partitions(rd_kafka_t *client, const char *topic, uint32_t *ret_count,
-                                    struct error *error)
-{
-    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
-    if (!handle) {
-        return error_set(error, STATUS_FATAL, "kafka: topic %s: %s", topic,
-                         rd_kafka_err2str(rd_kafka_last_error()));
-    }
-    const rd_kafka_metadata_t *metadata = NULL;
-    rd_kafka_resp_err_t code;
-    enum status status = ask_for_metadata(client, handle, &metadata, &code, error);
-    if (status != STATUS_OK) {
-        rd_kafka_topic_destroy(handle);
-        return status;
-    }
-    uint32_t count = 0;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1) {
-        code = metadata->topics[0].err;
-        count = (uint32_t)metadata->topics[0].partition_cnt;
-    }
-    if (metadata) {
-        rd_kafka_metadata_destroy(metadata);
-    }
-    rd_kafka_topic_destroy(handle);
-    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
-        code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
-        code = RD_KAFKA_RESP_ERR_NO_ERROR;
-        count = 0;
-    }
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return error_set(error, kafka_status_of(code), "kafka: topic %s: %s", topic,
-                         rd_kafka_err2str(code));
-    }
-    *ret_count = count;
-    return STATUS_OK;
-}
-
 /* ---- the input ---- */
 
 /* A topic that this or another application writes is no input that was meant. */
@@ -190,7 +109,7 @@ static enum status match_inputs(rd_kafka_t *client, const char *text, struct kaf
     if (regcomp(&pattern, text, REG_EXTENDED) != 0) {
         return error_set(error, STATUS_INVALID, "kafka.topic_pattern: \"%s\"", text);
     }
-    enum status status = ask_for_metadata(client, NULL, &metadata, &code, error);
+    enum status status = kafka_ask_metadata(client, NULL, &metadata, &code, error);
     if (status == STATUS_OK && code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         status = error_set(error, kafka_status_of(code), "kafka: list of topics: %s",
                            rd_kafka_err2str(code));
@@ -238,7 +157,7 @@ enum status kafka_topics_find_inputs(const struct kafka_setup *setup, rd_kafka_t
     enum status status = name_inputs(setup, client, topics, error);
     for (uint32_t i = 0; i < topics->input_count && status == STATUS_OK; i++) {
         uint32_t present = 0;
-        status = count_partitions(client, topics->inputs[i], &present, error);
+        status = kafka_ask_partitions(client, topics->inputs[i], &present, error);
         if (status == STATUS_OK && present == 0) {
             status = error_set(error, STATUS_INVALID, "kafka.%s: %s: no such topic",
                                setup->options->topic ? "topic" : "topics", topics->inputs[i]);
@@ -257,46 +176,6 @@ enum status kafka_topics_find_inputs(const struct kafka_setup *setup, rd_kafka_t
     return status;
 }
 
-/* Asked more than once: brokers that have just started may not know it yet. */
-static enum status is_still_there(rd_kafka_t *client, const char *name, struct error *error)
-{
-    const struct timespec pause = {.tv_nsec = 300000000};
-    for (int attempt = 0; attempt < 4; attempt++) {
-        rd_kafka_topic_t *handle = rd_kafka_topic_new(client, name, NULL);
-        const rd_kafka_metadata_t *metadata = NULL;
-        rd_kafka_resp_err_t code =
-            handle ? rd_kafka_metadata(client, 0, handle, &metadata, PORTION_TIMEOUT_MS)
-                   : RD_KAFKA_RESP_ERR_NO_ERROR;
-        bool is_gone = code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata && metadata->topic_cnt == 1 &&
-                       metadata->topics[0].err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-        if (metadata) {
-            rd_kafka_metadata_destroy(metadata);
-        }
-        if (handle) {
-            rd_kafka_topic_destroy(handle);
-        }
-        if (!is_gone) {
-            return STATUS_OK; /* Or no answer, which whoever asks next finds out. */
-        }
-        (void)nanosleep(&pause, NULL);
-    }
-    return error_set(
-        error, STATUS_INVALID,
-        "kafka: topic %s is not there any more: it was deleted; a new one of that name "
-        "needs another group and application, since offsets and state are of the old",
-        name);
-}
-
-enum status kafka_topics_still_there(const struct kafka_topics *topics, rd_kafka_t *client,
-                                     struct error *error)
-{
-    enum status status = STATUS_OK;
-    for (uint32_t i = 0; i < topics->input_count && status == STATUS_OK; i++) {
-        status = is_still_there(client, topics->inputs[i], error);
-    }
-    return status;
-}
-
 static enum status compare_partitions(const struct kafka_topics *topics, const char *name,
                                       uint32_t present, uint32_t expected, struct error *error)
 {
@@ -305,6 +184,16 @@ static enum status compare_partitions(const struct kafka_topics *topics, const c
                : error_set(error, STATUS_INVALID,
                            "kafka: topic %s has %u partitions, and %s has %u: they must be as many",
                            name, present, topics->inputs[0], expected);
+}
+
+enum status kafka_topics_still_there(const struct kafka_topics *topics, rd_kafka_t *client,
+                                     struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < topics->input_count && status == STATUS_OK; i++) {
+        status = kafka_ask_is_there(client, topics->inputs[i], error);
+    }
+    return status;
 }
 
 /* ---- creating ---- */
@@ -389,7 +278,7 @@ static enum status wait_until_seen(rd_kafka_t *client, const char *topic, struct
     uint64_t until_ns = clock_monotonic_ns() + REQUEST_TIMEOUT_MS * 1000000ull;
     uint32_t present = 0;
     for (;;) {
-        enum status status = count_partitions(client, topic, &present, error);
+        enum status status = kafka_ask_partitions(client, topic, &present, error);
         if (status != STATUS_OK || present > 0) {
             return status;
         }
@@ -416,7 +305,7 @@ enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *cli
     uint32_t planned = status == STATUS_OK ? plan_topics(&topics, plans) : 0;
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
         uint32_t present = 0;
-        status = count_partitions(client, plans[i].name, &present, error);
+        status = kafka_ask_partitions(client, plans[i].name, &present, error);
         if (status == STATUS_OK && present > 0) {
             status = compare_partitions(&topics, plans[i].name, present, partitions, error);
         }
@@ -521,7 +410,7 @@ enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *clie
     uint32_t planned = status == STATUS_OK ? plan_topics(&topics, plans) : 0;
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
         uint32_t present = 0;
-        status = count_partitions(client, plans[i].name, &present, error);
+        status = kafka_ask_partitions(client, plans[i].name, &present, error);
         if (status == STATUS_OK && present == 0) {
             status = error_set(error, STATUS_INVALID,
                                "kafka: topic %s is missing: make it with nudge topics create",

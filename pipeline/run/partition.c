@@ -15,6 +15,8 @@
 /* The larger a slice, the less is merged later; but the task stands still while it is written. */
 #define STREAM_SLICE_RECORDS 16384u
 #define FILE_SLICE_RECORDS 65536u
+/* Of a cache, so that what a slice needs beside its records, 200 bytes each, is an eighth of it. */
+#define SLICE_BYTES_A_RECORD 1600u
 
 /* A tap is borrowed: this stands in its place and lets destroy pass by. */
 struct borrowed_stage {
@@ -182,6 +184,13 @@ static uint32_t kept_entities(const struct record_layout *layout)
     return mask;
 }
 
+static uint32_t slice_records(const struct partition_options *options)
+{
+    size_t most = options->ends ? STREAM_SLICE_RECORDS : FILE_SLICE_RECORDS;
+    size_t room = options->cache_bytes / SLICE_BYTES_A_RECORD;
+    return (uint32_t)(room < most ? room : most);
+}
+
 enum status partition_open(const struct partition_options *options, struct record_layout *layout,
                            struct task **ret_task, struct error *error)
 {
@@ -211,8 +220,7 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,
             },
-        .cache = {.bytes_max = options->cache_bytes,
-                  .slice_records = options->ends ? STREAM_SLICE_RECORDS : FILE_SLICE_RECORDS},
+        .cache = {.bytes_max = options->cache_bytes, .slice_records = slice_records(options)},
         .transaction_records_max = TRANSACTION_RECORDS_MAX,
         .transaction_bytes_max = portion.transaction_bytes,
         .timer_entries_max = TIMER_ENTRIES_MAX,
