@@ -87,6 +87,7 @@ class Broker:
     def __init__(self, work):
         self.environment = dict(os.environ, NUDGE_KAFKA_DIR=os.path.join(work, "kafka"), NUDGE_KAFKA_PORT=str(PORT),
                                 NUDGE_KAFKA_HEAP="1g")
+        self.script("wipe")  # What a run that was ended has left.
         self.servers = self.script("start").strip().splitlines()[-1]
         self.classpath = self.script("classpath").strip()
         with open(os.path.join(work, "kafka/1/pid")) as file:
