@@ -87,6 +87,7 @@ class Broker:
     def __init__(self, work):
         self.environment = dict(os.environ, NUDGE_KAFKA_DIR=os.path.join(work, "kafka"), NUDGE_KAFKA_PORT=str(PORT),
                                 NUDGE_KAFKA_HEAP="1g")
+        self.script("wipe")  # What a run that was ended has left.
         self.servers = self.script("start").strip().splitlines()[-1]
         self.classpath = self.script("classpath").strip()
         with open(os.path.join(work, "kafka/1/pid")) as file:
@@ -542,12 +543,14 @@ class Bench:
             process.check()
             time.sleep(0.05)
         seconds = time.monotonic() - begin
+        cpu = ticks(f"/proc/{process.pid}/stat")
         told = re.findall(r" restored .*records=(\d+) megabytes=([\d.]+) seconds=([\d.]+)", open(run.log).read())
         process.stop()
         megabytes = sum(float(x[1]) for x in told)
         longest = max((float(x[2]) for x in told), default=0.0)
         self.note("nudge, restore", {"records": sum(int(x[0]) for x in told), "megabytes": round(megabytes),
                                      "changelog_megabytes": round(size / 1e6), "seconds": longest,
+                                     "cpu_seconds": round(cpu, 2),
                                      "seconds_with_start": round(seconds, 2),
                                      "megabytes_per_s": round(megabytes / longest) if longest else None})
         run.drop()

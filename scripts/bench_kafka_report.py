@@ -150,7 +150,7 @@ def page(results):
     for name in ("nudge, restore",):
         for figures in runs.get(name, []):
             yield (f"Restored from nothing: {figures['records']:,} records, {figures['megabytes']:,} MB in "
-                   f"{figures['seconds']:.1f} s, {figures['megabytes_per_s']} MB/s; "
+                   f"{figures['seconds']:.1f} s, {figures['megabytes_per_s']} MB/s ({figures['cpu_seconds']:.1f} s of CPU); "
                    f"{figures['seconds_with_start']:.1f} s from the start of the process to all partitions open.")
             yield ""
     once = middle(runs, "nudge, exactly once", "events_per_cpu_s")
