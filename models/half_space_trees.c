@@ -55,7 +55,7 @@ static void cut_box(struct half_space_trees *trees, struct cut *cuts, uint32_t n
 static void draw_tree(struct half_space_trees *trees, uint32_t tree)
 {
     struct random_stream random = random_stream_of(trees->options.seed, tree);
-    struct box box;
+    struct box box = {.low = {0}};
     for (uint32_t f = 0; f < trees->options.feature_count; f++) {
         float point = random_stream_unit(&random);
         float reach = 2.0f * (point > 0.5f ? point : 1.0f - point);

@@ -16,14 +16,8 @@
 #define KEYS_MAX 64u
 
 const struct pack_kind_ops *const pack_kinds[] = {
-    &pack_kind_logistic,
-    &pack_kind_trees,
-    &pack_kind_mean,
-    &pack_kind_isolation_forest,
-    &pack_kind_mlp,
-    &pack_kind_gru,
-    &pack_kind_lstm,
-    NULL,
+    &pack_kind_logistic, &pack_kind_trees, &pack_kind_mean, &pack_kind_isolation_forest,
+    &pack_kind_mlp,      &pack_kind_gru,   &pack_kind_lstm, NULL,
 };
 const char *const feature_transform_names[TRANSFORM_COUNT] = {"none", "log1p", "octaves"};
 

@@ -38,8 +38,8 @@ extern const struct stage_info score_anomaly_info;
 uint64_t score_anomaly_hash(const struct score_anomaly_options *options);
 
 /*
- * Without a detector the stage does nothing and keeps nothing. STATUS_INVALID names an input that is
- * none, or a state that is too large. Release with stage_destroy().
+ * Without a detector the stage does nothing and keeps nothing. STATUS_INVALID names an input that
+ * is none, or a state that is too large. Release with stage_destroy().
  */
 MUST_CHECK enum status score_anomaly_create(const struct score_anomaly_options *options,
                                             const struct feature_set *set,

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "models/pack_isolation_forest.h"
 #include "models/pack_network_write.h"
 #include "models/time_split.h"
+#include "pipeline/run/fit_forest.h"
 #include "pipeline/run/fit_network.h"
 
 static struct tree_train_options tree_options(const struct train_config *config,
@@ -37,17 +37,6 @@ static struct tree_train_options tree_options(const struct train_config *config,
     };
 }
 
-static struct isolation_train_options forest_options(const struct train_config *config)
-{
-    return (struct isolation_train_options){
-        .columns = config->columns,
-        .column_count = config->column_count,
-        .forest = {.trees = (uint32_t)config->settings.forest_trees,
-                   .sample = (uint32_t)config->settings.forest_sample,
-                   .seed = (uint64_t)config->settings.seed},
-    };
-}
-
 enum status fit_make(const struct train_config *config, const struct row_table *table,
                      const uint8_t *parts, const struct fit_listener *listener, struct fit *ret_fit,
                      struct error *error)
@@ -57,12 +46,11 @@ enum status fit_make(const struct train_config *config, const struct row_table *
         struct tree_train_options options = tree_options(config, listener);
         return train_trees(table, parts, &options, &ret_fit->trees, error);
     }
+    if (ret_fit->kind == TRAIN_ISOLATION_FOREST) {
+        return fit_forest_make(config, table, parts, &ret_fit->forest, error);
+    }
     if (train_kind_is_network(ret_fit->kind)) {
         return fit_network_make(config, table, parts, listener, &ret_fit->network, error);
-    }
-    if (ret_fit->kind == TRAIN_ISOLATION_FOREST) {
-        struct isolation_train_options options = forest_options(config);
-        return train_isolation(table, parts, &options, &ret_fit->forest, error);
     }
     struct train_options options = train_config_fit_options(config);
     options.progress = listener->progress;
@@ -75,8 +63,8 @@ void fit_release(struct fit *fit)
 {
     logistic_fit_release(&fit->logistic);
     tree_fit_release(&fit->trees);
-    network_fit_release(&fit->network);
     isolation_fit_release(&fit->forest);
+    network_fit_release(&fit->network);
 }
 
 enum status fit_logits(const struct fit *fit, const struct train_config *config,
@@ -87,24 +75,16 @@ enum status fit_logits(const struct fit *fit, const struct train_config *config,
         struct tree_train_options options = tree_options(config, &(struct fit_listener){0});
         return tree_fit_logits(&fit->trees, table, &options, chosen, count, logits, error);
     }
+    if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        return fit_forest_logits(&fit->forest, config, table, chosen, count, logits, error);
+    }
     if (train_kind_is_network(fit->kind)) {
         return fit_network_logits(&fit->network, table, chosen, count, logits, error);
-    }
-    if (fit->kind == TRAIN_ISOLATION_FOREST) {
-        struct isolation_train_options options = forest_options(config);
-        return isolation_fit_logits(&fit->forest, table, &options, chosen, count, logits, error);
     }
     for (uint32_t i = 0; i < count; i++) {
         logits[i] = logistic_fit_logit(&fit->logistic, row_table_features(table, chosen[i]));
     }
     return STATUS_OK;
-}
-
-static void name_features(const struct train_config *config, struct pack_feature *features)
-{
-    for (uint32_t i = 0; i < config->column_count; i++) { /* The writer only reads names. */
-        features[i].name = (char *)(uintptr_t)config->names[config->columns[i]];
-    }
 }
 
 static enum status write_trees(const struct tree_fit *fit, const struct train_config *config,
@@ -116,7 +96,9 @@ static enum status write_trees(const struct tree_fit *fit, const struct train_co
     if (!features) {
         return error_set(error, STATUS_FATAL, "training: out of memory");
     }
-    name_features(config, features);
+    for (uint32_t i = 0; i < count; i++) { /* The writer only reads names. */
+        features[i].name = (char *)(uintptr_t)config->names[config->columns[i]];
+    }
     struct tensor tensors[] = {{.name = "p50", .data = quantiles->p50},
                                {.name = "p99", .data = quantiles->p99},
                                {.name = "p999", .data = quantiles->p999}};
@@ -144,49 +126,6 @@ static enum status write_trees(const struct tree_fit *fit, const struct train_co
     };
     enum status status = pack_write_content(directory, text, &content, error);
     free(features);
-    return status;
-}
-
-static enum status write_forest(const struct isolation_fit *fit, const struct train_config *config,
-                                const struct column_quantiles *quantiles, const char *directory,
-                                const struct pack_text *text, struct error *error)
-{
-    uint32_t count = config->column_count;
-    struct pack_feature *features = calloc(count, sizeof(*features));
-    float *nodes = isolation_nodes_as_floats(fit->forest);
-    float *roots = isolation_roots_as_floats(fit->forest);
-    enum status status = STATUS_OK;
-    if (features && nodes && roots) {
-        name_features(config, features);
-        const struct isolation_forest *forest = fit->forest;
-        const struct tensor tensors[] = {
-            {"nodes", 2, {forest->node_count, 4}, (uint64_t)forest->node_count * 4, nodes},
-            {"roots", 1, {forest->tree_count}, forest->tree_count, roots},
-            {"p50", 1, {count}, count, quantiles->p50},
-            {"p99", 1, {count}, count, quantiles->p99},
-            {"p999", 1, {count}, count, quantiles->p999},
-        };
-        struct pack_metric metrics[2 + HELD_METRICS] = {{"fit_rows", fit->fit_rows},
-                                                        {"held_rows", fit->held_rows}};
-        struct pack_content content = {
-            .kind = "isolation_forest",
-            .lines = "",
-            .features = features,
-            .feature_count = count,
-            .calibration = &fit->calibration,
-            .threshold = 0.5f,
-            .metrics = metrics,
-            .metric_count = 2 + (fit->is_measured ? pack_held_metrics(&fit->held, metrics + 2) : 0),
-            .tensors = tensors,
-            .tensor_count = sizeof(tensors) / sizeof(tensors[0]),
-        };
-        status = pack_write_content(directory, text, &content, error);
-    } else {
-        status = error_set(error, STATUS_FATAL, "training: out of memory");
-    }
-    free(features);
-    free(nodes);
-    free(roots);
     return status;
 }
 
@@ -218,7 +157,7 @@ enum status fit_write(const struct fit *fit, const struct train_config *config,
     if (fit->kind == TRAIN_TREES) {
         status = write_trees(&fit->trees, config, &quantiles, directory, text, error);
     } else if (fit->kind == TRAIN_ISOLATION_FOREST) {
-        status = write_forest(&fit->forest, config, &quantiles, directory, text, error);
+        status = fit_forest_write(&fit->forest, config, &quantiles, directory, text, error);
     } else if (train_kind_is_network(fit->kind)) {
         status = pack_network_write(directory, text, &fit->network, &population, error);
     } else {
@@ -261,17 +200,17 @@ static struct printed printed_of(const struct fit *fit)
                                 made->is_measured ? &made->held : NULL, &made->calibration,
                                 made->threshold};
     }
+    if (fit->kind == TRAIN_ISOLATION_FOREST) {
+        const struct isolation_fit *made = &fit->forest;
+        return (struct printed){made->fit_rows, made->held_rows,
+                                made->is_measured ? &made->held : NULL, &made->calibration,
+                                made->is_measured ? made->held.threshold : 0.5f};
+    }
     if (train_kind_is_network(fit->kind)) {
         const struct network_fit *made = &fit->network;
         return (struct printed){made->fit_rows, made->held_rows,
                                 made->is_measured ? &made->held : NULL, &made->calibration,
                                 made->threshold};
-    }
-    if (fit->kind == TRAIN_ISOLATION_FOREST) {
-        const struct isolation_fit *made = &fit->forest;
-        return (struct printed){made->fit_rows, made->held_rows,
-                                made->is_measured ? &made->held : NULL, &made->calibration,
-                                made->held.threshold};
     }
     const struct logistic_fit *made = &fit->logistic;
     return (struct printed){made->fit_rows, made->held_rows, made->is_measured ? &made->held : NULL,

@@ -1,8 +1,8 @@
 /*
  * Any bytes are a tensor file or a message; what is accepted has data inside the file. The input is
  * a file of weights; or, behind the byte M, a manifest beside good weights; or, behind N, the
- * weights of a GRU; or, behind G, its manifest. A network that is accepted scores and explains a
- * row.
+ * weights of a GRU; or, behind G, its manifest; or, behind F, the weights of an isolation forest. A
+ * network or a forest that is accepted scores and explains a row.
  */
 #include <assert.h>
 #include <math.h>
@@ -53,6 +53,9 @@ static const char network_manifest[] =
     "  embeddings: [{feature: b, rows: 2, width: 1, first: 1}]\n"
     "  layers: [{size: 2, activation: gelu, norm: true}, {size: 1}]\n";
 
+static const char forest_manifest[] =
+    "format: 1\nkind: isolation_forest\nname: x\nversion: 1\nfeatures: [{name: a}, {name: b}]\n";
+
 static void write_network_weights(void)
 {
     static const float values[18] = {1, -2, 0.5f};
@@ -81,7 +84,7 @@ static void write_network_weights(void)
 }
 
 /* What is accepted can be used; finite weights may still overflow. */
-static void use_network(const struct model_pack *pack)
+static void use_model(const struct model_pack *pack)
 {
     static const float rows[2][PACK_FEATURES_MAX] = {{1, -1}, {NAN, 1e30f}};
     static uint32_t columns[PACK_FEATURES_MAX];
@@ -128,6 +131,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else if (size > 0 && data[0] == 'N') {
         write_file("manifest.yaml", network_manifest, sizeof(network_manifest) - 1);
         write_file("weights.safetensors", data + 1, size - 1);
+    } else if (size > 0 && data[0] == 'F') {
+        write_file("manifest.yaml", forest_manifest, sizeof(forest_manifest) - 1);
+        write_file("weights.safetensors", data + 1, size - 1);
     } else {
         write_file("manifest.yaml", manifest, sizeof(manifest) - 1);
         write_file("weights.safetensors", data, size);
@@ -144,10 +150,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(!isnan(sum) || pack->feature_count > 0);
         model_pack_unload(pack);
     } else if (status == STATUS_OK) {
-        bool is_network = pack->kind == &pack_kind_mlp || pack->kind == &pack_kind_gru ||
-                          pack->kind == &pack_kind_lstm;
-        if (is_network) {
-            use_network(pack);
+        bool is_used = pack->kind == &pack_kind_isolation_forest || pack->kind == &pack_kind_mlp ||
+                       pack->kind == &pack_kind_gru || pack->kind == &pack_kind_lstm;
+        if (is_used) {
+            use_model(pack);
         }
         model_pack_unload(pack);
     } else {

@@ -125,7 +125,7 @@ score_fraud: {base_rate: 0.5, pack: truth/a, deviations: [{feature: rate_events_
 predict_intent: {purchase_pack: mean}
 emit_interventions:
   rules:
-    - {name: likely, on: [add_to_cart], if: purchase_score > 0.05, promotion: {offer: hint}}
+    - {name: likely, on: [add_to_cart], if: purchase_score > 0.05, alert: {severity: low, reason: "{purchase_score:.2}"}}
 """)
     os.mkdir(os.path.join(work, "mean"))
     write(os.path.join(work, "mean", "manifest.yaml"),
@@ -141,8 +141,13 @@ emit_interventions:
     out = os.path.join(work, "out")
     result = nudge("run", served, "--input", events, "--output", out)
     check(result.code == 0, f"run: {result}")
-    promotions = [json.loads(line) for line in read(os.path.join(out, "promotions.jsonl")).splitlines()]
-    check(len(promotions) > 100, f"{len(promotions)} promotions")
+    alerts = harness.records(out, "alerts")
+    check(len(alerts) > 20, f"{len(alerts)} alerts")
+    check("both 2 " in json.dumps(alerts[0]), f"the pack is not named: {alerts[0]}")
+    for alert in alerts:
+        total = alert["intercept"] + alert["others"] + sum(term["logit"] for term in alert["terms"])
+        check(abs(total - alert["logit"]) < 1e-4 and len(alert["terms"]) == 5,
+              f"the reasons do not sum: {alert}")
 
 
 def table(work, rows):
