@@ -81,7 +81,7 @@ enum status model_device_choose(const struct model_device_options *options,
         return error_set(error, STATUS_INVALID, "models.device: cuda: %s", problem.message);
     }
     if (status != STATUS_OK) {
-        (void)snprintf(why, MODEL_DEVICE_WHY_BYTES, "cpu: %s", problem.message);
+        (void)snprintf(why, MODEL_DEVICE_WHY_BYTES, "cpu: %.500s", problem.message);
         return STATUS_OK;
     }
     uint32_t rows_min = options->cuda_rows == 0 && is_required ? 1 : (uint32_t)options->cuda_rows;

@@ -292,7 +292,7 @@ void network_tape_state(const struct network_tape *tape, const struct network_ba
 {
     uint32_t hidden = tape->shape.hidden;
     uint32_t first = 0;
-    for (uint32_t t = 0; t < batch->step_count; t++) {
+    for (uint32_t t = 0; hidden > 0 && t < batch->step_count; t++) {
         for (uint32_t i = 0; i < batch->active[t]; i++) {
             size_t place = (size_t)(first + i) * tape->hidden_padded;
             memcpy(h + (size_t)i * hidden, tape->h + place, hidden * sizeof(*h));
