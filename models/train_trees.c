@@ -27,6 +27,7 @@ struct tree_training {
     double positive_factor, base_rate;
     struct tree_rows_made fit, held;
     struct held_out held_out;
+    double *watch_weights; /* Of the held-out rows, positives weighed as in the fit. Owned. */
     uint32_t stage, stages;
 };
 
@@ -220,7 +221,21 @@ static bool tell(const struct tree_training *training, uint32_t round, double lo
            options->progress(options->context, training->stage, training->stages, round, loss);
 }
 
-/* The log loss of the held-out rows as they are weighed in the table. */
+static enum status weigh_held(struct tree_training *training, struct error *error)
+{
+    const struct held_out *held = &training->held_out;
+    training->watch_weights = calloc((size_t)held->count + 1, sizeof(double));
+    if (!training->watch_weights) {
+        return error_set(error, STATUS_FATAL, "training: out of memory");
+    }
+    for (uint32_t i = 0; i < held->count; i++) {
+        double factor = held->labels[i] ? training->positive_factor : 1.0;
+        training->watch_weights[i] = held->weights[i] * factor;
+    }
+    return STATUS_OK;
+}
+
+/* The loss that is fitted, on the held-out rows. */
 static enum status held_loss(struct tree_training *training, void *booster, double *ret_loss,
                              struct error *error)
 {
@@ -228,7 +243,8 @@ static enum status held_loss(struct tree_training *training, void *booster, doub
     enum status status = predict(training, booster, &training->held, held->margins, error);
     if (status == STATUS_OK) {
         held_out_apply(held, &(struct pack_calibration){.slope = 1});
-        *ret_loss = metric_log_loss(held->chances, held->labels, held->weights, held->count);
+        *ret_loss =
+            metric_log_loss(held->chances, held->labels, training->watch_weights, held->count);
     }
     return status;
 }
@@ -237,6 +253,7 @@ static enum status held_loss(struct tree_training *training, void *booster, doub
 static enum status grow(struct tree_training *training, void *booster, uint32_t rounds,
                         bool is_watched, uint32_t *ret_best, struct error *error)
 {
+    bool is_stopped_early = is_watched && training->options->patience > 0;
     double best_loss = INFINITY;
     *ret_best = rounds;
     for (uint32_t round = 0; round < rounds; round++) {
@@ -253,12 +270,11 @@ static enum status grow(struct tree_training *training, void *booster, uint32_t 
         if (!tell(training, round + 1, loss)) {
             return error_set(error, STATUS_FATAL, "training: stopped");
         }
-        if (loss < best_loss) {
+        if (is_stopped_early && loss < best_loss) {
             best_loss = loss;
             *ret_best = round + 1;
         }
-        if (is_watched && training->options->patience > 0 &&
-            round + 1 >= *ret_best + training->options->patience) {
+        if (is_stopped_early && round + 1 >= *ret_best + training->options->patience) {
             break;
         }
     }
@@ -397,6 +413,9 @@ static enum status fit_all(struct tree_training *training, struct tree_fit *fit,
             held_out_make(training->table, training->parts, SPLIT_HELD, &training->held_out, error);
     }
     if (status == STATUS_OK) {
+        status = weigh_held(training, error);
+    }
+    if (status == STATUS_OK) {
         status = make_rows(training, SPLIT_FIT, false, &training->fit, error);
     }
     if (status == STATUS_OK) {
@@ -437,6 +456,7 @@ enum status train_trees(const struct row_table *table, const uint8_t *parts,
     free_rows(&training, &training.fit);
     free_rows(&training, &training.held);
     held_out_release(&training.held_out);
+    free(training.watch_weights);
     xgboost_library_close(&training.library);
     if (status != STATUS_OK) {
         tree_fit_release(&fit);

@@ -14,7 +14,7 @@ struct tree_train_options {
     const uint32_t *columns;  /* Borrowed: features in use. */
     uint32_t column_count;
     uint32_t rounds_max; /* Trees, at most. */
-    uint32_t patience;   /* Rounds without a better loss before it stops; 0: never. */
+    uint32_t patience;   /* Rounds without a better loss before it stops; 0: all are kept. */
     uint32_t depth, bins, threads;
     double rate, leaf_weight_min, lambda, gamma;
     double row_share, column_share; /* Drawn for each tree. */

@@ -153,6 +153,23 @@ static struct feature_event read_row(const struct extract_features *self,
     return event;
 }
 
+#define CATEGORY_BUCKET_BITS 6
+
+static void write_event(const struct feature_event *event, float *features)
+{
+    if (event->type == EVENT_NONE) {
+        return;
+    }
+    features[FEATURE_EVENT_TYPE] = (float)event->type;
+    if (event->category != 0) {
+        uint64_t mixed = event->category * UINT64_C(0x9E3779B97F4A7C15);
+        features[FEATURE_EVENT_CATEGORY] = (float)(mixed >> (64 - CATEGORY_BUCKET_BITS));
+    }
+    if (event->has_price) {
+        features[FEATURE_EVENT_PRICE] = (float)((double)event->price / MILLIONTHS);
+    }
+}
+
 static void process_user(const struct extract_features *self, const struct event_batch *batch,
                          uint32_t row, struct feature_event *event, float *features)
 {
@@ -214,6 +231,7 @@ static enum status extract_features_process(struct stage *stage, struct event_ba
         struct feature_event event = read_row(self, batch, row);
         process_user(self, batch, row, &event, features);
         process_entities(self, batch, row, &event, features);
+        write_event(&event, features);
     }
     return STATUS_OK;
 }

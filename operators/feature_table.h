@@ -360,6 +360,14 @@
       "Whole seconds from the terminal's oldest activity to now",                                  \
       NO_ENTITY ", or no activity yet")
 
+/* What the row itself says. An id is a number that stands for a name; it is for embeddings. */
+#define EVENT_FEATURES(X)                                                                          \
+    X(EVENT_TYPE, "event_type", "event", "id",                                                     \
+      "Place of the event's type in the list of types, from 0", "the row is a timer")              \
+    X(EVENT_CATEGORY, "event_category_bucket", "event", "id",                                      \
+      "One of 64 buckets, from 0, chosen by the hash of the event's category", "no category")      \
+    X(EVENT_PRICE, "event_price", "event", "currency", "The event's price", "no price")
+
 #define FEATURES(X)                                                                                \
     SESSION_FEATURES(X)                                                                            \
     USER_FEATURES(X)                                                                               \
@@ -375,7 +383,8 @@
     DEVICE_FEATURES(X)                                                                             \
     ADDRESS_FEATURES(X)                                                                            \
     CARD_FEATURES(X)                                                                               \
-    TERMINAL_FEATURES(X)
+    TERMINAL_FEATURES(X)                                                                           \
+    EVENT_FEATURES(X)
 
 #define FEATURE_ENUM(ENUM, name, family, unit, doc, missing) FEATURE_##ENUM,
 enum feature { FEATURES(FEATURE_ENUM) FEATURE_COUNT };

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Hours of nudge on a real broker under changing load, with the broker away for a while in the middle:
 # memory, file handles, threads, disk and lag are sampled, plotted, and judged by whether they grow.
-#   scripts/soak.sh [--seconds N] [--rate N] [--away N] [--output DIR]
+#   scripts/soak.sh [--seconds N] [--rate N] [--partitions N] [--away N] [--output DIR]
 #     --seconds N   how long (default 3600)
 #     --rate N      events a second on the average, in waves from a tenth to twice of it (default 2000)
+#     --partitions N of the input (default 3); with 1 RocksDB compacts soon enough for a run of minutes
 #     --away N      seconds that the broker is away; 0: stays (default a twelfth of the time)
 #     --output DIR  samples.csv, soak.svg, logs (default build/soak)
 # A day of event time goes by in a fifth of it, so that timers fire, sessions end and users are forgotten
@@ -11,11 +12,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 nudge=${NUDGE:-build/release/nudge}
-seconds=3600 rate=2000 away='' output=build/soak
+seconds=3600 rate=2000 partitions=3 away='' output=build/soak
 while [ $# -gt 0 ]; do
     case $1 in
     --seconds) seconds=$2 ;;
     --rate) rate=$2 ;;
+    --partitions) partitions=$2 ;;
     --away) away=$2 ;;
     --output) output=$2 ;;
     *)
@@ -33,6 +35,10 @@ done
 rm -rf "$output"
 mkdir -p "$output"
 output=$(cd "$output" && pwd)
+# A copy, so that a build meanwhile does not change what runs.
+cp "$nudge" "$output/nudge"
+export NUDGE=$output/nudge
+nudge=$NUDGE
 export NUDGE_KAFKA_DIR=$output/kafka NUDGE_KAFKA_PORT=${NUDGE_KAFKA_PORT:-32092}
 port=$((NUDGE_KAFKA_PORT + 40)) # For /metrics.
 feed='' run=''
@@ -47,13 +53,14 @@ trap 'exit 130' INT TERM
 
 servers=$(scripts/kafka.sh start 2>/dev/null | tail -1)
 java -cp "$(scripts/kafka.sh classpath)" org.apache.kafka.tools.TopicCommand --bootstrap-server "$servers" \
-    --create --topic clicks --partitions 3 --config retention.bytes=200000000 --config segment.bytes=20000000 \
+    --create --topic clicks --partitions "$partitions" --config retention.bytes=200000000 --config segment.bytes=20000000 \
     >"$output/topics.log" 2>&1
 cat >"$output/soak.yaml" <<YAML
 name: soak
 input: {source: kafka, format: jsonl, idle_after: 30s}
 output: {sink: kafka, scored_events_share: 0.01}
-state: {memory: 256MiB, retention: 12h}
+# Little memory, so that caches are full before the warm-up is over.
+state: {memory: 128MiB, retention: 12h}
 commit: {interval: 50ms}
 metrics: {listen: "127.0.0.1:$port"}
 kafka: {brokers: [$servers], topic: clicks, output_prefix: soak.}

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-COLUMNS = ("second", "resident_mb", "handles", "threads", "state_mb", "files", "lag", "events", "commits")
+COLUMNS = ("second", "resident_mb", "handles", "threads", "state_mb", "files", "lag", "events", "commits", "cached")
 
 
 def resident_mb(pid):
@@ -39,7 +39,7 @@ def lag(nudge, config):
     try:
         said = subprocess.run([nudge, "lag", config], capture_output=True, text=True, timeout=4, check=True)
         return int(said.stdout.split()[-1])
-    except (subprocess.SubprocessError, ValueError, IndexError):
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return ""
 
 
@@ -58,10 +58,11 @@ def totals(url, *names):
 def sample(arguments, begin):
     pid = arguments.pid
     state_mb, files = disk(arguments.state)
-    events, commits = totals(arguments.metrics, "nudge_events_read_total", "nudge_commits_total")
+    counts = totals(arguments.metrics, "nudge_events_read_total", "nudge_commits_total",
+                    "nudge_cache_resident_records")
     return (round(time.monotonic() - begin, 1), resident_mb(pid), len(os.listdir(f"/proc/{pid}/fd")),
             len(os.listdir(f"/proc/{pid}/task")), state_mb, files, lag(arguments.nudge, arguments.config),
-            events, commits)
+            *counts)
 
 
 def main():

@@ -45,6 +45,7 @@ suite_bad_input() {
 }
 suite_operations() {
     test/integration/operations_test.py build/release/nudge
+    test/integration/device_test.py build/release/nudge
 }
 suite_privacy() {
     test/integration/privacy_test.py build/release/nudge

@@ -7,6 +7,7 @@
 
 #include "models/model_backend.h"
 #include "models/model_pack.h"
+#include "models/score_table.h"
 #include "pipeline/base/fixed_math.h"
 #include "pipeline/base/iso_time.h"
 #include "pipeline/commands/command.h"
@@ -90,6 +91,8 @@ struct evaluation {
     struct train_config *config;
     const struct eval_arguments *arguments;
     struct model_pack *pack;
+    struct model *model;
+    uint32_t columns[PACK_FEATURES_MAX]; /* Where the pack's features stand in the rows. */
     struct row_table table;
     struct row_counts counts;
     float *chances; /* [table.count] */
@@ -137,9 +140,7 @@ static enum status make_rows(struct evaluation *evaluation, struct error *error)
     struct row_options rows;
     enum status status = choose_rows(evaluation, &rows, error);
     if (status == STATUS_OK) {
-        status = labelled_rows_make(&config->config, (const char *const *)config->files,
-                                    config->file_count, &rows, &evaluation->table,
-                                    &evaluation->counts, error);
+        status = train_config_rows(config, &rows, &evaluation->table, &evaluation->counts, error);
     }
     if (status == STATUS_OK && evaluation->table.count == 0) {
         status = error_set(error, STATUS_INVALID, "eval: none of %" PRIu64 " events is a row",
@@ -148,29 +149,38 @@ static enum status make_rows(struct evaluation *evaluation, struct error *error)
     return status;
 }
 
-static enum status score_rows(struct evaluation *evaluation, struct error *error)
+/* Before the rows are made: a model with a state needs all rows of a session. */
+static enum status open_model(struct evaluation *evaluation, struct error *error)
 {
     const struct model_pack *pack = evaluation->pack;
+    uint32_t *columns = evaluation->columns;
+    uint32_t width = evaluation->config->name_count;
+    enum status status = model_pack_match(pack, evaluation->config->names, width, columns, error);
+    if (status == STATUS_OK) {
+        status = model_load(&backend_lanes, pack, columns, width, &evaluation->model, error);
+    }
+    if (status == STATUS_OK) {
+        evaluation->config->rows.keeps_all = evaluation->model->state_bytes > 0;
+    }
+    return status;
+}
+
+static enum status score_rows(struct evaluation *evaluation, struct error *error)
+{
     const struct row_table *table = &evaluation->table;
-    uint32_t columns[PACK_FEATURES_MAX];
-    struct model *model = NULL;
     evaluation->chances = calloc(table->count, sizeof(float));
     if (!evaluation->chances) {
         return error_set(error, STATUS_FATAL, "eval: out of memory");
     }
-    enum status status =
-        model_pack_match(pack, evaluation->config->names, table->feature_count, columns, error);
-    if (status == STATUS_OK) {
-        status = model_load(&backend_lanes, pack, columns, table->feature_count, &model, error);
-    }
-    if (status == STATUS_OK) {
-        status = model_score(model, table->features, table->feature_count, NULL, table->count,
-                             evaluation->chances, error);
-    }
+    enum status status = score_table(evaluation->model, table, evaluation->chances, error);
     for (uint32_t i = 0; status == STATUS_OK && i < table->count; i++) {
         evaluation->chances[i] = fixed_sigmoidf(evaluation->chances[i]);
     }
-    model_unload(model);
+    /* The reasons of a model with a state need the state of each row: not kept. */
+    if (status == STATUS_OK && evaluation->model->state_bytes == 0) {
+        status = eval_report_explain(&evaluation->report, evaluation->model, table,
+                                     evaluation->columns, error);
+    }
     return status;
 }
 
@@ -261,6 +271,11 @@ static enum status write_reports(struct evaluation *evaluation, struct error *er
 static enum status report_features(struct evaluation *evaluation, struct error *error)
 {
     const struct eval_arguments *arguments = evaluation->arguments;
+    if (!evaluation->config->settings.pipeline) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --families and --correlations: a training file with a pipeline "
+                         "expected");
+    }
     uint32_t most = arguments->has_families ? FAMILY_ROWS : CORRELATION_ROWS;
     struct row_options *rows = &evaluation->config->rows;
     rows->rows_max = rows->rows_max < most ? rows->rows_max : most;
@@ -289,6 +304,9 @@ static enum status evaluate(struct evaluation *evaluation, struct error *error)
         return error_set(error, STATUS_INVALID, "eval: --pack DIR expected");
     }
     enum status status = model_pack_load(folder, &evaluation->pack, error);
+    if (status == STATUS_OK) {
+        status = open_model(evaluation, error);
+    }
     if (status == STATUS_OK) {
         status = make_rows(evaluation, error);
     }
@@ -366,6 +384,7 @@ static enum status eval(int argc, char **argv, struct error *error)
     evaluation->config = &config;
     evaluation->arguments = &arguments;
     status = evaluate(evaluation, error);
+    model_unload(evaluation->model);
     model_pack_unload(evaluation->pack);
     row_table_release(&evaluation->table);
     free(evaluation->chances);

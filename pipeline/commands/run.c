@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "models/backend_cuda.h"
 #include "pipeline/base/log.h"
 #include "pipeline/commands/command.h"
 #include "pipeline/kafka/kafka_runner.h"
@@ -177,6 +178,17 @@ static enum status check_summary(const struct run_arguments *arguments, struct e
                      : STATUS_OK;
 }
 
+/* The results are the same; that the GPU is gone is for whoever pays for it. */
+static void tell_device_failures(void)
+{
+    struct cuda_facts facts;
+    backend_cuda_facts(&facts);
+    if (facts.failures > 0) {
+        log_line(LOG_WARNING, "device_failed", "models=%llu rows_before=%llu message=\"%s\"",
+                 (unsigned long long)facts.failures, (unsigned long long)facts.rows, facts.failure);
+    }
+}
+
 static enum status run_config(const struct config *config, const struct run_arguments *arguments,
                               struct error *error)
 {
@@ -184,10 +196,12 @@ static enum status run_config(const struct config *config, const struct run_argu
         log_line(LOG_WARNING, "public_key",
                  "message=\"pseudonyms are made with the built-in key; set privacy.key_file\"");
     }
+    log_line(LOG_INFO, "device", "message=\"%s\"", stage_plan_device(config->plan));
     struct runner_result result = {0};
     enum status status = config->input.source == SOURCE_KAFKA
                              ? run_topics(config, arguments, &result, error)
                              : run_files(config, arguments, &result, error);
+    tell_device_failures();
     if (status != STATUS_OK) {
         return status;
     }

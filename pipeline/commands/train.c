@@ -125,9 +125,7 @@ static enum status make_rows(struct training_run *run, struct error *error)
     const struct train_config *config = run->config;
     struct row_options rows = config->rows;
     rows.progress = show_events;
-    enum status status =
-        labelled_rows_make(&config->config, (const char *const *)config->files, config->file_count,
-                           &rows, &run->table, &run->counts, error);
+    enum status status = train_config_rows(config, &rows, &run->table, &run->counts, error);
     if (run->is_terminal) {
         (void)fprintf(stderr, "\r\033[K");
     }
@@ -301,7 +299,9 @@ static enum status train(int argc, char **argv, struct error *error)
         return status;
     }
     if (arguments.markov) {
-        status = write_markov(&config, arguments.markov, error);
+        status = config.settings.pipeline
+                     ? write_markov(&config, arguments.markov, error)
+                     : error_set(error, STATUS_INVALID, "train: --markov: a pipeline expected");
         train_config_release(&config);
         return status;
     }

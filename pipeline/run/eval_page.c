@@ -108,6 +108,26 @@ static void print_slice(const struct eval_report *report, const struct eval_slic
     (void)fprintf(out, "</div>\n");
 }
 
+#define IMPORTANCE_SHOWN 25u
+
+static void print_importance(const struct eval_report *report, FILE *out)
+{
+    double most = report->importance[0].mean_term > 0 ? report->importance[0].mean_term : 1;
+    (void)fprintf(out,
+                  "<h2>Importance</h2><p>Mean size of each feature's term in the reasons, on the "
+                  "logit scale, over %u rows.</p><table>",
+                  report->importance_rows);
+    for (uint32_t i = 0; i < report->importance_count && i < IMPORTANCE_SHOWN; i++) {
+        const struct eval_importance *feature = &report->importance[i];
+        (void)fprintf(out,
+                      "<tr><th>%s</th><td>%.4f</td><td><svg width='240' height='12'><rect "
+                      "width='%.1f' height='12' fill='#06c'/></svg></td></tr>",
+                      report->names[feature->column], feature->mean_term,
+                      SIDE * feature->mean_term / most);
+    }
+    (void)fprintf(out, "</table>\n");
+}
+
 /* The few characters that HTML takes for itself. */
 static void print_escaped(const char *text, FILE *out)
 {
@@ -140,6 +160,9 @@ enum status eval_report_write_html(const struct eval_report *report, const char 
                   report->after);
     for (uint32_t i = 0; i < report->slice_count; i++) {
         print_slice(report, &report->slices[i], out);
+    }
+    if (report->importance_count > 0) {
+        print_importance(report, out);
     }
     (void)fprintf(out, "</html>\n");
     bool has_failed = ferror(out) != 0;

@@ -35,6 +35,18 @@ static void print_slice(const struct eval_report *report, const struct eval_slic
                   feature_name(report, by_roc));
 }
 
+#define IMPORTANCE_PRINTED 15u
+
+static void print_importance(const struct eval_report *report, FILE *out)
+{
+    (void)fprintf(out, "\nmean size of the reasons, on the logit scale, over %u rows\n",
+                  report->importance_rows);
+    for (uint32_t i = 0; i < report->importance_count && i < IMPORTANCE_PRINTED; i++) {
+        const struct eval_importance *feature = &report->importance[i];
+        (void)fprintf(out, "%10.4f  %s\n", feature->mean_term, report->names[feature->column]);
+    }
+}
+
 void eval_report_print(const struct eval_report *report, FILE *out)
 {
     (void)fprintf(out, "%s, target %s%s%s\n", report->pack, report->target,
@@ -46,6 +58,9 @@ void eval_report_print(const struct eval_report *report, FILE *out)
                   "posit.", "PR-AUC", "ROC-AUC", "log loss", "Brier", "calibration error");
     for (uint32_t i = 0; i < report->slice_count; i++) {
         print_slice(report, &report->slices[i], out);
+    }
+    if (report->importance_count > 0) {
+        print_importance(report, out);
     }
 }
 
@@ -133,6 +148,17 @@ enum status eval_report_write_json(const struct eval_report *report, const char 
     json_append_raw(&json, "[");
     for (uint32_t i = 0; i < report->slice_count; i++) {
         append_slice(&json, report, &report->slices[i]);
+    }
+    json_append_raw(&json, "]");
+    json_append_name(&json, "importance");
+    json_append_raw(&json, "[");
+    for (uint32_t i = 0; i < report->importance_count; i++) {
+        json_append_separator(&json);
+        json_append_raw(&json, "{");
+        json_append_name(&json, "feature");
+        json_append_text(&json, text_of(report->names[report->importance[i].column]));
+        append_number(&json, "mean_term", report->importance[i].mean_term);
+        json_append_raw(&json, "}");
     }
     json_append_raw(&json, "]}\n");
     enum status status = json.has_failed ? error_set(error, STATUS_FATAL, "%s: out of memory", path)

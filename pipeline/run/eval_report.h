@@ -6,9 +6,16 @@
 #include <stdio.h>
 
 #include "models/evaluate.h"
+#include "models/model_backend.h"
 #include "models/model_pack.h"
 
 #define EVAL_SLICES_MAX 16
+
+/* How much a feature moves the logit: the mean size of its term in the reasons. */
+struct eval_importance {
+    uint32_t column; /* Of the rows. */
+    double mean_term;
+};
 
 struct eval_report {
     const char *pack; /* Label of the pack. Borrowed, as is the next one. */
@@ -17,7 +24,20 @@ struct eval_report {
     const char *after;        /* Time from which sessions were taken, or "". */
     struct eval_slice slices[EVAL_SLICES_MAX];
     uint32_t slice_count;
+    /* Of the pack's features, the most important first; none where reasons were not computed. */
+    struct eval_importance importance[PACK_FEATURES_MAX];
+    uint32_t importance_count;
+    uint32_t importance_rows; /* Over so many rows. */
 };
+
+/*
+ * Fills the importance from the reasons of at most IMPORTANCE_ROWS rows, spread evenly. `columns`
+ * is where the pack's features stand in the rows.
+ */
+#define IMPORTANCE_ROWS 1000u
+MUST_CHECK enum status eval_report_explain(struct eval_report *report, struct model *model,
+                                           const struct row_table *table, const uint32_t *columns,
+                                           struct error *error);
 
 void eval_report_print(const struct eval_report *report, FILE *out);
 

@@ -11,7 +11,7 @@
 #define PROGRESS_EVENTS 100000u
 
 const char *const row_target_names[TARGET_COUNT + 1] = {
-    "purchase_in_session", "abandon_cart", "label", "truth", "none", NULL};
+    "purchase_in_session", "abandon_cart", "label", "truth", "table", "none", NULL};
 
 const char *const truth_join_names[TRUTH_JOIN_COUNT + 1] = {"event_id", "user_id", "ip", NULL};
 

@@ -28,7 +28,8 @@ enum row_target {
     TARGET_ABANDON,
     TARGET_LABEL,
     TARGET_TRUTH,
-    TARGET_NONE, /* Rows without labels, for what learns without, or to look at features alone. */
+    TARGET_TABLE, /* The rows stand in files; see table_rows.h. */
+    TARGET_NONE,  /* Rows without labels, for what learns without, or to look at features alone. */
     TARGET_COUNT,
 };
 extern const char *const row_target_names[TARGET_COUNT + 1]; /* NULL-terminated. */

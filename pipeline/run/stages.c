@@ -2,9 +2,12 @@
 
 #include <stdlib.h>
 
+#include "models/backend_cuda.h"
 #include "models/model_backend.h"
+#include "models/model_device.h"
 #include "operators/emit_interventions.h"
 #include "operators/extract_features.h"
+#include "operators/fraud_plan.h"
 #include "operators/predict_intent.h"
 #include "operators/score_anomaly.h"
 #include "operators/score_fraud.h"
@@ -26,6 +29,7 @@ const struct setting_section *const stage_sections[] = {
     &predict_intent_section,
     &score_anomaly_section,
     &emit_interventions_section,
+    &model_device_section,
     NULL,
 };
 
@@ -46,6 +50,8 @@ struct stage_plan {
     struct predict_intent_packs intent_packs;
     struct emit_interventions_options interventions;
     struct rule_set *rules;
+    struct model_device_options device;
+    struct model_device_choice device_choice;
     uint32_t partitions;
     int64_t timer_floor_ms;
     uint64_t hash;
@@ -55,8 +61,8 @@ struct stage_plan {
 static enum status read_options(struct stage_plan *plan, const struct yaml_node *root,
                                 struct error *error)
 {
-    void *const members[] = {&plan->dedupe, &plan->sessionize, &plan->features,     &plan->fraud,
-                             &plan->intent, &plan->anomaly,    &plan->interventions};
+    void *const members[] = {&plan->dedupe, &plan->sessionize, &plan->features,      &plan->fraud,
+                             &plan->intent, &plan->anomaly,    &plan->interventions, &plan->device};
     for (size_t i = 0; stage_sections[i]; i++) {
         enum status status = settings_read(
             stage_sections[i], yaml_find(root, stage_sections[i]->name), members[i], error);
@@ -139,6 +145,24 @@ static enum status load_parts(struct stage_plan *plan, const struct yaml_node *r
     return status;
 }
 
+/* Models that our own kernels would score go to the GPU where it was chosen. */
+static enum status choose_device(struct stage_plan *plan, struct error *error)
+{
+    const struct model_pack *packs[] = {plan->intent_packs.purchase, plan->intent_packs.abandon,
+                                        plan->fraud_plan->pack};
+    enum status status = model_device_choose(&plan->device, packs, sizeof(packs) / sizeof(packs[0]),
+                                             &plan->device_choice, error);
+    if (status == STATUS_OK && plan->device_choice.is_cuda) {
+        if (plan->intent_packs.backend == &backend_lanes) {
+            plan->intent_packs.backend = &backend_cuda;
+        }
+        if (plan->fraud_plan->backend == &backend_lanes) {
+            plan->fraud_plan->backend = &backend_cuda;
+        }
+    }
+    return status;
+}
+
 /* Creates the stages once and throws them away: what they would refuse is refused before a run. */
 static enum status try_stages(const struct stage_plan *plan, uint32_t partitions,
                               struct error *error)
@@ -163,6 +187,9 @@ enum status stage_plan_load(const struct yaml_node *root, uint32_t partitions,
     }
     plan->partitions = partitions;
     enum status status = load_parts(plan, root, error);
+    if (status == STATUS_OK) {
+        status = choose_device(plan, error);
+    }
     if (status == STATUS_OK) {
         settle_floor(plan);
         settle_hash(plan);
@@ -196,6 +223,7 @@ void stage_plan_destroy(struct stage_plan *plan)
     settings_release(&predict_intent_section, &plan->intent);
     settings_release(&score_anomaly_section, &plan->anomaly);
     settings_release(&emit_interventions_section, &plan->interventions);
+    settings_release(&model_device_section, &plan->device);
     free(plan);
 }
 
@@ -227,6 +255,11 @@ const char *stage_plan_numeric_profile(const struct stage_plan *plan)
     return plan->numeric_profile;
 }
 
+const char *stage_plan_device(const struct stage_plan *plan)
+{
+    return plan->device_choice.why;
+}
+
 uint64_t stage_plan_hash(const struct stage_plan *plan)
 {
     return plan->hash;
@@ -256,6 +289,7 @@ void stage_plan_describe(const struct stage_plan *plan, FILE *out)
     (void)fprintf(out, "abandon model: %s\n",
                   plan->intent_packs.abandon ? plan->intent_packs.abandon->label : "none");
     (void)fprintf(out, "numeric profile: %s\n", plan->numeric_profile);
+    (void)fprintf(out, "device: %s\n", plan->device_choice.why);
     (void)fprintf(out, "rules: %u\n", plan->rules->count);
     rule_set_describe(plan->rules, plan->partitions, print_rule_line, out);
 }

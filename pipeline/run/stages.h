@@ -28,6 +28,8 @@ int64_t stage_plan_timer_floor_ms(const struct stage_plan *plan);
 int64_t stage_plan_longest_delay_ms(const struct stage_plan *plan);
 const struct feature_set *stage_plan_features(const struct stage_plan *plan);
 const char *stage_plan_numeric_profile(const struct stage_plan *plan);
+/* The device that scores, and why, for people; see model_device.h. */
+const char *stage_plan_device(const struct stage_plan *plan);
 bool stage_plan_deduplicates_by_content(const struct stage_plan *plan);
 uint64_t stage_plan_hash(const struct stage_plan *plan);
 void stage_plan_describe(const struct stage_plan *plan, FILE *out);

@@ -29,8 +29,8 @@ static const struct setting settings[] = {
     {.name = "pipeline",
      .type = SETTING_PATH,
      .offset = OPTION(pipeline),
-     .is_required = true,
-     .doc = "Configuration whose stages make the rows, the same that will serve"},
+     .doc = "Configuration whose stages make the rows, the same that will serve; not for target "
+            "table"},
     {.name = "name",
      .type = SETTING_TEXT,
      .offset = OPTION(name),
@@ -47,8 +47,7 @@ static const struct setting settings[] = {
      .doc =
          "What is fitted: a logistic regression, boosted trees by libxgboost, a network of dense "
          "layers, one that is stepped along each session, or an isolation forest, which looks at "
-         "no "
-         "labels"},
+         "no labels"},
     {.name = "target",
      .type = SETTING_CHOICE,
      .offset = OPTION(target),
@@ -56,7 +55,8 @@ static const struct setting settings[] = {
      .is_required = true,
      .doc = "What is predicted: that a purchase follows in the session; that the session ends "
             "without one though the cart is filled; what label events say; what the truth says; "
-            "none, for a kind that looks at no labels"},
+            "table: the input is CSV with columns time, label (0 or 1) and features; none: for a "
+            "kind that looks at no labels"},
     TEXT("truth", SETTING_PATH, truth, NULL,
          "JSON lines with visit, kind, fraud and bot, joined as truth_by says; --truth takes its "
          "place"),
@@ -93,7 +93,8 @@ static const struct setting settings[] = {
     NUMBER("held_share", SETTING_NUMBER, held_share, "0.25", 0, 0.9,
            "Share of the rows, the last by time, held out to choose l2, or the number of trees, "
            "and to calibrate"),
-    TEXT("features", SETTING_LIST, features, "all", "Features in use"),
+    TEXT("features", SETTING_LIST, features, "all",
+         "Features in use; all: but for ids, such as event_type, which are for embeddings"),
     TEXT("leave_out_features", SETTING_LIST, leave_out_features, NULL, "Features not in use"),
     TEXT("leave_out_families", SETTING_LIST, leave_out_families, NULL,
          "Families of features not in use"),
@@ -280,58 +281,81 @@ static bool is_in_list(const struct text_list *list, const char *name)
 }
 
 static enum status check_features(const struct train_config *config, const char *key,
-                                  const struct text_list *list, const struct feature_set *set,
-                                  struct error *error)
+                                  const struct text_list *list, struct error *error)
 {
     for (size_t i = 0; i < list->count; i++) {
-        bool is_all = strcmp(list->items[i], "all") == 0;
-        if (!is_all && feature_index(set, list->items[i]) < 0) {
-            return unknown_name(config, key, "feature", list->items[i], config->names, set->count,
-                                error);
+        bool is_known = strcmp(list->items[i], "all") == 0;
+        for (uint32_t j = 0; !is_known && j < config->name_count; j++) {
+            is_known = strcmp(config->names[j], list->items[i]) == 0;
+        }
+        if (!is_known) {
+            return unknown_name(config, key, "feature", list->items[i], config->names,
+                                config->name_count, error);
         }
     }
     return STATUS_OK;
 }
 
-static enum status check_families(const struct train_config *config, const struct feature_set *set,
-                                  struct error *error)
+/* The family of feature `i`; "" of a table's. */
+static const char *family_of(const struct train_config *config, uint32_t i)
+{
+    return config->settings.target == TARGET_TABLE
+               ? ""
+               : stage_plan_features(config->config.plan)->features[i].family;
+}
+
+static enum status check_families(const struct train_config *config, struct error *error)
 {
     const struct text_list *list = &config->settings.leave_out_families;
     for (size_t i = 0; i < list->count; i++) {
         const char *names[FEATURES_MAX];
         bool is_known = false;
-        for (uint32_t j = 0; j < set->count; j++) {
-            names[j] = set->features[j].family;
+        for (uint32_t j = 0; j < config->name_count; j++) {
+            names[j] = family_of(config, j);
             is_known = is_known || strcmp(names[j], list->items[i]) == 0;
         }
         if (!is_known) {
             return unknown_name(config, "leave_out_families", "family", list->items[i], names,
-                                set->count, error);
+                                config->name_count, error);
         }
     }
     return STATUS_OK;
 }
 
+static void read_names(struct train_config *config)
+{
+    bool is_table = config->settings.target == TARGET_TABLE;
+    const struct feature_set *set = is_table ? NULL : stage_plan_features(config->config.plan);
+    config->name_count = is_table ? config->table_names.count : set->count;
+    for (uint32_t i = 0; i < config->name_count; i++) {
+        config->names[i] = is_table ? config->table_names.names[i] : set->features[i].name;
+    }
+}
+
+/* No number, so only in use where it is named. */
+static bool is_id(const struct train_config *config, uint32_t index)
+{
+    return config->settings.target != TARGET_TABLE &&
+           strcmp(stage_plan_features(config->config.plan)->features[index].unit, "id") == 0;
+}
+
 static enum status read_features(struct train_config *config, struct error *error)
 {
-    const struct feature_set *set = stage_plan_features(config->config.plan);
     const struct train_settings *made = &config->settings;
-    for (uint32_t i = 0; i < set->count; i++) {
-        config->names[i] = set->features[i].name;
-    }
-    enum status status = check_features(config, "features", &made->features, set, error);
+    read_names(config);
+    enum status status = check_features(config, "features", &made->features, error);
     if (status == STATUS_OK) {
-        status =
-            check_features(config, "leave_out_features", &made->leave_out_features, set, error);
+        status = check_features(config, "leave_out_features", &made->leave_out_features, error);
     }
     if (status == STATUS_OK) {
-        status = check_families(config, set, error);
+        status = check_families(config, error);
     }
     bool takes_all = is_in_list(&made->features, "all");
-    for (uint32_t i = 0; status == STATUS_OK && i < set->count; i++) {
-        bool is_in = takes_all || is_in_list(&made->features, config->names[i]);
+    for (uint32_t i = 0; status == STATUS_OK && i < config->name_count; i++) {
+        bool is_in =
+            (takes_all && !is_id(config, i)) || is_in_list(&made->features, config->names[i]);
         if (is_in && !is_in_list(&made->leave_out_features, config->names[i]) &&
-            !is_in_list(&made->leave_out_families, set->features[i].family)) {
+            !is_in_list(&made->leave_out_families, family_of(config, i))) {
             config->columns[config->column_count++] = i;
         }
     }
@@ -415,6 +439,36 @@ static enum status read_rows(struct train_config *config, const struct train_ove
     return status == STATUS_OK ? read_truth(config, overrides->truth, error) : status;
 }
 
+/* What the rows come from: a table's header, or a pipeline's configuration. */
+static enum status load_source(struct train_config *config, struct error *error)
+{
+    bool is_table = config->settings.target == TARGET_TABLE;
+    if (is_table && config->settings.pipeline) {
+        return yaml_complain(node_of(config, "pipeline"), error,
+                             "nothing expected where the target is a table");
+    }
+    if (is_table) {
+        return table_names_read(config->files[0], &config->table_names, error);
+    }
+    if (!config->settings.pipeline) {
+        return yaml_complain(node_of(config, "pipeline"), error,
+                             "pipeline: a configuration expected");
+    }
+    return config_load(config->settings.pipeline, config->file_count, &config->config, error);
+}
+
+enum status train_config_rows(const struct train_config *config, const struct row_options *options,
+                              struct row_table *ret_table, struct row_counts *ret_counts,
+                              struct error *error)
+{
+    const char *const *files = (const char *const *)config->files;
+    return config->settings.target == TARGET_TABLE
+               ? table_rows_make(files, config->file_count, &config->table_names, options,
+                                 ret_table, ret_counts, error)
+               : labelled_rows_make(&config->config, files, config->file_count, options, ret_table,
+                                    ret_counts, error);
+}
+
 static enum status load_all(struct train_config *config, const struct train_overrides *overrides,
                             struct error *error)
 {
@@ -442,7 +496,7 @@ static enum status load_all(struct train_config *config, const struct train_over
         status = read_files(config, overrides, error);
     }
     if (status == STATUS_OK) {
-        status = config_load(config->settings.pipeline, config->file_count, &config->config, error);
+        status = load_source(config, error);
     }
     if (status == STATUS_OK) {
         status = read_rows(config, overrides, error);
@@ -451,7 +505,7 @@ static enum status load_all(struct train_config *config, const struct train_over
         status = read_features(config, error);
     }
     if (status == STATUS_OK && train_kind_is_network(config->settings.kind)) {
-        status = train_network_read(config, stage_plan_features(config->config.plan)->count, error);
+        status = train_network_read(config, error);
     }
     if (status == STATUS_OK) {
         status = read_strengths(config, error);
@@ -486,6 +540,7 @@ void train_config_release(struct train_config *config)
     }
     free(config->files);
     free(config->output);
+    table_names_release(&config->table_names);
     truth_file_unload(config->truth);
     if (config->config.document) {
         config_release(&config->config);

@@ -9,6 +9,7 @@
 #include "models/train_logistic.h"
 #include "models/train_network.h"
 #include "pipeline/run/labelled_rows.h"
+#include "pipeline/run/table_rows.h"
 
 enum train_kind {
     TRAIN_LOGISTIC,
@@ -75,13 +76,15 @@ struct train_config {
     struct train_trees_settings trees;
     struct train_descent_settings descent;
     struct train_network network;
-    struct config config;
-    struct row_options rows; /* from_ms and until_ms as the file has them. */
+    struct config config;           /* Zero where the target is a table. */
+    struct table_names table_names; /* Of the table. */
+    struct row_options rows;        /* from_ms and until_ms as the file has them. */
     struct truth_file *truth;
     char **files; /* Owned, each owned. */
     uint32_t file_count;
-    char *output; /* Owned: where the pack goes; NULL: nowhere. */
-    const char *names[FEATURES_MAX];
+    char *output;                    /* Owned: where the pack goes; NULL: nowhere. */
+    const char *names[FEATURES_MAX]; /* Of the features of a row. */
+    uint32_t name_count;
     uint32_t columns[FEATURES_MAX];
     uint32_t column_count;
     double l2[STRENGTHS_MAX];
@@ -99,11 +102,16 @@ static inline bool train_kind_is_network(int kind)
 }
 
 /* Fills config.network from the file, where `names` and `columns` are filled already. */
-MUST_CHECK enum status train_network_read(struct train_config *config, uint32_t feature_count,
-                                          struct error *error);
+MUST_CHECK enum status train_network_read(struct train_config *config, struct error *error);
 
 /* Milliseconds since 1970 of a text in ISO 8601. False where it is none. */
 bool train_time_parse(const char *text, int64_t *ret_ms);
+
+/* The rows that the file asks for, under `options`: from a table, or by running the pipeline. */
+MUST_CHECK enum status train_config_rows(const struct train_config *config,
+                                         const struct row_options *options,
+                                         struct row_table *ret_table, struct row_counts *ret_counts,
+                                         struct error *error);
 
 /* The options of a fit over the features that are in use. */
 struct train_options train_config_fit_options(const struct train_config *config);

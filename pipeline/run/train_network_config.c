@@ -73,17 +73,16 @@ static void take_default(struct train_network *network, enum network_cell cell)
     }
 }
 
-static enum status take_embedding(const struct train_config *config, const struct yaml_node *node,
+static enum status take_embedding(struct train_config *config, const struct yaml_node *node,
                                   const struct network_input *input, uint32_t column,
                                   struct train_network *network, struct error *error)
 {
-    bool is_in_use = false;
     for (uint32_t i = 0; i < config->column_count; i++) {
-        is_in_use = is_in_use || config->columns[i] == column;
-    }
-    if (!is_in_use) {
-        return yaml_complain(node, error, "%s: an embedding of a feature that is not in use",
-                             config->names[column]);
+        if (config->columns[i] == column) { /* It is no number any more. */
+            memmove(&config->columns[i], &config->columns[i + 1],
+                    (--config->column_count - i) * sizeof(config->columns[0]));
+            break;
+        }
     }
     if (network->embedding_count == TRAIN_EMBEDDINGS_MAX) {
         return yaml_complain(node, error, "at most %u embeddings expected", TRAIN_EMBEDDINGS_MAX);
@@ -93,9 +92,9 @@ static enum status take_embedding(const struct train_config *config, const struc
     return STATUS_OK;
 }
 
-enum status train_network_read(struct train_config *config, uint32_t feature_count,
-                               struct error *error)
+enum status train_network_read(struct train_config *config, struct error *error)
 {
+    uint32_t feature_count = config->name_count;
     static const char *const own[] = {"indicators", "fill", "tensor", NULL};
     const struct yaml_node *node = config->settings.network;
     struct train_network *network = &config->network;

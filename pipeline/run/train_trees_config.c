@@ -11,8 +11,9 @@
     }
 static const struct setting settings[] = {
     NUMBER("rounds", SETTING_INTEGER, rounds, "500", 1, 20000, "Trees, at most"),
-    NUMBER("patience", SETTING_INTEGER, patience, "50", 0, 20000,
-           "Trees without a better held-out log loss after which it stops; 0: never"),
+    NUMBER(
+        "patience", SETTING_INTEGER, patience, "50", 0, 20000,
+        "Trees without a better held-out log loss after which it stops; 0: all are grown and kept"),
     NUMBER("depth", SETTING_INTEGER, depth, "6", 1, 32, "Splits between root and leaf, at most"),
     NUMBER("learning_rate", SETTING_NUMBER, rate, "0.1", 1e-5, 1, "Share of each tree that counts"),
     NUMBER("leaf_weight_min", SETTING_NUMBER, leaf_weight_min, "1", 0, 1e9,

@@ -87,6 +87,102 @@ def test_a_pack_serves_as_it_was_measured(work):
     check(kinds["human"]["recall_at_0.001"] <= 0.001, f"humans: {kinds['human']}")
 
 
+TREES = "  kind: trees\n  trees: {rounds: 120, depth: 4, learning_rate: 0.2, patience: 15}\n"
+
+
+def test_trees_are_trained_measured_served_and_explained(work):
+    events, truth = history(work, 1)
+    for target, calibration in (("truth", "platt"), ("purchase_in_session", "isotonic")):
+        text = TRUTH_TRAIN % (target, "coupon_farming" if target == "truth" else "")
+        text = text.replace("  l2: [0.01, 0.001]\n", TREES) + f"  calibration: {calibration}\n"
+        if target != "truth":
+            text += "  folds: 3\n  refit: false\n"
+        config = write(os.path.join(work, f"train_{target}.yaml"), text)
+        for pack in ("a", "b"):
+            result = train(config, events, truth, os.path.join(work, target, pack))
+            check(result.code == 0, f"train: {result}")
+            check((target == "truth") != ("standard deviation" in result.out), f"folds: {result}")
+        first = pack_bytes(os.path.join(work, target, "a"))
+        equal(sorted(first), ["manifest.yaml", "model.ubj", "weights.safetensors"], "files")
+        check(first == pack_bytes(os.path.join(work, target, "b")), "two trainings, two packs")
+        figures, page = (os.path.join(work, name) for name in ("trees.json", "trees.html"))
+        scores = os.path.join(work, "scores.csv")
+        result = nudge("eval", config, "--pack", os.path.join(work, target, "a"), "--input", events,
+                       "--truth", truth, "--json", figures, "--html", page, "--scores", scores)
+        check(result.code == 0, f"eval: {result}")
+        report = json.loads(read(figures))
+        whole = report["slices"][0]
+        check(whole["pr_auc"]["value"] > whole["best_feature_by_pr_auc"]["pr_auc"],
+              f"no better than one feature: {whole}")
+        check(len(read(scores).splitlines()) > whole["rows"], "a line of scores for each row")
+        terms = [feature["mean_term"] for feature in report["importance"]]
+        check(terms == sorted(terms, reverse=True) and terms[0] > 0.05, f"importance: {terms[:3]}")
+        check(f"<th>{report['importance'][0]['feature']}</th>".encode() in read(page),
+              "the page shows the importance")
+    served = write(os.path.join(work, "served.yaml"), """
+input: {format: avro}
+score_fraud: {base_rate: 0.5, pack: truth/a, deviations: [{feature: rate_events_1h}]}
+predict_intent: {purchase_pack: mean}
+emit_interventions:
+  rules:
+    - {name: likely, on: [add_to_cart], if: purchase_score > 0.05, promotion: {offer: hint}}
+""")
+    os.mkdir(os.path.join(work, "mean"))
+    write(os.path.join(work, "mean", "manifest.yaml"),
+          "format: 1\nkind: mean\nname: both\nversion: 2\n"
+          "packs: [../purchase_in_session/a, ../purchase_in_session/b]\n")
+    result = nudge("check", served)
+    check(result.code == 0, f"check: {result}")
+    result = nudge("eval", served, "--detection", "--input", events, "--truth", truth, "--json",
+                   figures)
+    check(result.code == 0, f"detection: {result}")
+    kinds = {kind["kind"]: kind for kind in json.loads(read(figures))["kinds"]}
+    check(kinds["card_testing"]["recall_at_0.01"] > 0.9, f"card testing: {kinds['card_testing']}")
+    out = os.path.join(work, "out")
+    result = nudge("run", served, "--input", events, "--output", out)
+    check(result.code == 0, f"run: {result}")
+    promotions = [json.loads(line) for line in read(os.path.join(out, "promotions.jsonl")).splitlines()]
+    check(len(promotions) > 100, f"{len(promotions)} promotions")
+
+
+def table(work, rows):
+    lines = ["time,label,group,price,views"] + rows
+    return write(os.path.join(work, "rows.csv"), "\n".join(lines) + "\n")
+
+
+def test_rows_of_a_table_are_fitted_and_measured(work):
+    rows = [f"2026-01-{1 + i // 100:02}T00:{i % 60:02}:00Z,{int(i * 7919 % 100 < i % 10 * 10)},{i // 2},"
+            f"{'' if i % 3 == 0 else i % 17},{i % 10}" for i in range(2000)]
+    config = write(os.path.join(work, "table.yaml"),
+                   "train: {target: table, name: t, kind: trees, until: 2026-01-15T00:00:00Z}\n")
+    result = nudge("train", config, "--input", table(work, rows), "--output", os.path.join(work, "p"))
+    check(result.code == 0 and "1400 rows" in result.out, f"train: {result}")
+    result = nudge("eval", config, "--input", table(work, rows), "--pack", os.path.join(work, "p"),
+                   "--json", os.path.join(work, "t.json"))
+    check(result.code == 0, f"eval: {result}")
+    report = json.loads(read(os.path.join(work, "t.json")))
+    equal(report["slices"][0]["rows"], 600, "rows from until on")
+    equal(report["importance"][0]["feature"], "views", "the feature that matters")
+    for rows, words in ((["2026-01-01T00:00:00Z,1,1,2"], "rows.csv:2: 4 columns, 5 expected"),
+                        (["2026-01-01T00:00:00Z,2,1,2,3"], 'rows.csv:2: label: "2": 0 or 1'),
+                        (["soon,1,1,2,3"], 'rows.csv:2: time: "soon"'),
+                        (["2026-01-01T00:00:00Z,1,x,2,3"], 'rows.csv:2: group: "x"'),
+                        (["2026-01-01T00:00:00Z,1,1,2,inf"], 'rows.csv:2: views: "inf"'),
+                        (["2026-01-01T00:00:00Z,1,1,2,3"], "one class only")):
+        result = nudge("train", config, "--input", table(work, rows), "--output",
+                       os.path.join(work, "bad"))
+        check(result.code == 2 and words in result.errors, f"{words}: {result}")
+        check(not os.path.exists(os.path.join(work, "bad")), "a refused training left a pack")
+
+
+def test_the_examples_with_trees_train_within_a_minute(work):
+    events, truth = history(work, 1)
+    for name in ("purchase", "fraud"):
+        config = os.path.join(EXAMPLES, f"shop_train_{name}_trees.yaml")
+        result = train(config, events, truth, os.path.join(work, name))
+        check(result.code == 0, f"{name}: {result}")
+
+
 def test_bad_training_files_are_refused_before_anything_runs(work):
     events, truth = history(work, 1)
     lines = (TRUTH_TRAIN % ("purchase_in_session", "")).strip().split("\n")[1:]
@@ -96,6 +192,9 @@ def test_bad_training_files_are_refused_before_anything_runs(work):
         ("  leave_out_families: [card, gab]", "gap"), ("  held_share: 2", "held_share"),
         ("  l2: [x]", "l2"), ("  prefixes: [0]", "prefixes"), ("  until: soon", "until"),
         ("  event_types: [purchas]", "did you mean purchase?"), ("  pipeline: nowhere.yaml", "nowhere"),
+        ("  kind: tree", "trees"), ("  trees: {dept: 3}", "depth"), ("  trees: {depth: 99}", "depth"),
+        ("  calibration: plat", "platt"), ("  folds: 99", "folds"),
+        ("  target: table", "pipeline"),
         ("  target: truth\n  leave_out_kinds: [coupon_farmin]", "did you mean coupon_farming?"),
     ]
     for line, words in cases:

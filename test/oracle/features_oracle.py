@@ -482,6 +482,16 @@ def funnel_features(events, row, markov, out):
         out["funnel_surprise"] = surprises[-1]
 
 
+def event_features(row, markov, out):
+    if not row["type"]:
+        return
+    out["event_type"] = markov.index[row["type"]]
+    if row["category"]:
+        out["event_category_bucket"] = bit_of(row["category"], 6)
+    if row["price"] is not None:
+        out["event_price"] = row["price"]
+
+
 def entity_features(kind, heard, row, before, out):
     """`heard`: activity and bad labels of the entity, this row's included where it is either."""
     now = max([row["time"]] + [event["time"] for event in heard])
@@ -567,6 +577,7 @@ def expected_of(row, users, entities, options):
     rfm_features(user.events, now, out)
     calendar_features(user.events, row["time"], options["utc_offset_minutes"], out)
     funnel_features(user.events, row, options["markov"], out)
+    event_features(row, options["markov"], out)
     for kind in ("device", "address", "card", "terminal"):
         if row[kind] and kind in options["entities"]:
             heard = entities.setdefault((kind, row[kind]), [])

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Sessions of the UCI data set "Online Shoppers Purchasing Intention" as a table for `nudge train`.
+
+    uci_shoppers.py online_shoppers.csv > shoppers.csv      the table
+    uci_shoppers.py --sklearn shoppers.csv [FEATURE...]     scikit-learn's gradient boosting on the
+                                                            same split, without the FEATUREs
+
+The data have months and no times: the sessions of a month are spread over its first
+28 days in the order of the file. Training is divided by these times, the test months are whole.
+"""
+import collections
+import csv
+import sys
+from datetime import datetime, timedelta
+
+MONTHS = {"Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "June": 6, "Jul": 7, "Aug": 8, "Sep": 9,
+          "Oct": 10, "Nov": 11, "Dec": 12}
+NUMBERS = ["Administrative", "Administrative_Duration", "Informational", "Informational_Duration",
+           "ProductRelated", "ProductRelated_Duration", "BounceRates", "ExitRates", "PageValues",
+           "SpecialDay", "OperatingSystems", "Browser", "Region", "TrafficType"]
+TEST_FROM = "2017-09"
+
+
+def write_table(path):
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(["time", "label", *NUMBERS, "is_new_visitor", "is_weekend"])
+    with open(path, newline="", encoding="ascii") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: MONTHS[row["Month"]])
+    counts = collections.Counter(row["Month"] for row in rows)
+    seen = collections.Counter()
+    for row in rows:
+        month = row["Month"]
+        minute = 28 * 1440 * seen[month] // counts[month]
+        seen[month] += 1
+        time = datetime(2017, MONTHS[month], 1) + timedelta(minutes=minute)
+        out.writerow([f"{time:%Y-%m-%dT%H:%M:%SZ}", int(row["Revenue"] == "TRUE"),
+                      *(row[name] for name in NUMBERS),
+                      int(row["VisitorType"] == "New_Visitor"), int(row["Weekend"] == "TRUE")])
+
+
+def run_sklearn(path, left_out):
+    import numpy
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    with open(path, newline="", encoding="ascii") as file:
+        rows = list(csv.DictReader(file))
+    names = [name for name in rows[0] if name not in ("time", "label", *left_out)]
+    x = numpy.array([[float(row[name]) for name in names] for row in rows])
+    y = numpy.array([int(row["label"]) for row in rows])
+    is_test = numpy.array([row["time"] >= TEST_FROM for row in rows])
+    found = []
+    for seed in range(5):
+        model = HistGradientBoostingClassifier(random_state=seed).fit(x[~is_test], y[~is_test])
+        chances = model.predict_proba(x[is_test])[:, 1]
+        found.append((roc_auc_score(y[is_test], chances),
+                      average_precision_score(y[is_test], chances)))
+    print(f"scikit-learn, {len(names)} features, fitted on {(~is_test).sum()}, tested on "
+          f"{is_test.sum()}: ROC-AUC {found[0][0]:.4f}, average precision {found[0][1]:.4f}")
+
+
+if sys.argv[1] == "--sklearn":
+    run_sklearn(sys.argv[2], sys.argv[3:])
+else:
+    write_table(sys.argv[1])
