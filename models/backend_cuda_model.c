@@ -205,7 +205,8 @@ static enum status compare(struct cuda_backed *model, struct probe *probe, struc
     }
     size_t state_bytes = (size_t)PROBE_ROWS * probe->state_floats * sizeof(float);
     for (uint32_t row = 0; row < PROBE_ROWS; row++) {
-        if (memcmp(&probe->logits[0][row], &probe->logits[1][row], sizeof(float)) != 0) {
+        if (fixed_bits_of_float(probe->logits[0][row]) !=
+            fixed_bits_of_float(probe->logits[1][row])) {
             return error_set(error, STATUS_INVALID,
                              "device cuda: it has a logit of %.9g where the CPU has %.9g; the same "
                              "bits expected",

@@ -132,6 +132,7 @@ static enum status create_on_device(struct cuda_network_model *model,
     struct room room = {0};
     struct cuda_network network;
     lay_out(body, &room, &network);
+    assert(room.used > 0);
     room = (struct room){.block = calloc(room.used, sizeof(float))};
     if (!room.block) {
         return error_set(error, STATUS_FATAL, "out of memory");

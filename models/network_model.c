@@ -12,11 +12,19 @@ struct model_layer {
     enum activation activation;
 };
 
+/* A feature that needs more than scaling. */
+struct model_input {
+    uint32_t column, place;
+    const struct network_input *input; /* Of the shape. */
+};
+
 struct network_model {
     struct network_shape shape; /* Copy. */
     const struct network_kernels *kernels;
-    struct pack_feature *features; /* Copies; names are not. */
-    uint32_t *columns;
+    /* What is looked at for each row, apart from the shape, which is large. */
+    uint32_t *columns;             /* [numeric_count] by place. Owned. */
+    struct model_input *inputs_of; /* Logarithms, then indicators, then tables. Owned. */
+    uint32_t log_count, indicator_count, table_count;
     float *block; /* Owned: all arrays of floats. */
     /* Inputs. */
     float *mean, *inverse, *limit, *fill, *octaves;
@@ -181,6 +189,37 @@ static void lay_out(struct network_model *model, const struct network_source *so
     lay_layers(model, source, room);
 }
 
+/* Features of each sort, one sort after the other. */
+static void list_inputs(struct network_model *model, const struct network_source *source)
+{
+    const struct network_shape *shape = &model->shape;
+    struct model_input *next = model->inputs_of;
+    for (uint32_t i = 0; i < shape->feature_count; i++) {
+        const struct network_input *input = &shape->inputs[i];
+        if (input->rows == 0) {
+            model->columns[input->place] = source->columns[i];
+        }
+        if (input->rows == 0 && source->features[i].transform == TRANSFORM_LOG1P) {
+            *next++ = (struct model_input){source->columns[i], input->place, input};
+            model->log_count++;
+        }
+    }
+    for (uint32_t i = 0; i < shape->feature_count; i++) {
+        const struct network_input *input = &shape->inputs[i];
+        if (input->rows == 0 && input->has_indicator) {
+            *next++ = (struct model_input){source->columns[i], input->indicator, input};
+            model->indicator_count++;
+        }
+    }
+    for (uint32_t i = 0; i < shape->feature_count; i++) {
+        const struct network_input *input = &shape->inputs[i];
+        if (input->rows > 0) {
+            *next++ = (struct model_input){source->columns[i], input->place, input};
+            model->table_count++;
+        }
+    }
+}
+
 static enum status fill_model(struct network_model *model, const struct network_source *source,
                               struct error *error)
 {
@@ -190,20 +229,17 @@ static enum status fill_model(struct network_model *model, const struct network_
         return status;
     }
     model->kernels = source->kernels ? source->kernels : network_kernels_choose();
-    model->features = calloc((size_t)shape->feature_count + 1, sizeof(*model->features));
     model->columns = calloc((size_t)shape->feature_count + 1, sizeof(*model->columns));
+    model->inputs_of = calloc(2 * (size_t)shape->feature_count + 1, sizeof(*model->inputs_of));
     struct room room = {0};
     lay_out(model, source, &room);
     size_t bytes = (room.used * sizeof(float) + 63u) & ~(size_t)63u;
     model->block = aligned_alloc(64, bytes);
-    if (!model->features || !model->columns || !model->block) {
+    if (!model->inputs_of || !model->columns || !model->block) {
         return error_set(error, STATUS_FATAL, "network: out of memory");
     }
     memset(model->block, 0, bytes);
-    for (uint32_t i = 0; i < shape->feature_count; i++) {
-        model->features[i] = source->features[i];
-        model->columns[i] = source->columns[i];
-    }
+    list_inputs(model, source);
     room = (struct room){.block = model->block};
     lay_out(model, source, &room);
     return STATUS_OK;
@@ -229,8 +265,8 @@ void network_model_destroy(struct network_model *model)
 {
     if (model) {
         network_shape_release(&model->shape);
-        free(model->features);
         free(model->columns);
+        free(model->inputs_of);
         free(model->block);
         free(model);
     }
@@ -243,34 +279,31 @@ const char *network_model_kernels(const struct network_model *model)
 
 /* ---- Scoring ---- */
 
-/* The numbers, and the rows of the tables; indicators come after, as scaling writes over them. */
+/* Indicators and tables come after the numbers, as scaling writes over their first places. */
 static void gather_row(const struct network_model *model, const float *row, float *x)
 {
-    const struct network_shape *shape = &model->shape;
-    for (uint32_t i = 0; i < shape->feature_count; i++) {
-        const struct network_input *input = &shape->inputs[i];
-        float raw = row[model->columns[i]];
-        if (input->rows == 0) {
-            bool is_log = model->features[i].transform == TRANSFORM_LOG1P;
-            x[input->place] = is_log ? feature_transform_apply(TRANSFORM_LOG1P, raw) : raw;
-        }
+    const struct model_input *next = model->inputs_of;
+    const uint32_t *columns = model->columns;
+    uint32_t numeric = model->shape.numeric_count;
+    for (uint32_t i = 0; i < numeric; i++) {
+        x[i] = row[columns[i]];
     }
-    const struct network_scaling scaling = {model->mean,    model->inverse,
-                                            model->limit,   model->fill,
-                                            model->octaves, network_padded(shape->numeric_count)};
+    for (uint32_t i = 0; i < model->log_count; i++, next++) {
+        x[next->place] = feature_transform_apply(TRANSFORM_LOG1P, row[next->column]);
+    }
+    const struct network_scaling scaling = {model->mean, model->inverse, model->limit,
+                                            model->fill, model->octaves, network_padded(numeric)};
     model->kernels->standardise(&scaling, x);
-    if (shape->input_count == shape->numeric_count) {
-        return;
+    for (uint32_t i = 0; i < model->indicator_count; i++, next++) {
+        float raw = row[next->column];
+        x[next->place] = raw == raw ? 0.0f : 1.0f;
     }
-    for (uint32_t i = 0; i < shape->feature_count; i++) {
-        const struct network_input *input = &shape->inputs[i];
-        float raw = row[model->columns[i]];
-        if (input->rows > 0) {
-            size_t place = (size_t)network_input_row(input, raw) * input->width;
-            memcpy(x + input->place, model->tables + input->table + place,
-                   input->width * sizeof(*x));
-        } else if (input->has_indicator) {
-            x[input->indicator] = raw == raw ? 0.0f : 1.0f;
+    for (uint32_t i = 0; i < model->table_count; i++, next++) {
+        const struct network_input *input = next->input;
+        size_t place = (size_t)network_input_row(input, row[next->column]) * input->width;
+        const float *from = model->tables + input->table + place;
+        for (uint32_t j = 0; j < input->width; j++) {
+            x[next->place + j] = from[j];
         }
     }
 }

@@ -18,7 +18,8 @@ static_assert(sizeof(struct intent_part) == 16, "written to the store as it is")
 
 /* How often a user came up in the batch so far. */
 struct user_slot {
-    const struct record *record; /* NULL: free. */
+    const struct record *record;
+    uint32_t batch; /* Another number than the batch's own: free. */
     uint32_t count;
 };
 
@@ -31,8 +32,10 @@ struct intent_state {
     uint32_t rows[BATCH_ROWS_MAX];      /* Live ones, wave after wave. */
     uint16_t waves[BATCH_ROWS_MAX];     /* By row. */
     uint32_t first[BATCH_ROWS_MAX + 2]; /* Of a wave's rows. */
+    uint32_t next[BATCH_ROWS_MAX];      /* The same, as they are put there. */
     void *states[BATCH_ROWS_MAX];
     float logits[BATCH_ROWS_MAX];
+    uint32_t batch; /* Its number, so that nothing is cleared. */
     struct user_slot users[TABLE_SLOTS];
 };
 
@@ -97,10 +100,12 @@ static uint32_t count_user(struct intent_state *self, const struct record *recor
 {
     uint64_t mixed = (uint64_t)(uintptr_t)record * UINT64_C(0x9e3779b97f4a7c15);
     uint32_t slot = (uint32_t)(mixed >> 40) & (TABLE_SLOTS - 1);
-    while (self->users[slot].record && self->users[slot].record != record) {
+    while (self->users[slot].batch == self->batch && self->users[slot].record != record) {
         slot = (slot + 1) & (TABLE_SLOTS - 1);
     }
-    self->users[slot].record = record;
+    if (self->users[slot].batch != self->batch) {
+        self->users[slot] = (struct user_slot){.record = record, .batch = self->batch};
+    }
     return self->users[slot].count++;
 }
 
@@ -108,26 +113,30 @@ static uint32_t count_user(struct intent_state *self, const struct record *recor
 static uint32_t make_waves(struct intent_state *self, const struct event_batch *batch)
 {
     uint32_t waves = 0;
-    memset(self->users, 0, sizeof(self->users));
-    memset(self->first, 0, sizeof(self->first));
+    if (++self->batch == 0) { /* Numbers begin anew. */
+        memset(self->users, 0, sizeof(self->users));
+        self->batch = 1;
+    }
+    self->first[0] = 0;
     for (uint32_t i = 0; i < batch->row_count; i++) {
         uint32_t row = batch->order[i];
         if (batch->state[row] == ROW_LIVE) {
             uint32_t wave = count_user(self, batch->record[ENTITY_USER][row]);
             self->waves[row] = (uint16_t)wave;
+            if (wave == waves) { /* It follows the one before. */
+                self->first[++waves] = 0;
+            }
             self->first[wave + 1]++;
-            waves = wave + 1 > waves ? wave + 1 : waves;
         }
     }
     for (uint32_t wave = 0; wave < waves; wave++) {
         self->first[wave + 1] += self->first[wave];
     }
-    uint32_t next[BATCH_ROWS_MAX];
-    memcpy(next, self->first, waves * sizeof(*next));
+    memcpy(self->next, self->first, waves * sizeof(*self->next));
     for (uint32_t i = 0; i < batch->row_count; i++) {
         uint32_t row = batch->order[i];
         if (batch->state[row] == ROW_LIVE) {
-            self->rows[next[self->waves[row]]++] = row;
+            self->rows[self->next[self->waves[row]]++] = row;
         }
     }
     return waves;

@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
 # Measures the whole pipeline on generated events and writes pipeline/benchmarks.md with a plot beside it.
 #   scripts/bench.sh [quick]      quick: a tenth of the events, and nothing is written
+#   scripts/bench.sh kafka ...    on Kafka instead, see scripts/bench_kafka.py --help
 # Takes about half an hour and 15 GB below $NUDGE_BENCH (default: a temporary folder). Nothing else should run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [ "${1:-}" = kafka ]; then
+    shift
+    cmake --preset release >/dev/null
+    cmake --build build/release >/dev/null
+    exec scripts/bench_kafka.py "$@"
+fi
 nudge=build/release/nudge
 work=${NUDGE_BENCH:-$(mktemp -d)}
 mkdir -p "$work"

@@ -2,8 +2,9 @@
 """Sessions of the UCI data set "Online Shoppers Purchasing Intention" as a table for `nudge train`.
 
     uci_shoppers.py online_shoppers.csv > shoppers.csv      the table
-    uci_shoppers.py --sklearn shoppers.csv [FEATURE...]     scikit-learn's gradient boosting on the
-                                                            same split, without the FEATUREs
+    uci_shoppers.py --sklearn shoppers.csv scores.csv [FEATURE...]
+        scikit-learn's gradient boosting on the same split, without the FEATUREs, beside the scores
+        of `nudge eval --scores`, and how far apart the two are over drawn sets of test sessions
 
 The data have months and no times: the sessions of a month are spread over its first
 28 days in the order of the file. Training is divided by these times, the test months are whole.
@@ -38,7 +39,7 @@ def write_table(path):
                       int(row["VisitorType"] == "New_Visitor"), int(row["Weekend"] == "TRUE")])
 
 
-def run_sklearn(path, left_out):
+def run_sklearn(path, scores_path, left_out):
     import numpy
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import average_precision_score, roc_auc_score
@@ -49,17 +50,27 @@ def run_sklearn(path, left_out):
     x = numpy.array([[float(row[name]) for name in names] for row in rows])
     y = numpy.array([int(row["label"]) for row in rows])
     is_test = numpy.array([row["time"] >= TEST_FROM for row in rows])
-    found = []
-    for seed in range(5):
-        model = HistGradientBoostingClassifier(random_state=seed).fit(x[~is_test], y[~is_test])
-        chances = model.predict_proba(x[is_test])[:, 1]
-        found.append((roc_auc_score(y[is_test], chances),
-                      average_precision_score(y[is_test], chances)))
-    print(f"scikit-learn, {len(names)} features, fitted on {(~is_test).sum()}, tested on "
-          f"{is_test.sum()}: ROC-AUC {found[0][0]:.4f}, average precision {found[0][1]:.4f}")
+    model = HistGradientBoostingClassifier(random_state=0).fit(x[~is_test], y[~is_test])
+    labels, theirs = y[is_test], model.predict_proba(x[is_test])[:, 1]
+    with open(scores_path, newline="", encoding="ascii") as file:
+        scored = list(csv.DictReader(file))
+    ours = numpy.array([float(row["chance"]) for row in scored])
+    if [int(row["label"]) for row in scored] != list(labels):
+        sys.exit(f"{scores_path}: the scores of the table's test months expected")
+    for name, chances in (("scikit-learn", theirs), ("nudge", ours)):
+        print(f"{name}: ROC-AUC {roc_auc_score(labels, chances):.4f}, "
+              f"average precision {average_precision_score(labels, chances):.4f}")
+    draw = numpy.random.default_rng(1)
+    apart = []
+    for _ in range(1000):
+        picked = draw.integers(0, len(labels), len(labels))
+        apart.append(roc_auc_score(labels[picked], ours[picked])
+                     - roc_auc_score(labels[picked], theirs[picked]))
+    low, high = numpy.quantile(apart, [0.025, 0.975])
+    print(f"ROC-AUC of nudge less scikit-learn's, 95%: {low:+.4f} to {high:+.4f}")
 
 
 if sys.argv[1] == "--sklearn":
-    run_sklearn(sys.argv[2], sys.argv[3:])
+    run_sklearn(sys.argv[2], sys.argv[3], sys.argv[4:])
 else:
     write_table(sys.argv[1])

@@ -9,7 +9,7 @@ static const char help[] =
     "Validates the configuration, its mapping, rules and packs, and that they fit together,\n"
     "without running anything, and prints what was understood.\n"
     "\n"
-    "  --partitions N   as if the input had N files\n";
+    "  --partitions N   as if the input had N files, or its topic N partitions (by default 2)\n";
 
 static enum status check(int argc, char **argv, struct error *error)
 {
@@ -38,6 +38,15 @@ static enum status check(int argc, char **argv, struct error *error)
     status = config_load(path, partitions, &config, error);
     if (status != STATUS_OK) {
         return status;
+    }
+    if (config.input.source == SOURCE_KAFKA && !partitions_text) {
+        /* How many a topic has is not known here; what is good for several is good for one. */
+        config_release(&config);
+        status = config_load(path, 2, &config, error);
+        if (status != STATUS_OK) {
+            return error_prefix(error, status,
+                                "as if the topic had 2 partitions (see --partitions)");
+        }
     }
     config_describe(&config, stdout);
     (void)printf("ok\n");

@@ -40,6 +40,7 @@ struct mapping_traits {
     bool is_session_hint_trusted;
     bool drops_rows;              /* Has patterns whose records are no events at all. */
     enum event_field route_field; /* Identity that the input is partitioned by. */
+    enum event_field user_field;  /* Best of the mapped identities: whom state is kept by. */
 };
 struct mapping_traits mapping_traits(const struct mapping *mapping);
 

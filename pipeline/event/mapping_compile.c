@@ -170,6 +170,11 @@ static enum status compile_traits(struct mapping *mapping, const struct yaml_nod
             return yaml_complain(trust, error, "expected the field session_hint to be mapped");
         }
     }
+    for (size_t i = COUNT_OF(routes); i-- > 0;) {
+        if (mask >> routes[i] & 1) {
+            mapping->traits.user_field = routes[i];
+        }
+    }
     const char *wanted = route && route->kind == YAML_SCALAR ? route->scalar : "";
     for (size_t i = 0; i < COUNT_OF(routes); i++) {
         bool is_mapped = mask >> routes[i] & 1;

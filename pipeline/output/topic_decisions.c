@@ -78,7 +78,10 @@ static const struct output_field decision_fields[] = {
     {.name = "event_id",
      .type = OUTPUT_TEXT,
      .is_nullable = true,
-     .doc = "Id that the sender gave the event; null where it gave none and for a timer."},
+     .doc = "Id that the sender gave the event that caused it; null where it gave none, and for a "
+            "timer: state keeps the place of the event that set it, partition and ordinal, which "
+            "names it as well, and not the id, a text that may be longer than all else that is "
+            "kept of a deadline."},
     {.name = "partition",
      .type = OUTPUT_TEXT,
      .doc = "Partition of the input that the cause came from."},

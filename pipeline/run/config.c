@@ -407,12 +407,31 @@ static enum status read_entities(struct config *config, const struct yaml_node *
         if (kind != ENTITY_USER && partitions > 1) {
             return yaml_complain(node, error,
                                  "state by %s cannot be kept: the input has %u partitions and one "
-                                 "%s's events may be in several; use one file, or leave it out",
+                                 "%s's events may be in several; use one file or one partition, or "
+                                 "leave it out. Records are not sent on to other partitions",
                                  name, partitions, name);
         }
         config->entity_mask |= 1u << kind;
     }
     return STATUS_OK;
+}
+
+/* A user's events must all be in one partition. */
+static enum status check_route(const struct config *config, const struct yaml_node *root,
+                               uint32_t partitions, struct error *error)
+{
+    struct mapping_traits traits = mapping_traits(config->mapping);
+    if (partitions <= 1 || mapping_is_canonical(config->mapping) ||
+        traits.route_field == traits.user_field) {
+        return STATUS_OK;
+    }
+    const char *route = event_fields[traits.route_field].name;
+    const char *user = event_fields[traits.user_field].name;
+    return yaml_complain(yaml_find(yaml_find(root, "input"), "mapping"), error,
+                         "the input is partitioned by %s and users are known by %s, so one user's "
+                         "events may be in several of its %u partitions: partition it by %s, or "
+                         "do not map %s. Records are not sent on to other partitions",
+                         route, user, partitions, user, user);
 }
 
 /* A complaint about the secret stands at the setting that says where the secret is. */
@@ -478,6 +497,9 @@ static enum status load_all(struct config *config, uint32_t partitions, struct e
     }
     if (status == STATUS_OK) {
         status = mapping_compile(config->input.mapping, &config->mapping, error);
+    }
+    if (status == STATUS_OK) {
+        status = check_route(config, root, partitions, error);
     }
     if (status == STATUS_OK) {
         status = stage_plan_load(root, partitions ? partitions : 1, &config->plan, error);

@@ -12,6 +12,9 @@
 #define TIMER_ENTRIES_MAX 262144u
 #define PATH_BYTES 4096
 #define TRANSACTION_RECORDS_MAX 1000000u
+/* The larger a slice, the less is merged later; but the task stands still while it is written. */
+#define STREAM_SLICE_RECORDS 16384u
+#define FILE_SLICE_RECORDS 65536u
 
 /* A tap is borrowed: this stands in its place and lets destroy pass by. */
 struct borrowed_stage {
@@ -208,7 +211,8 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,
             },
-        .cache = {.bytes_max = options->cache_bytes, .slice_records = 16384},
+        .cache = {.bytes_max = options->cache_bytes,
+                  .slice_records = options->ends ? STREAM_SLICE_RECORDS : FILE_SLICE_RECORDS},
         .transaction_records_max = TRANSACTION_RECORDS_MAX,
         .transaction_bytes_max = portion.transaction_bytes,
         .timer_entries_max = TIMER_ENTRIES_MAX,

@@ -19,7 +19,7 @@
 struct record_cache;
 
 struct record_cache_options {
-    size_t bytes_max;       /* All records, table and bookkeeping. Dirty ones at most half. */
+    size_t bytes_max; /* All records, table and bookkeeping. Dirty ones at most three quarters. */
     uint32_t slice_records; /* Records of one write-back slice, e.g. 4096. */
     uint32_t records_max;   /* Fewer than the bytes have room for, in tests; 0: that many. */
 };

@@ -148,8 +148,8 @@ enum status cache_map_memory(struct record_cache *cache, const struct record_cac
     cache->encoded_bytes_max = plan.encoded_bytes;
     cache->unknown_bytes_max = plan.unknown_bytes;
     cache->free_entry = CACHE_NO_ENTRY;
-    /* Half of the slots, less what is lost where kinds share the chunks. */
-    cache->claimed_bytes_max = (size_t)(plan.chunks - plan.kinds) * (SLAB_CHUNK_BYTES / 2);
+    /* Three quarters of the slots, less what is lost where kinds share the chunks. */
+    cache->claimed_bytes_max = (size_t)(plan.chunks - plan.kinds) * (SLAB_CHUNK_BYTES / 4 * 3);
     if (options->records_max > 0 && options->records_max < plan.entries_max) {
         size_t own_bytes = sizeof(struct record) + cache->layout->bytes[ENTITY_TASK] + 64;
         size_t claimed_bytes = options->records_max / 2 * plan.slot_mean + own_bytes;

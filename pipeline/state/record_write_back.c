@@ -184,10 +184,13 @@ enum status record_cache_write_back(struct record_cache *cache, uint32_t dirty_m
     return status;
 }
 
-/* High water: half of what dirty records may claim, so that a transaction always finds room. */
+/*
+ * High water: two thirds of what dirty records may claim, so that a transaction always finds room.
+ * The longer a record stays dirty, the more of its changes go to the store in one write.
+ */
 static bool is_high(const struct record_cache *cache)
 {
-    return cache->dirty_bytes > cache->claimed_bytes_max / 2;
+    return cache->dirty_bytes > cache->claimed_bytes_max / 3 * 2;
 }
 
 enum status record_cache_relieve(struct record_cache *cache, struct error *error)

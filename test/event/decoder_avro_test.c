@@ -304,7 +304,7 @@ static void number_that_is_none_is_rejected(void **state)
     static const char schema[] = RECORD(FIELD("event_time", "\"long\"") "," FIELD(
         "type", "\"string\"") "," FIELD("price", "\"double\""));
     write_record(fixture->path, schema, (const unsigned char *)"\x02\x02x\0\0\0\0\0\0\xf8\x7f", 11);
-    struct rejection rejection;
+    struct rejection rejection = {.reason = REJECTION_NONE};
     struct error error = {""};
     assert_int_equal(decode(fixture, &rejection, &error), MAPPING_REJECTED);
     assert_int_equal(rejection.reason, REJECTION_BAD_NUMBER);

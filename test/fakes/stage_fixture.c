@@ -322,9 +322,9 @@ static uint32_t find_candidates(const struct stage_fixture *fixture, int64_t lim
     assert(list);
     for (uint32_t i = 0; i < fixture->record_count; i++) {
         struct record *record = fixture->records[i];
-        for (uint8_t slot = 0; slot < TIMER_SLOT_COUNT; slot++) {
+        for (uint32_t slot = 0; slot < TIMER_SLOT_COUNT; slot++) {
             if (record->timer_ms[slot] != TIMER_NONE && record->timer_ms[slot] < limit_ms) {
-                list[count++] = (struct candidate){record->timer_ms[slot], record, slot};
+                list[count++] = (struct candidate){record->timer_ms[slot], record, (uint8_t)slot};
             }
         }
     }

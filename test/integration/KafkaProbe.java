@@ -30,6 +30,11 @@ import org.apache.kafka.common.serialization.*;
  *       Waits until the group has committed n records, and prints how many it has.
  *   fill topic= file0= file1= ...
  *       Generated events (JSON lines, a file a partition) as clicks: Avro of schemas/mappings/clicks.avsc, id 1.
+ *   feed topic= seconds= seed= file0= file1= ...
+ *       The lines of the files, a file a partition, with a load that changes every second or two: pauses, a third
+ *       and three times the mean.
+ *   transactions app=
+ *       For each line of standard input one line: the open transactions of ids that begin with app-, as id@start.
  *   count topics=
  *       Committed records of each topic, and how many of them are doubled by key, time stamp and value.
  *
@@ -261,6 +266,67 @@ public class KafkaProbe {
         }
     }
 
+    /* ---- for the storm ---- */
+
+    static void feed() throws Exception {
+        List<BufferedReader> files = new ArrayList<>();
+        long lines = 0;
+        for (int i = 0; options.containsKey("file" + i); i++) {
+            try (var all = Files.lines(Path.of(text("file" + i)))) { lines += all.count(); }
+            files.add(Files.newBufferedReader(Path.of(text("file" + i))));
+        }
+        double[] loads = {0, 0.3, 0.7, 1, 3};
+        Random random = new Random(number("seed", 1));
+        double perMs = lines / 1000.0 / number("seconds", 60);
+        Properties properties = properties();
+        properties.put("linger.ms", "5");
+        properties.put("request.timeout.ms", "20000");
+        properties.put("delivery.timeout.ms", "300000");
+        try (KafkaProducer<byte[], byte[]> producer =
+                 new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer())) {
+            for (long sent = 0; sent < lines;) {
+                double load = loads[random.nextInt(loads.length)] * perMs;
+                long phase = 500 + random.nextInt(1500), begin = System.nanoTime();
+                long quota = (long) (load * phase);
+                for (long n = 0; n < quota && sent < lines; n++) {
+                    String line = null;
+                    int partition = (int) (sent % files.size());
+                    for (int tries = 0; line == null && tries < files.size(); tries++) {
+                        line = files.get(partition).readLine();
+                        if (line == null) partition = (partition + 1) % files.size();
+                    }
+                    producer.send(new ProducerRecord<>(text("topic"), partition, null, line.getBytes(StandardCharsets.UTF_8)));
+                    sent++;
+                    long ahead = (long) (n / load) - (System.nanoTime() - begin) / 1_000_000;
+                    if (ahead > 5) Thread.sleep(ahead);
+                }
+                Thread.sleep(Math.max(0, phase - (System.nanoTime() - begin) / 1_000_000));
+            }
+        }
+        System.out.println("fed");
+    }
+
+    static void transactions() throws Exception {
+        String prefix = text("app") + "-";
+        try (Admin admin = Admin.create(properties());
+             BufferedReader in = new BufferedReader(new java.io.InputStreamReader(System.in))) {
+            while (in.readLine() != null) {
+                StringBuilder line = new StringBuilder();
+                try {
+                    var open = new ListTransactionsOptions().filterStates(Set.of(TransactionState.ONGOING)).timeoutMs(3000);
+                    List<String> ids = admin.listTransactions(open).all().get().stream()
+                        .map(TransactionListing::transactionalId).filter(id -> id.startsWith(prefix)).toList();
+                    for (var e : admin.describeTransactions(ids).all().get().entrySet()) {
+                        if (e.getValue().transactionStartTimeMs().isPresent()) {
+                            line.append(e.getKey()).append('@').append(e.getValue().transactionStartTimeMs().getAsLong()).append(' ');
+                        }
+                    }
+                } catch (java.util.concurrent.ExecutionException away) { /* a broker is down: none are known */ }
+                System.out.println(line);
+            }
+        }
+    }
+
     /* ---- positions ---- */
 
     static long committed(Admin admin, String group, String topic) throws Exception {
@@ -333,6 +399,8 @@ public class KafkaProbe {
         case "first" -> first();
         case "until" -> until();
         case "fill" -> fill();
+        case "feed" -> feed();
+        case "transactions" -> transactions();
         case "count" -> count();
         default -> throw new IllegalArgumentException(arguments[1]);
         }

@@ -199,6 +199,27 @@ fields:
 """
 
 
+def test_an_input_that_is_not_keyed_by_the_user_is_refused(work):
+    topic = broker.make("n" + os.path.basename(work), 2)
+    mapping = harness.write(os.path.join(work, "mapping.yaml"),
+                            "route_by: device_id\n" + MAPPING.lstrip())
+    application = Application(broker, work, topic, input=f"  mapping: {mapping}").create()
+    for command in (("check",), ("run",)):
+        result = harness.nudge(*command, application.path)
+        check(result.code == 2 and "users are known by user_id" in result.errors, f"{result}")
+    # State by another entity, likewise; one partition holds all of both.
+    plain = Application(broker, work, topic)
+    text = harness.read(plain.path).decode()
+    harness.write(plain.path, text.replace("{memory: 192MiB}",
+                                           "{memory: 192MiB, entities: [device]}"))
+    for command in (("check",), ("run",)):
+        result = harness.nudge(*command, plain.path)
+        check(result.code == 2 and "state by device cannot be kept" in result.errors, f"{result}")
+    for config in (application.path, plain.path):
+        result = harness.nudge("check", config, "--partitions", "1")
+        check(result.code == 0, f"{result}")
+
+
 def test_keys_headers_and_times_of_records_are_at_hand_in_mappings(work):
     topic = broker.make("k" + os.path.basename(work))
     mapping = harness.write(os.path.join(work, "mapping.yaml"), MAPPING)

@@ -4,6 +4,8 @@ nobody disturbed, partition by partition, record by record: key, time stamp and 
 
 Instances are killed (and started again, some with their state removed), stopped for longer than
 their transactions live and let go on, added and removed; with three brokers, brokers are killed.
+With --feed events come while the storm goes on, with a load that changes; with --full (2 million in
+ten minutes) and --hour what the run must have had at least is checked as well.
 Needs java and mvn; says so and passes without, unless CI is set.
 """
 import argparse
@@ -39,7 +41,7 @@ kafka:
   topic: clicks
   group: {group}
   output_prefix: storm.
-  ends: true
+  ends: {ends}
   transaction_timeout: {timeout}s
   session_timeout: 6s
 {instance}
@@ -54,10 +56,15 @@ emit_interventions:
       holdout: {{share: 0.1, salt: reminders}}
     - name: busy
       on: [product_view]
-      if: session_events >= 8
+      if: session_events >= 8 and session_events <= {busy}
       alert: {{severity: low, reason: "{{session_events:.0}} events", suggest: review}}
       cooldown: 10m
 """
+
+
+# What a full run must have had at least, or it has proved less than it is for.
+LEAST = {"promotions": 1000, "promotions by timers": 500, "late_events": 500, "capped": 100,
+         "dead_letters": 100, "kills inside a transaction": 10}
 
 
 def skip(reason):
@@ -96,6 +103,13 @@ class Cluster:
                    for i in range(self.brokers)]
         return proxies, ", ".join(f"127.0.0.1:{self.port + 30 + i}" for i in range(self.brokers))
 
+    def probe(self, *arguments):
+        """Runs until its standard input ends, or it is done."""
+        return subprocess.Popen(
+            ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", self.classpath,
+             os.path.join(ROOT, "test/integration/KafkaProbe.java"), self.servers, *arguments],
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
     def tool(self, *arguments):
         subprocess.run(["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
                         self.classpath, os.path.join(ROOT, "test/integration/KafkaTool.java"),
@@ -131,9 +145,34 @@ class Instance:
         shutil.rmtree(os.path.join(self.directory, "state"), ignore_errors=True)
 
 
+class Transactions:
+    """Tells which kills have left a transaction open."""
+
+    def __init__(self, cluster):
+        self.probe = cluster.probe("transactions", "app=storm")
+        self.left = set()
+
+    def open(self):
+        self.probe.stdin.write("\n")
+        self.probe.stdin.flush()
+        return set(self.probe.stdout.readline().split())
+
+    def look(self):
+        """Those that nobody goes on with, and that were not known to be so: now and a little later the same."""
+        now = self.open()
+        time.sleep(0.3)
+        new = (now & self.open()) - self.left
+        self.left |= new
+        return len(new)
+
+    def close(self):
+        self.probe.kill()
+        self.probe.wait()
+
+
 def write_config(path, **values):
     with open(path, "w") as file:
-        file.write(CONFIG.format(timeout=TRANSACTION_TIMEOUT, **values))
+        file.write(CONFIG.format(**{"timeout": TRANSACTION_TIMEOUT, "ends": "true", **values}))
     return path
 
 
@@ -148,18 +187,39 @@ def spoil(paths, randomness):
             file.writelines(lines)
 
 
-def read_dump(directory):
-    found = {}
-    for path in glob.glob(os.path.join(directory, "*")):
+class Dump:
+    """Records by topic and partition, as lines; one file of them in memory at a time."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.names = sorted(os.listdir(directory))
+
+    def lines(self, name):
+        path = os.path.join(self.directory, name)
+        if not os.path.exists(path):
+            return []
         with open(path, "rb") as file:
-            found[os.path.basename(path)] = file.read().splitlines()
-    return found
+            return file.read().splitlines()
+
+    def topic(self, topic):
+        for name in self.names:
+            if name.rsplit("-", 1)[0] == f"storm.{topic}":
+                yield from self.lines(name)
+
+
+def count_records(expected):
+    """How many of what there were, and of what kind."""
+    counts = {topic: sum(1 for _ in expected.topic(topic)) for topic in TOPICS}
+    counts["promotions by timers"] = sum(
+        1 for line in expected.topic("promotions") if b'"cause":"idle_cart"' in line or b'"cause":"after"' in line)
+    counts["capped"] = sum(1 for line in expected.topic("decisions") if b'"suppressed_by":"cap"' in line)
+    return counts
 
 
 def compare(expected, found):
     failed = False
-    for name in sorted(expected):
-        a, b = expected[name], found.get(name, [])
+    for name in expected.names:
+        a, b = expected.lines(name), found.lines(name)
         if a != b:
             failed = True
             first = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
@@ -178,7 +238,7 @@ def file_matches(expected, directory, partitions):
         for partition in range(partitions):
             path = os.path.join(directory, topic, f"{partition}.jsonl")
             lines = open(path, "rb").read().splitlines() if os.path.exists(path) else []
-            values = [line.split(b"\t", 2)[2] for line in expected[f"storm.{topic}-{partition}"]]
+            values = [line.split(b"\t", 2)[2] for line in expected.lines(f"storm.{topic}-{partition}")]
             if topic == "dead_letters":
                 place = rb'"source":"[^"]*"|"byte_position":[0-9]+'
                 lines = [re.sub(place, b"", line) for line in lines]
@@ -205,7 +265,32 @@ def wait_all(instances, limit):
     sys.exit(f"not at the end after {limit} s")
 
 
-def disturb(arguments, randomness, cluster, instances, counts):
+def has_stopped(instance, code):
+    """
+    A stop that a stalled network or a dead broker holds up beyond its time ends like a kill, and
+    says so as its last word; what is promised then is what is promised of a kill. So does one that
+    comes before the instance has begun to listen for it. Anything else is a failure.
+    """
+    log = open(instance.log, errors="replace").read()
+    return (code in (0, -signal.SIGTERM) or
+            log.rstrip().endswith("no clean stop in time; the next start recovers"))
+
+
+def stop(instance, counts):
+    instance.process.send_signal(signal.SIGTERM)
+    counts["ended"] += 1
+    try:
+        code = instance.process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"{instance.directory}: no stop within 20 s")
+    if not has_stopped(instance, code):
+        sys.exit(f"{instance.directory}: exit {code}\n" +
+                 open(instance.log, errors="replace").read()[-3000:])
+    counts["ended late"] += code not in (0, -signal.SIGTERM)
+    instance.process = None
+
+
+def disturb(arguments, randomness, cluster, instances, counts, transactions, feeder):
     """Until the time is over or everything has been processed."""
     end = time.monotonic() + arguments.seconds
     stopped = {}
@@ -223,6 +308,8 @@ def disturb(arguments, randomness, cluster, instances, counts):
         instance = randomness.choice(instances)
         if all(i.process and i.process.poll() == 0 for i in instances):
             break
+        if feeder and feeder.poll() not in (None, 0):
+            sys.exit(f"the feeder has failed: exit {feeder.returncode}")
         if not instance.is_running():
             if instance.process is None or instance.process.poll() != 0:
                 if instance.process is None:
@@ -235,6 +322,7 @@ def disturb(arguments, randomness, cluster, instances, counts):
         if dice < 0.55:
             instance.kill()
             counts["killed"] += 1
+            counts["kills inside a transaction"] += transactions.look() > 0
             if randomness.random() < 0.2:
                 instance.wipe()
                 counts["disks wiped"] += 1
@@ -244,20 +332,9 @@ def disturb(arguments, randomness, cluster, instances, counts):
             instance.process.send_signal(signal.SIGSTOP)
             stopped[instance] = now + randomness.uniform(0.5, 3.0 * TRANSACTION_TIMEOUT)
             counts["stopped"] += 1
+            transactions.look()
         elif dice < 0.75:
-            instance.process.send_signal(signal.SIGTERM)
-            counts["ended"] += 1
-            try:
-                code = instance.process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                sys.exit(f"{instance.directory}: no clean stop within 20 s")
-            # A stop that a stalled network holds up beyond its time ends like a kill, and says so.
-            log = open(instance.log, errors="replace").read()
-            # So does one that comes before the instance has begun to listen for it.
-            if code not in (0, -signal.SIGTERM) and not log.rstrip().endswith("no clean stop in time; the next start recovers"):
-                sys.exit(f"{instance.directory}: exit {code}\n{log[-3000:]}")
-            counts["ended late"] = counts.get("ended late", 0) + (code != 0)
-            instance.process = None
+            stop(instance, counts)
         elif arguments.brokers == 3 and dice < 0.85 and not brokers_down:
             broker = str(randomness.randint(1, 3))
             cluster.run("kill", broker)
@@ -273,6 +350,21 @@ def disturb(arguments, randomness, cluster, instances, counts):
             instance.start()
 
 
+def end_input(instances, feeder, counts):
+    """All events are there: the input ends, for all instances anew."""
+    if feeder.wait(600) != 0:
+        sys.exit(f"the feeder has failed: exit {feeder.returncode}")
+    for instance in instances:
+        if instance.is_running():
+            stop(instance, counts)
+        with open(instance.command[2]) as file:
+            text = file.read()
+        with open(instance.command[2], "w") as file:
+            file.write(text.replace("ends: false", "ends: true"))
+    for instance in instances:
+        instance.start()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nudge")
@@ -283,10 +375,18 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60, help="of disturbance")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--feed", action="store_true", help="events come while the storm goes on")
+    parser.add_argument("--full", action="store_true",
+                        help="2 million events in ten minutes, with what the run must have had at least")
+    parser.add_argument("--hour", action="store_true", help="likewise, an hour")
     parser.add_argument("--network", action="store_true",
                         help="disturb connections instead of instances")
     parser.add_argument("--keep", action="store_true", help="leave the files where they are")
     arguments = parser.parse_args()
+    if arguments.full or arguments.hour:
+        arguments.events, arguments.partitions = 2000000, 6
+        arguments.seconds = 3600 if arguments.hour else 600
+    feeds = arguments.feed or arguments.full or arguments.hour
     if not shutil.which("java"):
         skip("java is needed for Kafka")
     randomness = random.Random(arguments.seed)
@@ -295,6 +395,7 @@ def main():
     nudge = shutil.copy(arguments.nudge, os.path.join(work, "nudge"))
     cluster = Cluster(work, arguments.brokers)
     instances = []
+    feeder = transactions = None
     passed = False
     try:
         quiet = {"stdout": subprocess.DEVNULL, "check": True}
@@ -305,7 +406,8 @@ def main():
         files = sorted(path for path in glob.glob(f"{work}/in/*.jsonl") if "truth" not in path)
         files = files[:arguments.partitions]
         spoil(files, randomness)
-        common = {"servers": cluster.servers.replace(",", ", "), "batch": arguments.batch}
+        common = {"servers": cluster.servers.replace(",", ", "), "batch": arguments.batch,
+                  "busy": 9 if feeds else 100000}
         file_config = write_config(f"{work}/files.yaml", source="files", group="none",
                                    instance="", **common)
         subprocess.run([nudge, "run", file_config, "--input", *files, "--output", f"{work}/out"],
@@ -319,52 +421,72 @@ def main():
         first = Instance(nudge, quiet_config, f"{work}/quiet")
         begin = time.monotonic()
         first.start()
-        wait_all([first], 300)
+        wait_all([first], 900)
         seconds = time.monotonic() - begin
         names = [f"storm.{topic}" for topic in TOPICS]
         cluster.tool("dump", f"{work}/expected", *names)
-        expected = read_dump(f"{work}/expected")
+        expected = Dump(f"{work}/expected")
         if not file_matches(expected, f"{work}/out", arguments.partitions):
             sys.exit("the undisturbed run differs from the run over files")
-        cluster.tool("delete", *names, "storm-changelog", "storm-journal")
+        cluster.tool("delete", *names, "storm-changelog", "storm-journal",
+                     *(["clicks"] if feeds else []))
         time.sleep(3)
+        if feeds:
+            cluster.tool("create", "clicks", str(arguments.partitions))
         subprocess.run([nudge, "topics", "create", quiet_config], **quiet)
 
-        counts = {key: 0 for key in ("killed", "disks wiped", "stopped", "ended", "added",
-                                     "brokers killed")}
+        counts = {key: 0 for key in ("killed", "kills inside a transaction", "disks wiped", "stopped",
+                                     "ended", "ended late", "added", "brokers killed")}
         proxies = []
         if arguments.network:
             proxies, common["servers"] = cluster.start_proxies(arguments.seed)
         for i in range(arguments.instances):
-            config = write_config(f"{work}/storm{i}.yaml", source="kafka", group="storm",
-                                  instance=f"  instance: node{i}", **common)
+            settings = {"source": "kafka", "group": "storm", "instance": f"  instance: node{i}"}
+            config = write_config(f"{work}/storm{i}.yaml", **settings, **common,
+                                  ends="false" if feeds else "true")
             instances.append(Instance(nudge, config, f"{work}/node{i}"))
+        transactions = Transactions(cluster)
+        if feeds:
+            feeder = cluster.probe("feed", "topic=clicks", f"seconds={int(arguments.seconds * 0.9)}",
+                                   f"seed={arguments.seed}",
+                                   *[f"file{i}={path}" for i, path in enumerate(files)])
         for instance in instances[:max(1, arguments.instances - 1)]:
             instance.start()
         begin = time.monotonic()
         for proxy in proxies:
             proxy.is_faulty = True
-        disturb(arguments, randomness, cluster, instances, counts)
+        disturb(arguments, randomness, cluster, instances, counts, transactions, feeder)
         for proxy in proxies:
             proxy.is_faulty = False
             for fault, count in proxy.counts.items():
                 counts[f"connections {fault}"] = counts.get(f"connections {fault}", 0) + count
         disturbed = time.monotonic() - begin
-        wait_all(instances, 180)
+        if feeds:
+            end_input(instances, feeder, counts)
+        wait_all(instances, 600 if feeds else 180)
         cluster.tool("dump", f"{work}/found", *names)
-        passed = compare(expected, read_dump(f"{work}/found"))
+        passed = compare(expected, Dump(f"{work}/found"))
         logs = "".join(open(i.log, errors="replace").read() for i in instances)
         seen = {word: len(re.findall(word, logs))
                 for word in ("commit_aborted", "commit_resolved", "partition_failed",
                              "partition_dropped", "state_rebuilt", "restored", "lost=1")}
-        records = {topic: sum(len(v) for k, v in expected.items()
-                              if k.startswith(f"storm.{topic}-")) for topic in TOPICS}
+        records = count_records(expected)
+        if arguments.full or arguments.hour:
+            had = {**records, **counts}
+            missing = [f"{what}: {had[what]}, at least {least} expected"
+                       for what, least in LEAST.items() if had[what] < least]
+            passed = passed and not missing
+            print("\n".join(missing))
         print(f"seed {arguments.seed}: undisturbed {seconds:.1f} s, disturbed {disturbed:.1f} s; "
               f"injected {counts}; seen {seen}; records {records}; "
               f"{'the same' if passed else 'DIFFERENT'}")
     finally:
         for instance in instances:
             instance.kill()
+        if feeder:
+            feeder.kill()
+        if transactions:
+            transactions.close()
         cluster.run("wipe")
         if passed and not arguments.keep:
             shutil.rmtree(work, ignore_errors=True)

@@ -10,7 +10,7 @@ here=$(dirname "$0")
 "$here/kafka_input_test.py" "$nudge"
 "$here/kafka_operate_test.py" "$nudge"
 "$here/kafka_security_test.py" "$nudge"
-"$here/kafka_storm.py" "$nudge" --events 250000 --seconds 40 --seed "${KAFKA_SEED:-1}"
+"$here/kafka_storm.py" "$nudge" --feed --partitions 6 --events 200000 --seconds 40 --seed "${KAFKA_SEED:-1}"
 if [ "${2:-}" = hard ]; then
     "$here/kafka_storm.py" "$nudge" --network --events 250000 --seconds 40 --seed "${KAFKA_SEED:-3}"
     "$here/kafka_storm.py" "$nudge" --brokers 3 --events 100000 --seconds 40 --seed "${KAFKA_SEED:-2}"

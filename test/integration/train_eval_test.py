@@ -125,7 +125,7 @@ score_fraud: {base_rate: 0.5, pack: truth/a, deviations: [{feature: rate_events_
 predict_intent: {purchase_pack: mean}
 emit_interventions:
   rules:
-    - {name: likely, on: [add_to_cart], if: purchase_score > 0.05, promotion: {offer: hint}}
+    - {name: likely, on: [add_to_cart], if: purchase_score > 0.05, alert: {severity: low, reason: "{purchase_score:.2}"}}
 """)
     os.mkdir(os.path.join(work, "mean"))
     write(os.path.join(work, "mean", "manifest.yaml"),
@@ -141,8 +141,13 @@ emit_interventions:
     out = os.path.join(work, "out")
     result = nudge("run", served, "--input", events, "--output", out)
     check(result.code == 0, f"run: {result}")
-    promotions = [json.loads(line) for line in read(os.path.join(out, "promotions.jsonl")).splitlines()]
-    check(len(promotions) > 100, f"{len(promotions)} promotions")
+    alerts = harness.records(out, "alerts")
+    check(len(alerts) > 20, f"{len(alerts)} alerts")
+    check("both 2 " in json.dumps(alerts[0]), f"the pack is not named: {alerts[0]}")
+    for alert in alerts:
+        total = alert["intercept"] + alert["others"] + sum(term["logit"] for term in alert["terms"])
+        check(abs(total - alert["logit"]) < 1e-4 and len(alert["terms"]) == 5,
+              f"the reasons do not sum: {alert}")
 
 
 def table(work, rows):
@@ -175,12 +180,89 @@ def test_rows_of_a_table_are_fitted_and_measured(work):
         check(not os.path.exists(os.path.join(work, "bad")), "a refused training left a pack")
 
 
-def test_the_examples_with_trees_train_within_a_minute(work):
+def test_the_examples_with_trees_and_networks_train_within_a_minute(work):
     events, truth = history(work, 1)
-    for name in ("purchase", "fraud"):
-        config = os.path.join(EXAMPLES, f"shop_train_{name}_trees.yaml")
+    for name in ("purchase_trees", "fraud_trees", "purchase_gru"):
+        config = os.path.join(EXAMPLES, f"shop_train_{name}.yaml")
         result = train(config, events, truth, os.path.join(work, name))
         check(result.code == 0, f"{name}: {result}")
+
+
+NETWORK = """
+train:
+  pipeline: shop.yaml
+  name: test
+  kind: %s
+  target: purchase_in_session
+  prefixes: [1, 2, 3, 5, 10, 20, 50]
+  rows_max: 60000
+  features: [session_events, session_product_views, cart_pieces, user_events, funnel_buy_chance]
+  network:%s
+    embeddings: [{feature: event_type, rows: 40, width: 4, first: 2, unknown: 1},
+                 {feature: gap_last_s, rows: 6, width: 2, first: 1, bins: [1, 10, 60, 300]}]
+    layers: [{size: 8, activation: relu}, {size: 1}]
+  descent: {epochs: 3, learning_rate: 0.01, dropout: 0.1}
+"""
+
+
+def test_networks_are_trained_twice_to_the_same_bytes_and_beat_one_feature(work):
+    events, _ = history(work, 1)
+    other, _ = history(work, 2)
+    for kind in ("mlp", "gru", "lstm"):
+        hidden = "" if kind == "mlp" else "\n    hidden: 12"
+        config = write(os.path.join(work, f"{kind}.yaml"), NETWORK % (kind, hidden))
+        packs = [os.path.join(work, f"{kind}-{i}") for i in (1, 2)]
+        for pack in packs if kind == "gru" else packs[:1]:
+            result = nudge("train", config, "--input", events, "--output", pack)
+            check(result.code == 0, f"train: {result}")
+        if kind == "gru":
+            check(pack_bytes(packs[0]) == pack_bytes(packs[1]), "two trainings differ")
+        figures = os.path.join(work, "figures.json")
+        result = nudge("eval", config, "--pack", packs[0], "--input", other, "--json", figures)
+        check(result.code == 0, f"eval: {result}")
+        whole = json.loads(read(figures))["slices"][0]
+        check(whole["pr_auc"]["value"] > whole["best_feature_by_pr_auc"]["pr_auc"],
+              f"{kind} is no better than one feature: {whole['pr_auc']}")
+        check(whole["calibration_error"]["value"] < 0.03, f"{kind}: {whole['calibration_error']}")
+
+
+def test_a_recurrent_pack_serves_what_was_measured_however_the_input_is_cut(work):
+    events, _ = history(work, 1)
+    config = write(os.path.join(work, "train.yaml"), NETWORK % ("gru", "\n    hidden: 12"))
+    result = nudge("train", config, "--input", events, "--output", os.path.join(work, "pack"))
+    check(result.code == 0, f"train: {result}")
+    measured = os.path.join(work, "scores.csv")
+    result = nudge("eval", config, "--pack", os.path.join(work, "pack"), "--input", events,
+                   "--scores", measured)
+    check(result.code == 0, f"eval: {result}")
+    outputs = []
+    for batch in (1024, 37):
+        served = write(os.path.join(work, "served.yaml"),
+                       f"run: {{batch: {batch}}}\ninput: {{format: avro}}\n"
+                       "predict_intent: {purchase_pack: pack}\n"
+                       "output: {scored_events_share: 1}\nemit_interventions:\n  rules:\n"
+                       "    - {name: likely, on: any, if: purchase_score > 0.2 and session_events == 3,\n"
+                       "       alert: {reason: likely}}\n")
+        out = os.path.join(work, f"out-{batch}")
+        result = nudge("run", served, "--input", events, "--output", out)
+        check(result.code == 0, f"run: {result}")
+        outputs.append([read(os.path.join(out, topic, "0.jsonl"))
+                        for topic in ("scored_events", "alerts", "decisions")])
+    check(outputs[0] == outputs[1], "the outputs depend on the batches")
+    check(outputs[0][1], "no alerts")
+    served = {}
+    for line in outputs[0][0].decode().splitlines():
+        event = json.loads(line)
+        served.setdefault(event["time"], []).append(event["scores"]["purchase"] or 0)
+    wanted = [line.split(",") for line in read(measured).decode().splitlines()[1:]]
+    found = sum(any(abs(chance - float(expected)) < 1e-6 for chance in served.get(time, []))
+                for time, _, expected in wanted)
+    check(len(wanted) > 10000 and found >= 0.999 * len(wanted),
+          f"{found} of {len(wanted)} measured chances were served")
+    for line in outputs[0][1].decode().splitlines():
+        alert = json.loads(line)
+        total = alert["intercept"] + alert["others"] + sum(term["logit"] for term in alert["terms"])
+        check(alert["score"] == "purchase" and abs(total - alert["logit"]) < 1e-4, f"reasons: {line}")
 
 
 def test_bad_training_files_are_refused_before_anything_runs(work):

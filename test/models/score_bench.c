@@ -50,6 +50,8 @@ int main(void)
     float *rows = aligned_alloc(64, (size_t)ROWS * STRIDE * sizeof(float));
     float *logits = calloc(ROWS, sizeof(float));
     if (!rows || !logits) {
+        free(rows);
+        free(logits);
         return 1;
     }
     make_rows(rows, (size_t)ROWS * STRIDE, 7);

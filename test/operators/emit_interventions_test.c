@@ -259,8 +259,8 @@ static void an_alert_says_what_when_who_and_why(void **state)
         "\"logit\":0.6",
         "\"intercept\":-1,",
         "\"model\":\"fake 1\"",
-        "\"terms\":[{\"name\":\"g\",\"value\":7,\"logit\":-4.4},{\"name\":\"f\",\"value\":6,"
-        "\"logit\":3.5},",
+        ("\"terms\":[{\"name\":\"g\",\"value\":7,\"logit\":-4.4},{\"name\":\"f\",\"value\":6,"
+         "\"logit\":3.5},"),
         "\"fields\":{\"item\":\"shoe\"}",
         "\"feature_set\":\"0000000000000007\"",
         "\"configuration\":\"0000000000000005\"",

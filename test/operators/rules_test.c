@@ -25,6 +25,16 @@ static enum status compile(const char *yaml, uint64_t shown, struct rule_set **s
     return status;
 }
 
+static struct rule_set *must_compile(const char *yaml, uint64_t shown)
+{
+    struct rule_set *set = NULL;
+    struct error error = {""};
+    if (compile(yaml, shown, &set, &error) != STATUS_OK || !set) {
+        fail_msg("%s", error.message);
+    }
+    return set;
+}
+
 static void mistakes_are_refused_with_their_place(void **state)
 {
     (void)state;
@@ -126,16 +136,13 @@ static void mistakes_are_refused_with_their_place(void **state)
 static void rules_are_ranked_by_priority_then_name(void **state)
 {
     (void)state;
-    struct rule_set *set = NULL;
-    struct error error = {""};
-    assert_int_equal(
-        compile("- {name: b, on: any, alert: {reason: x}}\n"
-                "- {name: a, on: session_end, alert: {reason: x}}\n"
-                "- {name: c, on: {idle_cart: 90s}, priority: 5, alert: {reason: x}}\n"
-                "- {name: d, on: {after: {event: purchase, delay: 3d}}, priority: -1,\n"
-                "   alert: {reason: x}}\n",
-                0, &set, &error),
-        STATUS_OK);
+    struct rule_set *set =
+        must_compile("- {name: b, on: any, alert: {reason: x}}\n"
+                     "- {name: a, on: session_end, alert: {reason: x}}\n"
+                     "- {name: c, on: {idle_cart: 90s}, priority: 5, alert: {reason: x}}\n"
+                     "- {name: d, on: {after: {event: purchase, delay: 3d}}, priority: -1,\n"
+                     "   alert: {reason: x}}\n",
+                     0);
     assert_int_equal(set->count, 4);
     assert_string_equal(set->rules[0].name, "c");
     assert_string_equal(set->rules[1].name, "a");
@@ -148,9 +155,7 @@ static void rules_are_ranked_by_priority_then_name(void **state)
 
 static uint64_t hash_of(const char *yaml)
 {
-    struct rule_set *set = NULL;
-    struct error error = {""};
-    assert_int_equal(compile(yaml, 0, &set, &error), STATUS_OK);
+    struct rule_set *set = must_compile(yaml, 0);
     uint64_t hash = set->hash;
     rule_set_destroy(set);
     return hash;
@@ -242,14 +247,11 @@ static void reasons_are_filled_in(void **state)
 static void holdout_shares_are_kept_and_salts_are_shared(void **state)
 {
     (void)state;
-    struct rule_set *set = NULL;
-    struct error error = {""};
-    assert_int_equal(
-        compile("- {name: a, on: any, alert: {reason: x}, holdout: {share: 0.1, salt: one}}\n"
-                "- {name: b, on: any, alert: {reason: x}, holdout: {share: 0.1, salt: one}}\n"
-                "- {name: c, on: any, alert: {reason: x}, holdout: {share: 0.3}}\n",
-                0, &set, &error),
-        STATUS_OK);
+    struct rule_set *set =
+        must_compile("- {name: a, on: any, alert: {reason: x}, holdout: {share: 0.1, salt: one}}\n"
+                     "- {name: b, on: any, alert: {reason: x}, holdout: {share: 0.1, salt: one}}\n"
+                     "- {name: c, on: any, alert: {reason: x}, holdout: {share: 0.3}}\n",
+                     0);
     enum { USERS = 100000 };
     uint32_t held[3] = {0};
     uint32_t both = 0;
@@ -287,14 +289,11 @@ static void rules_describe_themselves(void **state)
 {
     (void)state;
     struct rule_set *set = NULL;
-    struct error error = {""};
     struct lines lines = {.length = 0};
-    assert_int_equal(
-        compile("- name: cart\n  on: {idle_cart: 10m}\n  if: abandon_score > 0.6\n  " OFFER
-                "\n  cap: {count: 2, per: 30d}\n  cooldown: 1d\n"
-                "  budget: {amount: 90, per: day}\n  holdout: {share: 0.1, salt: s}\n",
-                0, &set, &error),
-        STATUS_OK);
+    set = must_compile("- name: cart\n  on: {idle_cart: 10m}\n  if: abandon_score > 0.6\n  " OFFER
+                       "\n  cap: {count: 2, per: 30d}\n  cooldown: 1d\n"
+                       "  budget: {amount: 90, per: day}\n  holdout: {share: 0.1, salt: s}\n",
+                       0);
     rule_set_describe(set, 4, add_line, &lines);
     static const char *const expected[] = {
         "cart (priority 0)",
@@ -327,9 +326,7 @@ static void a_full_table_of_limits_suppresses_until_a_place_is_free(void **state
                                    "- {name: r%d, on: any, alert: {reason: x}, cooldown: %dm}\n", i,
                                    10 + i);
     }
-    struct rule_set *set = NULL;
-    struct error error = {""};
-    assert_int_equal(compile(yaml, 0, &set, &error), STATUS_OK);
+    struct rule_set *set = must_compile(yaml, 0);
     struct user_limits user = {0};
     const int64_t now_ms = INT64_C(1570000000000);
     for (uint32_t i = 0; i < 8; i++) {
@@ -357,11 +354,8 @@ static void the_limits_of_an_older_version_are_kept(void **state)
     assert_memory_equal(&read, &old, sizeof(old));
     assert_false(user_limits_upgrade(1, &old, old_bytes - 8, &read));
     assert_false(user_limits_upgrade(3, &old, old_bytes, &read));
-    struct rule_set *set = NULL;
-    struct error error = {""};
-    assert_int_equal(
-        compile("- {name: a, on: {idle_cart: 10m}, alert: {reason: x}}\n", 0, &set, &error),
-        STATUS_OK);
+    struct rule_set *set =
+        must_compile("- {name: a, on: {idle_cart: 10m}, alert: {reason: x}}\n", 0);
     struct rule_cause cause = deadline_cause(&read, &set->rules[0]);
     assert_true(cause.time_ms == 5 && cause.ordinal == ORDINAL_UNKNOWN);
     rule_set_destroy(set);

@@ -306,6 +306,87 @@ static void an_erasure_is_carried_out_however_late(void **state)
     assert_int_equal(lines_of(shop, TOPIC_LATE_EVENTS), 0);
 }
 
+static const char foreign_bytes[] = "foreign bytes!!!";
+static const char changed_bytes[] = "changed bytes!!!";
+
+/* What a later version of the program might have left: parts of its own, and one of ours that means
+ * something else there. */
+static void store_foreign_record(struct shop *shop, const char *user)
+{
+    struct record_layout layout = {0};
+    const struct record_part foreign = {
+        .name = "foreign", .id = 977, .version = 3, .kind = ENTITY_USER, .bytes = 16};
+    const struct record_part changed = {.name = "changed",
+                                        .id = PART_FEATURES_USER,
+                                        .version = 1,
+                                        .kind = ENTITY_USER,
+                                        .bytes = 16,
+                                        .writer_hash = 5};
+    uint32_t offsets[2];
+    struct error error;
+    assert_int_equal(record_layout_add(&layout, &foreign, &offsets[0], &error), STATUS_OK);
+    assert_int_equal(record_layout_add(&layout, &changed, &offsets[1], &error), STATUS_OK);
+    struct record *record = calloc(1, sizeof(*record) + layout.bytes[ENTITY_USER]);
+    assert_non_null(record);
+    struct record_key key = {
+        .id = pseudonym_make(&shop->options.intake.key, ENTITY_USER, text_of(user)),
+        .kind = ENTITY_USER,
+    };
+    record_init(&layout, key, record);
+    memcpy(record_part_at(record, offsets[0]), foreign_bytes, foreign.bytes);
+    memcpy(record_part_at(record, offsets[1]), changed_bytes, changed.bytes);
+    unsigned char bytes[256];
+    assert_true(record_encoded_bytes_max(&layout, ENTITY_USER, 0) <= sizeof(bytes));
+    struct store_put put = {.key = store_key_of_record(key), .bytes = bytes};
+    put.length = (uint32_t)record_encode(&layout, record, bytes);
+    assert_int_equal(shop->memory->ops->write(shop->memory, &put, 1, 0, &error), STATUS_OK);
+    free(record);
+}
+
+static bool has_bytes(const unsigned char *bytes, uint32_t length, const char *words)
+{
+    size_t wanted = strlen(words);
+    for (size_t at = 0; at + wanted <= length; at++) {
+        if (memcmp(bytes + at, words, wanted) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void unknown_parts_are_carried_along_and_foreign_ones_start_cold(void **state)
+{
+    struct shop *shop = *state;
+    store_foreign_record(shop, "u1");
+    shop->options.scored_events_share = 1;
+    add_event(shop, 0);
+    add_event(shop, 1000);
+    start(shop);
+    step(shop, 1);
+    commit(shop);
+    struct record_cache_stats stats = task_cache_stats(shop->task);
+    assert_int_equal(stats.decode.parts_unknown, 1);
+    assert_int_equal(stats.decode.parts_cold, 1);
+    assert_true(says(shop, TOPIC_SCORED_EVENTS, 0, "\"features\":[2,"));
+    uint32_t length = 0;
+    const unsigned char *bytes = stored_user(shop, "u1", &length);
+    assert_non_null(bytes);
+    assert_true(has_bytes(bytes, length, foreign_bytes));
+    assert_false(has_bytes(bytes, length, changed_bytes));
+    /* Again from the store, by another task; an erasure then leaves nothing of them either. */
+    start(shop);
+    add_event(shop, 2000);
+    step(shop, 2);
+    commit(shop);
+    bytes = stored_user(shop, "u1", &length);
+    assert_true(has_bytes(bytes, length, foreign_bytes));
+    add_event(shop, 3000)->type = EVENT_ERASE;
+    step(shop, 2);
+    commit(shop);
+    bytes = stored_user(shop, "u1", &length);
+    assert_false(has_bytes(bytes, length, foreign_bytes));
+}
+
 static void counters_of_an_earlier_version_are_taken_over(void **state)
 {
     (void)state;
@@ -416,6 +497,7 @@ int main(void)
         TEST(a_late_duplicate_is_a_duplicate_and_not_late),
         TEST(who_is_erased_is_a_stranger_afterwards),
         TEST(an_erasure_is_carried_out_however_late),
+        TEST(unknown_parts_are_carried_along_and_foreign_ones_start_cold),
         cmocka_unit_test(counters_of_an_earlier_version_are_taken_over),
         TEST(records_that_are_all_rejected_are_committed),
         TEST(a_changed_configuration_begins_an_epoch_once),

@@ -14,6 +14,13 @@
     "{\"name\":\"age\",\"type\":[\"null\",\"int\"],\"default\":null}]}"
 
 /* `count` people, `name_bytes` letters each; `block_bytes` is what a block may hold. */
+static inline void must(int failure)
+{
+    if (failure) {
+        fail_msg("%s", avro_strerror());
+    }
+}
+
 static inline void write_people(const char *path, const char *codec, int count, size_t name_bytes,
                                 size_t block_bytes)
 {
@@ -27,17 +34,17 @@ static inline void write_people(const char *path, const char *codec, int count, 
     char *name = malloc(name_bytes + 16);
     for (int i = 0; i < count; i++) {
         avro_value_t person;
-        avro_value_t field;
-        avro_value_t branch;
-        assert_int_equal(avro_generic_value_new(class, &person), 0);
+        must(avro_generic_value_new(class, &person));
+        avro_value_t field = person;
+        avro_value_t branch = person;
         int head = snprintf(name, name_bytes + 16, "p%d", i);
         memset(name + head, 'a' + i % 26, name_bytes);
         name[name_bytes > (size_t)head ? name_bytes : (size_t)head] = '\0';
-        assert_int_equal(avro_value_get_by_index(&person, 0, &field, NULL), 0);
-        assert_int_equal(avro_value_set_string(&field, name), 0);
-        assert_int_equal(avro_value_get_by_index(&person, 1, &field, NULL), 0);
-        assert_int_equal(avro_value_set_branch(&field, i % 2, &branch), 0);
-        assert_int_equal(i % 2 ? avro_value_set_int(&branch, i) : avro_value_set_null(&branch), 0);
+        must(avro_value_get_by_index(&person, 0, &field, NULL));
+        must(avro_value_set_string(&field, name));
+        must(avro_value_get_by_index(&person, 1, &field, NULL));
+        must(avro_value_set_branch(&field, i % 2, &branch));
+        must(i % 2 ? avro_value_set_int(&branch, i) : avro_value_set_null(&branch));
         assert_int_equal(avro_file_writer_append_value(writer, &person), 0);
         avro_value_decref(&person);
     }

@@ -537,6 +537,70 @@ static void followed_file_goes_on_as_it_grows(void **state)
     source_close(source);
 }
 
+/* In pieces of every size, so that it ends in a line, a quoted field, a block, a gzip member... */
+static void followed_file_gives_the_same_however_it_grows(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char text[] = "a,b\n1,\"x\ny\"\n2,\"\"\"\"\r\n\n3,z\n4,\"last\"\n";
+    static const struct {
+        enum input_format format;
+        bool is_packed;
+    } cases[] = {{INPUT_JSONL, false},
+                 {INPUT_CSV, false},
+                 {INPUT_CSV, true},
+                 {INPUT_JSONL, true},
+                 {INPUT_AVRO, false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (cases[i].format == INPUT_AVRO) {
+            write_people(fixture->path, "deflate", 4, 5, 40);
+        } else if (cases[i].is_packed) { /* Two members. */
+            write_gzip(fixture->path, text, 16, "wb");
+            write_gzip(fixture->path, text + 16, sizeof(text) - 1 - 16, "ab");
+        } else {
+            write_file(fixture->path, text, sizeof(text) - 1, "wb");
+        }
+        size_t length = 0;
+        unsigned char *bytes = read_file(fixture->path, &length);
+        struct source_options options = options_of(fixture->path, cases[i].format);
+        options.csv_has_header = cases[i].format == INPUT_CSV;
+        struct record_list whole = {.count = 0};
+        struct source *source = open_at(&options, (struct input_position){0});
+        read_more(source, &whole, true);
+        /* A header has to be there before a file is followed. */
+        size_t header = cases[i].format == INPUT_AVRO  ? (size_t)whole.items[0].position.bytes
+                        : cases[i].format != INPUT_CSV ? 0
+                        : cases[i].is_packed           ? 40
+                                                       : 4;
+        source_close(source);
+        options.is_followed = true;
+        for (size_t piece = 1; piece < length; piece += 1 + piece / 8) {
+            write_file(fixture->path, bytes, header, "wb");
+            source = open_at(&options, (struct input_position){0});
+            struct record_list list = {.count = 0};
+            for (size_t at = header; at < length; at += piece) {
+                read_more(source, &list, true);
+                assert_int_equal(list.last_result, SOURCE_WAIT);
+                write_file(fixture->path, bytes + at, at + piece < length ? piece : length - at,
+                           "ab");
+            }
+            read_more(source, &list, true);
+            source_close(source);
+            assert_int_equal(list.count, whole.count);
+            for (size_t k = 0; k < whole.count; k++) {
+                assert_string_equal(list.items[k].bytes, whole.items[k].bytes);
+                assert_int_equal(list.items[k].defect, REJECTION_NONE);
+                assert_memory_equal(&list.items[k].position, &whole.items[k].position,
+                                    sizeof(struct input_position));
+                assert_memory_equal(&list.items[k].after, &whole.items[k].after,
+                                    sizeof(struct input_position));
+            }
+            free_records(&list);
+        }
+        free_records(&whole);
+        free(bytes);
+    }
+}
+
 static void followed_file_is_read_again_when_replaced_or_cut(void **state)
 {
     struct fixture *fixture = *state;
@@ -901,6 +965,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(cut_avro_file_ends_with_a_defect, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_no_avro_container, setup, teardown),
         cmocka_unit_test_setup_teardown(followed_file_goes_on_as_it_grows, setup, teardown),
+        cmocka_unit_test_setup_teardown(followed_file_gives_the_same_however_it_grows, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(followed_file_is_read_again_when_replaced_or_cut, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(file_that_was_shortened_is_refused, setup, teardown),
