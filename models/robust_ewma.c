@@ -14,7 +14,7 @@
 
 #define VALUE_MAX 1e37f /* Differences of such values are still floats. */
 
-#define BUCKETS_AN_OCTAVE 4.0f
+#define OCTAVE 4           /* Buckets. */
 #define SCALE_BUCKET 32.0f /* Where a deviation as great as the scale stands. */
 
 static float follow(float mean, float value, float weight, uint32_t values)
@@ -31,25 +31,39 @@ static float place_of(float deviation, float scale)
         return 0.0f;
     }
     int64_t bits = (int64_t)fixed_bits_of_float(deviation) - (int64_t)fixed_bits_of_float(scale);
-    float place = SCALE_BUCKET + BUCKETS_AN_OCTAVE * ((float)bits * 0x1p-23f);
+    float place = SCALE_BUCKET + (float)OCTAVE * ((float)bits * 0x1p-23f);
     return place > 0 ? place : 0;
 }
 
-/* Makes room for a deviation beyond the last bucket: all counts move down by whole octaves. */
+/* Whether at most a quarter of the deviations would become one in the lowest bucket. */
+static bool can_move_down(const struct robust_ewma *series, enum robust_ewma_part part)
+{
+    uint32_t low = 0;
+    for (uint32_t i = 0; i <= OCTAVE; i++) {
+        low += series->counts[part][i];
+    }
+    return 4 * low <= series->ranked;
+}
+
+/*
+ * Makes room for a deviation beyond the last bucket: all counts move down by whole octaves, as long
+ * as what is usual keeps its differences; what is beyond even then stands in the last bucket, as
+ * one with all that is there.
+ */
 static float make_room(struct robust_ewma *series, enum robust_ewma_part part, float place)
 {
-    while (place >= ROBUST_EWMA_BUCKETS) {
+    while (place >= ROBUST_EWMA_BUCKETS && can_move_down(series, part)) {
         uint16_t *counts = series->counts[part];
-        const uint32_t step = (uint32_t)BUCKETS_AN_OCTAVE;
-        for (uint32_t i = 1; i <= step; i++) { /* Never more in all than 65,535. */
+        for (uint32_t i = 1; i <= OCTAVE; i++) { /* Never more in all than 65,535. */
             counts[0] = (uint16_t)(counts[0] + counts[i]);
         }
-        memmove(counts + 1, counts + 1 + step, (ROBUST_EWMA_BUCKETS - 1 - step) * sizeof(*counts));
-        memset(counts + ROBUST_EWMA_BUCKETS - step, 0, step * sizeof(*counts));
+        memmove(counts + 1, counts + 1 + OCTAVE,
+                (ROBUST_EWMA_BUCKETS - 1 - OCTAVE) * sizeof(*counts));
+        memset(counts + ROBUST_EWMA_BUCKETS - OCTAVE, 0, OCTAVE * sizeof(*counts));
         series->scale[part] *= 2.0f;
-        place -= BUCKETS_AN_OCTAVE;
+        place -= OCTAVE;
     }
-    return place;
+    return place < ROBUST_EWMA_BUCKETS ? place : ROBUST_EWMA_BUCKETS - 1;
 }
 
 /* -ln p. Within its bucket the deviation is taken to stand where it lies between the ends. */

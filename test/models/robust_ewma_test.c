@@ -219,6 +219,23 @@ static void a_long_history_keeps_its_meaning(void **state)
     assert_true(robust_ewma_observe(&series, &each, 40, NULL) > 8);
 }
 
+/* The count makes room for it, so that what was usual before stays so. */
+static void a_deviation_beyond_all_measure_leaves_the_usual_usual(void **state)
+{
+    (void)state;
+    struct robust_ewma series;
+    memset(&series, 0, sizeof(series));
+    struct random random = {6};
+    double sum = 0;
+    for (uint32_t i = 0; i < 3000; i++) {
+        float parts[EWMA_PART_COUNT] = {0};
+        float value = i == 1000 || i == 1100 ? 1e12f : noise(&random);
+        (void)robust_ewma_observe(&series, &each, value, parts);
+        sum += i >= 2500 ? (double)parts[EWMA_JUMP] : 0; /* The quick average has forgotten it. */
+    }
+    assert_true(sum / 500 > 0.7 && sum / 500 < 1.3); /* Of -ln p, which has a mean of 1. */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +248,7 @@ int main(void)
         cmocka_unit_test(what_breaks_a_silence_surprises_and_what_is_steady_does_not),
         cmocka_unit_test(after_a_surprise_only_a_greater_one_is_told),
         cmocka_unit_test(a_long_history_keeps_its_meaning),
+        cmocka_unit_test(a_deviation_beyond_all_measure_leaves_the_usual_usual),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
