@@ -148,6 +148,7 @@ static enum status load_parts(struct stage_plan *plan, const struct yaml_node *r
 /* Models that our own kernels would score go to the GPU where it was chosen. */
 static enum status choose_device(struct stage_plan *plan, struct error *error)
 {
+    assert(plan->fraud_plan); /* Loaded before. */
     const struct model_pack *packs[] = {plan->intent_packs.purchase, plan->intent_packs.abandon,
                                         plan->fraud_plan->pack};
     enum status status = model_device_choose(&plan->device, packs, sizeof(packs) / sizeof(packs[0]),
