@@ -335,7 +335,8 @@ static enum status next_after_header(struct source *source, struct raw_record *r
                                      enum source_result *ret_result, struct error *error)
 {
     struct text_splitter *self = of(source);
-    bool is_at_header = source->next.ordinal == 0 && source->next.bytes == 0;
+    bool is_at_header =
+        source->next.ordinal == 0 && source->next.bytes == self->lost_header.position.bytes;
     if (self->gives_lost_header && is_at_header) {
         self->gives_lost_header = false;
         *ret_record = self->lost_header;
@@ -467,7 +468,7 @@ static enum status read_header(struct source *source, struct error *error)
         self->gives_lost_header = true;
         self->lost_header = record;
         self->behind_lost_header = source->next;
-        source->next = (struct input_position){0};
+        source->next = record.position; /* Behind empty lines, as whoever resumes there counts. */
         return STATUS_OK;
     }
     source->next.ordinal = 0;
