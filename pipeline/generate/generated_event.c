@@ -62,12 +62,6 @@ void generated_event_append_hex(struct generated_event *event, enum event_field 
     append_bytes(event, field, text + first, HEX_DIGITS_MAX - first);
 }
 
-void generated_event_copy(struct generated_event *event, enum event_field field, struct text value)
-{
-    generated_event_begin(event, field);
-    append_bytes(event, field, value.data, value.length);
-}
-
 void generated_event_set_decimal(struct generated_event *event, enum event_field field,
                                  const char *prefix, uint64_t number)
 {

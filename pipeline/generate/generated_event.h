@@ -29,8 +29,6 @@ void generated_event_reset(struct generated_event *event);
 /* `constant` must outlive the event. */
 void generated_event_set(struct generated_event *event, enum event_field field,
                          const char *constant);
-/* `value` without a limit on its life. */
-void generated_event_copy(struct generated_event *event, enum event_field field, struct text value);
 
 /* The field's text is what is appended to it before the next begin. */
 void generated_event_begin(struct generated_event *event, enum event_field field);

@@ -6,15 +6,6 @@
 
 #include "pipeline/limits.h"
 
-void output_text_or_null(struct output_writer *writer, struct text value)
-{
-    if (value.data) {
-        output_text(writer, value);
-    } else {
-        output_null(writer);
-    }
-}
-
 void output_id_or_null(struct output_writer *writer, uint64_t id)
 {
     if (id) {

@@ -48,9 +48,6 @@ void scored_event_write(struct output_batch *batch, const struct scored_event_co
 /* The four fields of scores_schema; also for alerts, promotions and decisions. */
 void scores_write(struct output_writer *writer, const struct event_batch *events, uint32_t row);
 
-/* The text, or null where its data is NULL. */
-void output_text_or_null(struct output_writer *writer, struct text value);
-
 /* 16 hexadecimal digits, or null for 0. */
 void output_id_or_null(struct output_writer *writer, uint64_t id);
 
