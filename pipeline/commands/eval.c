@@ -156,6 +156,13 @@ static enum status open_model(struct evaluation *evaluation, struct error *error
     uint32_t *columns = evaluation->columns;
     uint32_t width = evaluation->config->name_count;
     enum status status = model_pack_match(pack, evaluation->config->names, width, columns, error);
+    if (status == STATUS_OK && pack->output != PACK_OUTPUT_CHANCE) {
+        status =
+            error_set(error, STATUS_INVALID,
+                      "pack %s: it predicts a value; of a label that is true or false a chance "
+                      "expected (a calibration in the manifest makes one)",
+                      pack->name);
+    }
     if (status == STATUS_OK) {
         status = model_load(&backend_lanes, pack, columns, width, &evaluation->model, error);
     }
