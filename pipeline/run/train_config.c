@@ -430,11 +430,6 @@ static enum status read_rows(struct train_config *config, const struct train_ove
         status = read_types(config, error);
     }
     bool is_stepped = made->kind == TRAIN_GRU || made->kind == TRAIN_LSTM;
-    if (status == STATUS_OK && is_stepped && made->target == TARGET_ABANDON) {
-        status = yaml_complain(node_of(config, "kind"), error,
-                               "a network that is stepped along sessions needs rows before the "
-                               "cart, too: target purchase_in_session, label or truth expected");
-    }
     if (status == STATUS_OK && is_stepped && rows->types != 0) {
         status = yaml_complain(node_of(config, "event_types"), error,
                                "a network that is stepped along sessions sees events of all types");

@@ -284,6 +284,31 @@ def test_networks_are_trained_twice_to_the_same_bytes_and_beat_one_feature(work)
         check(whole["calibration_error"]["value"] < 0.03, f"{kind}: {whole['calibration_error']}")
 
 
+def test_a_network_stepped_from_before_the_cart_foretells_what_becomes_of_it(work):
+    events, _ = history(work, 1)
+    other, _ = history(work, 2)
+    text = (NETWORK % ("lstm", "\n    hidden: 12")).replace("purchase_in_session", "abandon_cart")
+    text = text.replace("  prefixes: [1, 2, 3, 5, 10, 20, 50]\n", "")
+    config = write(os.path.join(work, "carts.yaml"), text)
+    pack = os.path.join(work, "carts")
+    result = nudge("train", config, "--input", events, "--output", pack)
+    check(result.code == 0, f"train: {result}")
+    measured, served, figures = (os.path.join(work, name) for name in ("a.csv", "b.csv", "c.json"))
+    result = nudge("eval", config, "--pack", pack, "--input", other, "--scores", measured,
+                   "--json", figures)
+    check(result.code == 0, f"eval: {result}")
+    whole = json.loads(read(figures))["slices"][0]
+    check(whole["roc_auc"]["low"] > 0.6, f"no better than chance: {whole['roc_auc']}")
+    write(os.path.join(work, "serving.yaml"),
+          "input: {format: avro}\npredict_intent: {abandon_pack: carts}\n")
+    config = write(os.path.join(work, "served.yaml"), text.replace("shop.yaml", "serving.yaml"))
+    result = nudge("eval", config, "--score", "abandon", "--input", other, "--scores", served)
+    check(result.code == 0, f"eval: {result}")
+    lines = read(served).splitlines()
+    equal(len(lines) - 1, whole["rows"], "rows with a cart, as served")
+    check(set(lines) <= set(read(measured).splitlines()), "another chance was served than measured")
+
+
 def test_a_recurrent_pack_serves_what_was_measured_however_the_input_is_cut(work):
     events, _ = history(work, 1)
     config = write(os.path.join(work, "train.yaml"), NETWORK % ("gru", "\n    hidden: 12"))
