@@ -13,6 +13,7 @@
 #include "pipeline/run/memory_plan.h"
 #include "pipeline/run/partition.h"
 #include "pipeline/run/progress.h"
+#include "pipeline/run/state_folder.h"
 
 static atomic_bool stop_requested; /* Lock-free, so a signal handler may set it. */
 
@@ -232,7 +233,10 @@ enum status runner_run(const struct runner_options *options, struct runner_resul
     if (!runner.partitions) {
         return error_set(error, STATUS_FATAL, "partitions: out of memory");
     }
-    enum status status = start_metrics(&runner, error);
+    enum status status = state_folder_check(options->state_directory, options->file_count, error);
+    if (status == STATUS_OK) {
+        status = start_metrics(&runner, error);
+    }
     if (status == STATUS_OK) {
         status = open_partitions(&runner, error);
     }
