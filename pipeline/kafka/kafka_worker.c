@@ -349,6 +349,7 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
     kafka_partition_metrics_publish_lag(&slot->ends.metrics, worker->fetcher,
                                         slot->ends.input_topics, &slot->ends.places,
                                         slot->ends.partition);
+    kafka_partition_metrics_publish_traces(&slot->ends.metrics, &slot->ends.traces);
     if (slot->held.is_finished) {
         slot->state = SLOT_FINISHED;
     }

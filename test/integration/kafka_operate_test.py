@@ -107,9 +107,13 @@ def test_a_live_run_tells_where_each_partition_stands(work):
             check(total > 0, f"nudge_kafka_{name}_total of the library: {total}")
         check(found["process_resident_memory_bytes"] > 1e7, "memory")
         # A lag that is there is told: what is fetched ahead waits while the instance is stopped.
-        broker.send(topic, [{"value": "broken", "partition": 0}] * 500)
+        # Of these one is too long a trace, and one is none.
+        headers = [("traceparent", "x" * 1024), ("tracestate", "y" * 1025), ("z", "z" * 1025)]
+        broker.send(topic, [{"value": "broken", "partition": 0, "headers": headers}] * 7)
+        broker.send(topic, [{"value": "broken", "partition": 0}] * 493)
         harness.wait_for(lambda: metrics(port).get('nudge_kafka_input_position{partition="0"}') ==
                          counts[0] + 500, 60, "position")
+        equal(metrics(port)['nudge_kafka_trace_headers_dropped_total{partition="0"}'], 7, "headers")
         running.process.send_signal(signal.SIGTERM)
         equal(running.wait(), 0, "exit")
         # An empty disk: what is restored is counted.
