@@ -90,6 +90,21 @@ static enum status check_rows(struct network_training *training, double *ret_pos
     return STATUS_OK;
 }
 
+/* How a column becomes an input. */
+static uint64_t hash_feature(const struct network_fit *fit, uint32_t place)
+{
+    const struct pack_feature *feature = &fit->features[place];
+    const struct network_input *input = &fit->shape.inputs[place];
+    const double numbers[] = {
+        fit->columns[place],    feature->transform,   (double)feature->mean, (double)feature->scale,
+        (double)feature->limit, input->has_indicator, input->rows,           input->width,
+        input->missing,         input->unknown,       input->first};
+    return hash64_combine(
+        hash64((struct text){(const char *)numbers, (uint32_t)sizeof(numbers)}),
+        hash64((struct text){(const char *)input->bins,
+                             (uint32_t)(input->bin_count * sizeof(input->bins[0]))}));
+}
+
 /* Of all that makes the result what it is. */
 static uint64_t hash_training(const struct network_training *training)
 {
@@ -117,7 +132,7 @@ static uint64_t hash_training(const struct network_training *training)
         hash = hash64_combine(hash, hash64((struct text){(const char *)layer, sizeof(layer)}));
     }
     for (uint32_t i = 0; i < fit->feature_count; i++) {
-        hash = hash64_combine(hash, fit->columns[i]);
+        hash = hash64_combine(hash, hash_feature(fit, i));
     }
     return hash;
 }
