@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "models/fit_rows.h"
 #include "models/network_model.h"
 #include "models/time_split.h"
 #include "models/train_network_internal.h"
@@ -39,12 +40,10 @@ static enum status calibrate(struct network_training *training, struct error *er
     free(by_row);
     fit->held_rows = held.count;
     if (status == STATUS_OK && held_out_has_both_classes(&held)) {
-        status = held_out_calibrate(&held, training->options->calibration, &fit->calibration,
-                                    &fit->is_calibrated, error);
+        status = held_out_judge(&held, training->options->calibration, &fit->calibration,
+                                &fit->is_calibrated, &fit->held, error);
         if (status == STATUS_OK) {
-            held_out_apply(&held, &fit->calibration);
-            status = held_out_measure(&held, &fit->held, error);
-            fit->is_measured = status == STATUS_OK;
+            fit->is_measured = true;
             fit->threshold = fit->held.threshold;
         }
     } else if (status == STATUS_OK && training->options->warn) {
@@ -56,39 +55,6 @@ static enum status calibrate(struct network_training *training, struct error *er
 }
 
 /* ---- The whole ---- */
-
-static enum status check_rows(struct network_training *training, double *ret_positive_factor,
-                              struct error *error)
-{
-    const struct row_table *table = training->table;
-    uint64_t rows = 0;
-    uint64_t positives = 0;
-    double weights[2] = {0, 0};
-    for (uint32_t i = 0; i < table->count; i++) {
-        if (training->parts[i] == SPLIT_FIT) {
-            rows++;
-            positives += table->rows[i].label;
-            weights[table->rows[i].label ? 1 : 0] += table->weights[i];
-        }
-    }
-    if (rows == 0) {
-        return error_set(error, STATUS_INVALID, "training: no rows before the held-out time");
-    }
-    if (positives == 0 || positives == rows) {
-        return error_set(error, STATUS_INVALID, "training: one class only: all %llu rows are %s",
-                         (unsigned long long)rows, positives ? "positive" : "negative");
-    }
-    if (rows < training->fit->feature_count) {
-        return error_set(error, STATUS_INVALID,
-                         "training: %llu rows for %u features: use fewer features or more data",
-                         (unsigned long long)rows, training->fit->feature_count);
-    }
-    training->fit->fit_rows = (uint32_t)rows;
-    *ret_positive_factor = training->options->positive_weight > 0
-                               ? training->options->positive_weight
-                               : weights[0] / weights[1];
-    return STATUS_OK;
-}
 
 /* How a column becomes an input. */
 static uint64_t hash_feature(const struct network_fit *fit, uint32_t place)
@@ -214,15 +180,17 @@ static enum status prepare(struct network_training *training, const uint8_t *par
                            struct error *error)
 {
     struct network_fit *fit = training->fit;
-    double positive_factor = 1;
+    struct fit_rows rows = {0};
     enum status status = choose_rows(training, parts, error);
     if (status == STATUS_OK) {
         status = network_training_choose_features(training, error);
     }
     if (status == STATUS_OK) {
-        status = check_rows(training, &positive_factor, error);
+        status = fit_rows_count(training->table, training->parts, fit->feature_count, &rows, error);
     }
     if (status == STATUS_OK) {
+        double positive_factor = fit_rows_factor(&rows, training->options->positive_weight);
+        fit->fit_rows = rows.count;
         fit->parameters = calloc(fit->shape.parameter_count, sizeof(float));
         status = fit->parameters ? network_data_make(training->table, training->parts,
                                                      positive_factor, fit, &training->data, error)
