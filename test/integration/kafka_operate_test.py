@@ -367,6 +367,26 @@ def test_state_that_the_changelog_no_longer_reaches_back_to_is_rebuilt_alone(wor
     equal(rebuilt(said), [("0", "the changelog does not reach back to it")], "rebuilt")
 
 
+def test_state_of_another_cluster_is_rebuilt_however_often_the_start_fails(work):
+    """That it is another's is not forgotten by a start that ends before the state is made anew."""
+    topic, application, files, halves = state_case(work, "z")
+    run_to(application, topic, len(halves[0]))
+    folder = os.path.join(application.state, "1")
+    harness.write(os.path.join(folder, "origin"), "elsewhere " + application.name + "-changelog\n")
+    current = os.path.join(folder, "store", "CURRENT")
+    os.rename(current, current + ".kept")
+    os.mkdir(current)  # The store cannot be opened.
+    running = application.start()
+    running.wait_for("partition_failed partition=1 doing=open")
+    running.kill()
+    os.rmdir(current)
+    os.rename(current + ".kept", current)
+    said = finish(application, topic, files, halves, "another cluster's state")
+    equal(rebuilt(said), [("1", "it belongs to another cluster or changelog")], "rebuilt")
+    said = application.run().errors
+    equal(rebuilt(said), [], "rebuilt again")
+
+
 # ---- state that is too old ----
 
 def test_records_not_heard_of_are_removed_from_state_and_changelog(work):
