@@ -129,6 +129,38 @@ def test_a_live_run_tells_where_each_partition_stands(work):
         running.kill()
 
 
+# What a summary has of the run, and not of its input.
+OF_THE_RUN = {"name", "elapsed_seconds", "cpu_seconds", "peak_memory_bytes", "commits", "cache_hits",
+              "cache_misses", "cache_new_records", "store_records_written", "store_bytes_written",
+              "stage_cpu_ns", "was_stopped"}
+
+
+def test_the_summary_is_that_of_a_run_over_files(work):
+    topic = broker.make("y" + os.path.basename(work), 3)
+    application = Application(broker, work, topic).create()
+    files = generate(work, 6000, 3)
+    broker.send(topic, [{"value": line, "partition": partition}
+                        for partition, path in enumerate(files) for line in lines_of(path)])
+    summaries = [os.path.join(work, name) for name in ("topics", "files", "stopped")]
+    application.run("--workers", "2", "--summary", summaries[0])
+    same(without_places(application.outputs()),
+         without_places(file_outputs(work, application, files)), "outputs")
+    result = harness.nudge("run", os.path.join(work, "files.yaml"), "--input", *files, "--output",
+                           os.path.join(work, "again"), "--summary", summaries[1])
+    check(result.code == 0, f"{result}")
+    # The same by a signal, of a run that has nothing new to read.
+    application.write(ends=False)
+    running = application.start("--workers", "2", "--summary", summaries[2])
+    for partition in range(3):
+        running.wait_for(f"partition_opened partition={partition}")
+    running.stop()
+    topics, expected, stopped = ({key: value for key, value in json.loads(harness.read(path)).items()
+                                  if key not in OF_THE_RUN} for path in summaries)
+    check(expected["sessions"] > 0 and expected["alerts"] > 0, f"{expected}")
+    equal(topics, expected, "summary")
+    equal(stopped, {**expected, "events_this_run": 0}, "summary when stopped")
+
+
 def catches_signals(running):
     """Waits until it does, which is the first thing that it does."""
     def is_caught():
