@@ -101,7 +101,7 @@ static int compare_doubles(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void set_interval(double *values, uint32_t count, struct eval_value *value)
+void eval_value_interval(double *values, uint32_t count, struct eval_value *value)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -150,7 +150,7 @@ static enum status bootstrap(struct sample *sample, const struct eval_options *o
         }
     }
     for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
-        set_interval(values + (size_t)m * count, count, &slice->metric[m]);
+        eval_value_interval(values + (size_t)m * count, count, &slice->metric[m]);
     }
     free(values);
     free(times);

@@ -22,6 +22,9 @@ struct eval_value {
     double value, low, high; /* The interval holds 95% of the replicates; NaN without any. */
 };
 
+/* Sets the interval from the replicates' values [count], which it sorts; NaN ones are left out. */
+void eval_value_interval(double *values, uint32_t count, struct eval_value *value);
+
 struct eval_feature {
     uint32_t column;  /* UINT32_MAX: none that varies. */
     bool is_reversed; /* Low values speak for the positive class. */

@@ -3,7 +3,19 @@
 #include <math.h>
 #include <string.h>
 
+#include "pipeline/run/eval_page.h"
 #include "pipeline/run/eval_report.h"
+
+void eval_page_escaped(const char *text, FILE *out)
+{
+    for (; *text; text++) {
+        if (strchr("<>&'\"", *text)) {
+            (void)fprintf(out, "&#%d;", *text);
+        } else {
+            (void)fputc(*text, out);
+        }
+    }
+}
 
 #define SIDE 240.0 /* Of a plot, in pixels. */
 
@@ -128,18 +140,6 @@ static void print_importance(const struct eval_report *report, FILE *out)
     (void)fprintf(out, "</table>\n");
 }
 
-/* The few characters that HTML takes for itself. */
-static void print_escaped(const char *text, FILE *out)
-{
-    for (; *text; text++) {
-        if (*text == '<' || *text == '>' || *text == '&') {
-            (void)fprintf(out, "&#%d;", *text);
-        } else {
-            (void)fputc(*text, out);
-        }
-    }
-}
-
 enum status eval_report_write_html(const struct eval_report *report, const char *path,
                                    struct error *error)
 {
@@ -151,8 +151,9 @@ enum status eval_report_write_html(const struct eval_report *report, const char 
                        "</title><style>body{font:15px sans-serif;max-width:60em;margin:2em auto}"
                        "table{border-collapse:collapse}td,th{padding:.2em .7em;text-align:left;"
                        "border-bottom:1px solid #ddd}small{color:#666}figure{display:inline-block;"
-                       "margin:.5em}svg text{font-size:11px}</style>\n<h1>");
-    print_escaped(report->pack, out);
+                       "margin:.5em}svg text{font-size:11px}.wide{overflow-x:auto}"
+                       "</style>\n<h1>");
+    eval_page_escaped(report->pack, out);
     (void)fprintf(out,
                   "</h1><p>Target %s%s%s. Intervals: 95%%, bootstrap over sessions. The single "
                   "features are the best ones, chosen on these very rows.</p>\n",
@@ -164,6 +165,7 @@ enum status eval_report_write_html(const struct eval_report *report, const char 
     if (report->importance_count > 0) {
         print_importance(report, out);
     }
+    eval_slices_print_html(&report->by_slice, out);
     (void)fprintf(out, "</html>\n");
     bool has_failed = ferror(out) != 0;
     if (fclose(out) != 0 || has_failed) {

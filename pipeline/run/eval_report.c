@@ -62,6 +62,7 @@ void eval_report_print(const struct eval_report *report, FILE *out)
     if (report->importance_count > 0) {
         print_importance(report, out);
     }
+    eval_slices_print(&report->by_slice, out);
 }
 
 static void append_number(struct byte_buffer *json, const char *name, double value)
@@ -160,7 +161,9 @@ enum status eval_report_write_json(const struct eval_report *report, const char 
         append_number(&json, "mean_term", report->importance[i].mean_term);
         json_append_raw(&json, "}");
     }
-    json_append_raw(&json, "]}\n");
+    json_append_raw(&json, "]");
+    eval_slices_append_json(&report->by_slice, &json);
+    json_append_raw(&json, "}\n");
     enum status status = json.has_failed ? error_set(error, STATUS_FATAL, "%s: out of memory", path)
                                          : write_file(path, json.bytes, json.length, error);
     byte_buffer_release(&json);
