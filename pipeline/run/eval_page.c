@@ -152,6 +152,7 @@ enum status eval_report_write_html(const struct eval_report *report, const char 
                        "table{border-collapse:collapse}td,th{padding:.2em .7em;text-align:left;"
                        "border-bottom:1px solid #ddd}small{color:#666}figure{display:inline-block;"
                        "margin:.5em}svg text{font-size:11px}.wide{overflow-x:auto}"
+                       ".wide small{display:block;white-space:nowrap}"
                        "</style>\n<h1>");
     eval_page_escaped(report->pack, out);
     (void)fprintf(out,

@@ -8,6 +8,7 @@
 #define BAR_SIDE 200.0 /* Of a rate of 1, or of the largest that is drawn, in pixels. */
 #define BAR_HEIGHT 20.0
 #define LABEL_WIDTH 130.0
+#define LABEL_CHARACTERS 19u
 
 static void print_title(const struct eval_slices *slices, const struct eval_dimension *dimension,
                         FILE *out)
@@ -78,13 +79,27 @@ static double largest_of(const struct eval_dimension *dimension, int metric)
     return most > 0 ? most : 1;
 }
 
+/* The word, cut where a longer one would run out of the picture. */
+static void print_label(const char *word, double y, FILE *out)
+{
+    char label[LABEL_CHARACTERS * 4 + 8] = "";
+    size_t length = 0;
+    uint32_t characters = 0;
+    for (; word[length] && characters <= LABEL_CHARACTERS; length++) {
+        characters += ((unsigned char)word[length + 1] & 0xC0) != 0x80;
+    }
+    bool is_cut = characters > LABEL_CHARACTERS && word[length];
+    (void)snprintf(label, sizeof(label), "%.*s", (int)length, word);
+    (void)fprintf(out, "<text x='%.0f' y='%.1f' text-anchor='end'>", LABEL_WIDTH - 6,
+                  y + BAR_HEIGHT * 0.7);
+    eval_page_escaped(label, out);
+    (void)fprintf(out, "%s</text>", is_cut ? "&hellip;" : "");
+}
+
 static void print_bar(const struct eval_slice_row *row, const struct eval_value *value, double y,
                       double scale, FILE *out)
 {
-    (void)fprintf(out, "<text x='%.0f' y='%.1f' text-anchor='end'>", LABEL_WIDTH - 6,
-                  y + BAR_HEIGHT * 0.7);
-    eval_page_escaped(row->word, out);
-    (void)fprintf(out, "</text>");
+    print_label(row->word, y, out);
     if (!isfinite(value->value)) {
         (void)fprintf(out, "<text x='%.0f' y='%.1f' fill='#999'>too few</text>\n", LABEL_WIDTH + 4,
                       y + BAR_HEIGHT * 0.7);
@@ -102,7 +117,9 @@ static void print_bar(const struct eval_slice_row *row, const struct eval_value 
                       LABEL_WIDTH + value->low * scale, middle - 4,
                       LABEL_WIDTH + value->high * scale, middle - 4);
     }
-    (void)fprintf(out, "<title>%.4f</title>\n", value->value);
+    (void)fprintf(out, "<title>");
+    eval_page_escaped(row->word, out);
+    (void)fprintf(out, " %.4f</title>\n", value->value);
 }
 
 static double highest_selection(const struct eval_dimension *dimension)
