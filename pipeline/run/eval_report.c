@@ -12,6 +12,16 @@ static const char *feature_name(const struct eval_report *report,
     return feature->column == UINT32_MAX ? "none" : report->names[feature->column];
 }
 
+static void print_tops(const struct eval_slice *slice, FILE *out)
+{
+    (void)fprintf(out, "  precision in the top");
+    for (int i = 0; i < EVAL_TOPS && isfinite(slice->precision_at_top[i]); i++) {
+        (void)fprintf(out, "%s %u: %.4f", i ? "," : "", eval_tops[i], slice->precision_at_top[i]);
+    }
+    (void)fprintf(out, "; recall at 0.1%% false positives: %.4f, at 1%%: %.4f\n",
+                  slice->recall_at_permille, slice->recall_at_percent);
+}
+
 static void print_slice(const struct eval_report *report, const struct eval_slice *slice, FILE *out)
 {
     (void)fprintf(out, "%-12s %7u %6u  ", slice->name, slice->row_count, slice->positive_count);
@@ -33,6 +43,9 @@ static void print_slice(const struct eval_report *report, const struct eval_slic
     (void)fprintf(out, "  best single feature by ROC-AUC %.4f (PR-AUC %.4f)  %s%s\n",
                   by_roc->roc_auc, by_roc->pr_auc, by_roc->is_reversed ? "low " : "",
                   feature_name(report, by_roc));
+    if (isfinite(slice->precision_at_top[0])) {
+        print_tops(slice, out);
+    }
 }
 
 #define IMPORTANCE_PRINTED 15u
@@ -85,6 +98,36 @@ static void append_feature(struct byte_buffer *json, const struct eval_report *r
     json_append_raw(json, "}");
 }
 
+static void append_curve(struct byte_buffer *json, const char *name, const double *values)
+{
+    json_append_name(json, name);
+    json_append_raw(json, "[");
+    for (int i = 0; i < EVAL_CURVE_POINTS; i++) {
+        json_append_separator(json);
+        json_append_double(json, values[i]);
+    }
+    json_append_raw(json, "]");
+}
+
+static void append_times(struct byte_buffer *json, const struct eval_slice *slice)
+{
+    json_append_name(json, "first_time");
+    json_append_time(json, slice->first_ms);
+    json_append_name(json, "last_time");
+    json_append_time(json, slice->last_ms);
+    json_append_name(json, "over_time");
+    json_append_raw(json, "[");
+    for (int i = 0; i < EVAL_TIME_BINS; i++) {
+        json_append_separator(json);
+        json_append_raw(json, "{");
+        append_number(json, "rows", slice->times[i].row_count);
+        append_number(json, "chance", slice->times[i].chance);
+        append_number(json, "observed", slice->times[i].observed);
+        json_append_raw(json, "}");
+    }
+    json_append_raw(json, "]");
+}
+
 static void append_slice(struct byte_buffer *json, const struct eval_report *report,
                          const struct eval_slice *slice)
 {
@@ -108,6 +151,16 @@ static void append_slice(struct byte_buffer *json, const struct eval_report *rep
     }
     append_number(json, "recall_at_0.001_false_positives", slice->recall_at_permille);
     append_number(json, "recall_at_0.01_false_positives", slice->recall_at_percent);
+    json_append_name(json, "precision_at_top");
+    json_append_raw(json, "{");
+    for (int i = 0; i < EVAL_TOPS; i++) {
+        char rows[16];
+        (void)snprintf(rows, sizeof(rows), "%u", eval_tops[i]);
+        append_number(json, rows, slice->precision_at_top[i]);
+    }
+    json_append_raw(json, "}");
+    append_curve(json, "gain", slice->gain);
+    append_times(json, slice);
     append_feature(json, report, "best_feature_by_pr_auc", &slice->best_by_pr);
     append_feature(json, report, "best_feature_by_roc_auc", &slice->best_by_roc);
     json_append_name(json, "calibration");

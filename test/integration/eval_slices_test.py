@@ -144,7 +144,8 @@ def calibration_error(pairs):
     return sum(abs(sum(c for _, c in part) - sum(l for l, _ in part)) for part in bins) / len(pairs)
 
 
-def figures(pairs, threshold):
+def rates(pairs, threshold):
+    """The figures that do not need a ranking."""
     selected = [label for label, chance in pairs if chance >= threshold]
     positive, count = sum(label for label, _ in pairs), len(pairs)
     hits = sum(selected)
@@ -154,11 +155,8 @@ def figures(pairs, threshold):
     return {
         "base_rate": positive / count,
         "selection_rate": len(selected) / count,
-        "pr_auc": average_precision(pairs) if positive else None,
-        "roc_auc": ranked_sum(pairs) if positive and negative else None,
         "log_loss": -sum(math.log(c if l else 1 - c) for l, c in pairs) / count,
         "brier": sum((l - c) ** 2 for l, c in pairs) / count,
-        "calibration_error": calibration_error(pairs),
         "calibration_bias": sum(c for _, c in pairs) / count - positive / count,
         "accuracy": (hits + misses.count(0)) / count,
         "precision": divide(hits, len(selected)),
@@ -166,6 +164,13 @@ def figures(pairs, threshold):
         "false_positive_rate": divide(len(selected) - hits, negative),
         "f1": divide(2 * hits, 2 * hits + (len(selected) - hits) + (positive - hits)),
     }
+
+
+def figures(pairs, threshold):
+    has_positive, has_negative = any(label for label, _ in pairs), not all(label for label, _ in pairs)
+    return {**rates(pairs, threshold), "calibration_error": calibration_error(pairs),
+            "pr_auc": average_precision(pairs) if has_positive else None,
+            "roc_auc": ranked_sum(pairs) if has_positive and has_negative else None}
 
 
 GAPS = {"demographic_parity_difference": "selection_rate", "equal_opportunity_difference": "recall",
@@ -232,6 +237,47 @@ def test_every_figure_of_every_slice_is_what_its_definition_gives(work):
     same(whole["pr_auc"]["value"], average_precision_score(labels, chances), "scikit-learn's PR-AUC")
     same(whole["brier"]["value"], brier_score_loss(labels, chances), "scikit-learn's Brier")
     same(whole["f1"]["value"], f1_score(labels, [c >= THRESHOLD for c in chances]), "scikit-learn's F1")
+
+
+def precision_of_top(rows, top):
+    """Of the rows that tie with the last one, as many as are left count by their mean."""
+    last = sorted((row["chance"] for row in rows), reverse=True)[top - 1]
+    above = [row["label"] for row in rows if row["chance"] > last]
+    tie = [row["label"] for row in rows if row["chance"] == last]
+    return (sum(above) + (top - len(above)) * sum(tie) / len(tie)) / top
+
+
+def test_tops_gain_and_time_are_what_their_definitions_give(work):
+    events = history(work)
+    config = trained(work, events)
+    report, rows, text, _ = evaluated(work, config, as_input(work, events))
+    whole = report["slices"][0]
+    equal(whole["rows"], len(rows), "rows")
+    for top in (10, 100, 1000):
+        same(whole["precision_at_top"][str(top)], precision_of_top(rows, top), f"precision in the top {top}")
+    check(f"precision in the top 10: {whole['precision_at_top']['10']:.4f}, 100:" in text, "the text lacks the tops")
+    few = next(part for part in report["slices"] if part["rows"] < 1000)
+    check(few["precision_at_top"]["1000"] is None, "precision in the top 1,000 of fewer rows")
+    positives = sum(row["label"] for row in rows)
+    for percent in range(0, 101, 5):
+        looked = percent * len(rows) / 100
+        chances = sorted({row["chance"] for row in rows}, reverse=True)
+        found = 0.0
+        for chance in chances:
+            tie = [row["label"] for row in rows if row["chance"] == chance]
+            taken = min(looked, len(tie))
+            found += taken * sum(tie) / len(tie)
+            looked -= taken
+        same(whole["gain"][percent], found / positives, f"gain at {percent} percent")
+    times = [milliseconds(row["time"]) for row in rows]
+    first, last = min(times), max(times)
+    equal((milliseconds(whole["first_time"]), milliseconds(whole["last_time"])), (first, last), "times")
+    for place, part in enumerate(whole["over_time"]):
+        inside = [row for row, time in zip(rows, times) if (time - first) * 40 // (last - first + 1) == place]
+        equal(part["rows"], len(inside), f"rows of time {place}")
+        if inside:
+            same(part["chance"], sum(row["chance"] for row in inside) / len(inside), f"chance at {place}")
+            same(part["observed"], sum(row["label"] for row in inside) / len(inside), f"share at {place}")
 
 
 def test_the_gaps_are_largest_less_smallest_over_the_groups(work):
@@ -381,8 +427,9 @@ def test_the_page_shows_tables_and_bars_and_opens_offline(work):
     page = Page()
     page.feed(source)
     text = " ".join(page.text)
-    for words in ("By channel", "By kind of device", "By new and returning visitors", "By local hour",
-                  "By attributes.age_band", "equal opportunity difference", 'over "65", <b>',
+    for words in ("Gain", "Over time", "By channel", "By kind of device",
+                  "By new and returning visitors", "By local hour", "By attributes.age_band",
+                  "equal opportunity difference", 'over "65", <b>',
                   "too few sessions to be measured", "29 CFR 1607.4"):
         check(words in text, f"the page lacks {words}")
     drawn = {"channel": 3, "device": 3, "visitor": 3, "hour": 3, "attributes.age_band": 4}
@@ -437,7 +484,7 @@ def test_intervals_agree_with_a_bootstrap_over_groups(work):
     names, drawn = list(rows_of), {}
     for _ in range(300):
         picked = [row for name in draw.choices(names, k=len(names)) for row in rows_of[name]]
-        found = {region: figures([(r["label"], r["chance"]) for r in picked if r["attribute"] == region], 0.4)
+        found = {region: rates([(r["label"], r["chance"]) for r in picked if r["attribute"] == region], 0.4)
                  for region in "123"}
         for region, values in found.items():
             for name in ("selection_rate", "recall", "brier"):
