@@ -253,7 +253,7 @@ static void measure_part(const struct part *part, const double *weights, float t
 static struct slice_gap_value spread(const struct bench *bench,
                                      double (*values)[SLICE_METRIC_COUNT], enum slice_metric metric)
 {
-    struct slice_gap_value gap = {.value = {NAN, NAN, NAN}};
+    struct slice_gap_value gap = {.value = {NAN, NAN, NAN}, .metric = metric};
     for (uint32_t i = 0; i < bench->part_count; i++) {
         if (!bench->is_compared[i] || !isfinite(values[i][metric])) {
             continue;
@@ -314,18 +314,26 @@ static void draw_groups(struct bench *bench, uint64_t *state)
     }
 }
 
-/* The figures of all slices, and behind them the gaps. */
-static void measure_all(struct bench *bench, bool is_drawn, double (*values)[SLICE_METRIC_COUNT],
-                        struct slice_gap_value *gaps)
+/* The figures of all slices, of the rows as they are or as they were drawn. */
+static void measure_all(struct bench *bench, bool is_drawn, double (*values)[SLICE_METRIC_COUNT])
 {
     for (uint32_t p = 0; p < bench->part_count; p++) {
         const struct part *part = &bench->parts[p];
         measure_part(part, is_drawn ? part->drawn : part->weights, bench->options->threshold,
                      values[p]);
     }
-    if (bench->is_compared) {
-        measure_gaps(bench, values, gaps);
+}
+
+/* The gap between the two slices that it was found between. */
+static double gap_between(const struct slice_gap_value *gap, enum slice_gap which,
+                          double (*values)[SLICE_METRIC_COUNT])
+{
+    if (!isfinite(gap->value.value)) {
+        return NAN;
     }
+    double high = values[gap->highest][gap->metric];
+    double low = values[gap->lowest][gap->metric];
+    return which == GAP_DEMOGRAPHIC_PARITY_RATIO ? divide(low, high) : high - low;
 }
 
 static enum status bootstrap(struct bench *bench, struct slice_measure *measures,
@@ -343,15 +351,15 @@ static enum status bootstrap(struct bench *bench, struct slice_measure *measures
     }
     uint64_t state = hash64_combine(bench->options->seed, 0x736c6963);
     for (uint32_t r = 0; r < replicates; r++) {
-        struct slice_gap_value apart[SLICE_GAP_COUNT] = {0};
         draw_groups(bench, &state);
-        measure_all(bench, true, values, apart);
+        measure_all(bench, true, values);
         for (uint32_t i = 0; i < bench->part_count * SLICE_METRIC_COUNT; i++) {
             drawn[(size_t)i * replicates + r] =
                 values[i / SLICE_METRIC_COUNT][i % SLICE_METRIC_COUNT];
         }
-        for (uint32_t g = 0; g < SLICE_GAP_COUNT; g++) {
-            drawn[((size_t)width - SLICE_GAP_COUNT + g) * replicates + r] = apart[g].value.value;
+        for (uint32_t g = 0; bench->is_compared && g < SLICE_GAP_COUNT; g++) {
+            drawn[((size_t)width - SLICE_GAP_COUNT + g) * replicates + r] =
+                gap_between(&gaps[g], (enum slice_gap)g, values);
         }
     }
     for (uint32_t i = 0; i < bench->part_count * SLICE_METRIC_COUNT; i++) {
@@ -379,7 +387,10 @@ static enum status measure_bench(struct bench *bench, struct slice_measure *meas
         free(values);
         return status;
     }
-    measure_all(bench, false, values, gaps);
+    measure_all(bench, false, values);
+    if (bench->is_compared) {
+        measure_gaps(bench, values, gaps);
+    }
     for (uint32_t p = 0; p < bench->part_count; p++) {
         for (int m = 0; m < SLICE_METRIC_COUNT; m++) {
             measures[p].metric[m] = (struct eval_value){values[p][m], NAN, NAN};

@@ -9,7 +9,9 @@
  * difference and as ratio; equal opportunity and equalized odds (Hardt, Price and Srebro, 2016);
  * predictive equality and predictive parity (Chouldechova, 2017); and how far chances and outcomes
  * differ on average. Each is the largest less the smallest of the slices compared (the ratio:
- * smallest by largest), so a difference is never below 0, and small slices widen it.
+ * smallest by largest), so a difference is never below 0, and small slices widen it. Its interval
+ * is of the difference between those two slices, which may well be below 0 (of the ratio above 1):
+ * then chance alone may have made the gap.
  */
 #ifndef MODELS_SLICE_METRICS_H
 #define MODELS_SLICE_METRICS_H
@@ -65,7 +67,8 @@ extern const char *const slice_gap_titles[SLICE_GAP_COUNT];
 
 struct slice_gap_value {
     struct eval_value value;  /* NaN below two slices that have the figure. */
-    uint32_t lowest, highest; /* Slices; of equalized odds those of the larger difference. */
+    enum slice_metric metric; /* The figure; of equalized odds that of the larger difference. */
+    uint32_t lowest, highest; /* Slices. */
     uint32_t compared_count;  /* Slices that have the figure. */
 };
 

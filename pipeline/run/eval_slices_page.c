@@ -176,12 +176,15 @@ static void print_gaps(const struct eval_dimension *dimension, FILE *out)
                           "<td colspan='2'>fewer than two groups are large enough</td></tr>\n");
         }
     }
-    (void)fprintf(out, "</table><p>Largest less smallest (the ratio: smallest by largest) over the "
-                       "groups that are large enough, (other) and (missing) not among them. A "
-                       "difference is never below 0, and small groups widen it. The dashed line is "
-                       "four fifths of the highest selection rate (29 CFR 1607.4 D); whether being "
-                       "selected is to the shopper's good depends on what the score is used "
-                       "for.</p>\n");
+    (void)fprintf(out,
+                  "</table><p>Largest less smallest (the ratio: smallest by largest) over the "
+                  "groups that are large enough, (other) and (missing) not among them. A "
+                  "difference is never below 0, and small groups widen it; where its interval, "
+                  "that of the difference between these two groups, holds 0, chance alone may "
+                  "have made it. The dashed line is "
+                  "four fifths of the highest selection rate (29 CFR 1607.4 D); whether being "
+                  "selected is to the shopper's good depends on what the score is used "
+                  "for.</p>\n");
 }
 
 static void print_dimension(const struct eval_slices *slices,

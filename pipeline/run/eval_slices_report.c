@@ -86,10 +86,12 @@ static void print_gap(const struct eval_dimension *dimension, int g, FILE *out)
 static void print_fairness(const struct eval_slices *slices, const struct eval_dimension *dimension,
                            FILE *out)
 {
-    (void)fprintf(out,
-                  "fairness by %s: largest less smallest over the groups above that have the "
-                  "figure, (other) and (missing) not among them\n",
-                  slices->attribute);
+    (void)fprintf(
+        out,
+        "fairness by %s: largest less smallest over the groups above that have the "
+        "figure, (other) and (missing) not among them; intervals of the difference between "
+        "these two\n",
+        slices->attribute);
     for (int g = 0; g < SLICE_GAP_COUNT; g++) {
         print_gap(dimension, g, out);
     }
