@@ -36,6 +36,7 @@ struct bench {
     uint32_t group_count;
     uint32_t *times; /* [group_count]: how often a group was drawn. Owned. */
     const bool *is_compared;
+    struct slice_gap_value *gaps; /* [SLICE_GAP_COUNT]; NULL: not asked for. Borrowed. */
 };
 
 static enum status out_of_memory(struct error *error)
@@ -268,9 +269,9 @@ static struct slice_gap_value spread(const struct bench *bench,
     return gap;
 }
 
-static void measure_gaps(const struct bench *bench, double (*values)[SLICE_METRIC_COUNT],
-                         struct slice_gap_value *gaps)
+static void measure_gaps(const struct bench *bench, double (*values)[SLICE_METRIC_COUNT])
 {
+    struct slice_gap_value *gaps = bench->gaps;
     static const struct {
         enum slice_gap gap;
         enum slice_metric metric;
@@ -337,7 +338,7 @@ static double gap_between(const struct slice_gap_value *gap, enum slice_gap whic
 }
 
 static enum status bootstrap(struct bench *bench, struct slice_measure *measures,
-                             struct slice_gap_value *gaps, struct error *error)
+                             struct error *error)
 {
     uint32_t replicates = bench->options->replicates;
     uint32_t width = bench->part_count * SLICE_METRIC_COUNT + SLICE_GAP_COUNT;
@@ -357,18 +358,18 @@ static enum status bootstrap(struct bench *bench, struct slice_measure *measures
             drawn[(size_t)i * replicates + r] =
                 values[i / SLICE_METRIC_COUNT][i % SLICE_METRIC_COUNT];
         }
-        for (uint32_t g = 0; bench->is_compared && g < SLICE_GAP_COUNT; g++) {
+        for (uint32_t g = 0; bench->gaps && g < SLICE_GAP_COUNT; g++) {
             drawn[((size_t)width - SLICE_GAP_COUNT + g) * replicates + r] =
-                gap_between(&gaps[g], (enum slice_gap)g, values);
+                gap_between(&bench->gaps[g], (enum slice_gap)g, values);
         }
     }
     for (uint32_t i = 0; i < bench->part_count * SLICE_METRIC_COUNT; i++) {
         eval_value_interval(drawn + (size_t)i * replicates, replicates,
                             &measures[i / SLICE_METRIC_COUNT].metric[i % SLICE_METRIC_COUNT]);
     }
-    for (uint32_t g = 0; bench->is_compared && g < SLICE_GAP_COUNT; g++) {
+    for (uint32_t g = 0; bench->gaps && g < SLICE_GAP_COUNT; g++) {
         eval_value_interval(drawn + ((size_t)width - SLICE_GAP_COUNT + g) * replicates, replicates,
-                            &gaps[g].value);
+                            &bench->gaps[g].value);
     }
     free(drawn);
     free(values);
@@ -376,7 +377,7 @@ static enum status bootstrap(struct bench *bench, struct slice_measure *measures
 }
 
 static enum status measure_bench(struct bench *bench, struct slice_measure *measures,
-                                 struct slice_gap_value *gaps, struct error *error)
+                                 struct error *error)
 {
     double(*values)[SLICE_METRIC_COUNT] = calloc((size_t)bench->part_count + 1, sizeof(*values));
     enum status status = values ? STATUS_OK : out_of_memory(error);
@@ -388,8 +389,8 @@ static enum status measure_bench(struct bench *bench, struct slice_measure *meas
         return status;
     }
     measure_all(bench, false, values);
-    if (bench->is_compared) {
-        measure_gaps(bench, values, gaps);
+    if (bench->gaps) {
+        measure_gaps(bench, values);
     }
     for (uint32_t p = 0; p < bench->part_count; p++) {
         for (int m = 0; m < SLICE_METRIC_COUNT; m++) {
@@ -397,7 +398,7 @@ static enum status measure_bench(struct bench *bench, struct slice_measure *meas
         }
     }
     free(values);
-    return bench->options->replicates > 0 ? bootstrap(bench, measures, gaps, error) : STATUS_OK;
+    return bench->options->replicates > 0 ? bootstrap(bench, measures, error) : STATUS_OK;
 }
 
 enum status slice_metrics_measure(const struct row_table *table, const uint32_t *chosen,
@@ -408,10 +409,11 @@ enum status slice_metrics_measure(const struct row_table *table, const uint32_t 
 {
     struct bench bench = {.options = options,
                           .part_count = slice_count,
-                          .is_compared = ret_gaps ? is_compared : NULL};
+                          .is_compared = is_compared,
+                          .gaps = ret_gaps};
     enum status status = fill_parts(&bench, table, chosen, count, chances, slice_of, error);
     if (status == STATUS_OK) {
-        status = measure_bench(&bench, ret_measures, ret_gaps, error);
+        status = measure_bench(&bench, ret_measures, error);
     }
     bench_release(&bench);
     return status;

@@ -25,7 +25,10 @@ static void clean_word(struct text word, char *copy)
     }
     for (uint32_t i = 0; i < length; i++) {
         unsigned char byte = (unsigned char)word.data[i];
-        copy[i] = byte < 0x20 || byte == 0x7F ? '?' : (char)byte;
+        copy[i] = (char)byte;
+        if (byte < 0x20 || byte == 0x7F) {
+            copy[i] = '?';
+        }
     }
     copy[length] = '\0';
 }
