@@ -5,6 +5,7 @@
 
 #include "pipeline/output/topic_records.h"
 #include "pipeline/run/intake_records.h"
+#include "pipeline/run/partition_time.h"
 
 /* So that the timer slots of all popped records always find rows. */
 #define POPPED_MAX ((BATCH_ROWS_MAX - BATCH_EVENTS_MAX) / TIMER_SLOT_COUNT)
@@ -184,14 +185,21 @@ static void reject_item(struct intake *intake, struct builder *builder,
                                                                          : 0);
 }
 
+static struct partition_time time_of(const struct task_progress *progress)
+{
+    return (struct partition_time){.newest_ms = progress->time_max_ms,
+                                   .is_started = progress->is_started != 0,
+                                   .is_provisional = progress->is_provisional != 0};
+}
+
 /* An event that was sent on was judged there. */
 static bool is_ahead(const struct intake *intake, const struct task_progress *progress,
                      const struct input_item *item, int64_t time_ms)
 {
+    struct partition_time time = time_of(progress);
     return item->origin.is_known
                ? item->origin.is_ahead
-               : progress->is_started && !progress->is_provisional &&
-                     time_ms > add_clamped(progress->time_max_ms, intake->options.max_ahead_ms);
+               : partition_time_is_ahead(&time, time_ms, intake->options.max_ahead_ms);
 }
 
 /* False: the event is a dead letter. */
@@ -212,31 +220,20 @@ static bool is_within_bounds(struct intake *intake, struct builder *builder,
     return false;
 }
 
-/*
- * Until two events in a row agree on what time it is, one that is further from the last than
- * max_ahead is not judged by it but begins the partition's time anew, be it earlier or later.
- */
 static bool restarts_time(const struct intake *intake, const struct task_progress *progress,
                           int64_t time_ms)
 {
-    int64_t ahead_ms = intake->options.max_ahead_ms;
-    return progress->is_provisional &&
-           (time_ms > add_clamped(progress->time_max_ms, ahead_ms) ||
-            time_ms < subtract_clamped(progress->time_max_ms, ahead_ms));
+    struct partition_time time = time_of(progress);
+    return partition_time_restarts(&time, time_ms, intake->options.max_ahead_ms);
 }
 
 static void move_time(const struct intake *intake, struct task_progress *progress, int64_t time_ms)
 {
-    if (!progress->is_started || restarts_time(intake, progress, time_ms)) {
-        progress->time_max_ms = time_ms;
-        progress->is_started = 1;
-        progress->is_provisional = 1;
-        return;
-    }
-    progress->is_provisional = 0;
-    if (time_ms > progress->time_max_ms) {
-        progress->time_max_ms = time_ms;
-    }
+    struct partition_time time = time_of(progress);
+    partition_time_move(&time, time_ms, intake->options.max_ahead_ms);
+    progress->time_max_ms = time.newest_ms;
+    progress->is_started = 1;
+    progress->is_provisional = time.is_provisional;
 }
 
 /* Where records were sent on: their origins' clock, which this one moves on, is the time. */
