@@ -43,6 +43,7 @@ struct kafka_route {
     bool wants_commit;
     bool is_at_end;     /* The input had nothing more when it was last asked. */
     uint64_t at_end_ns; /* Since when. */
+    bool has_told_end;  /* All partitions have been told the time there. */
     uint64_t told_ns;   /* When all partitions were last told the time. */
     uint64_t committed_ns;
 };
@@ -155,6 +156,7 @@ static enum status take_records(struct kafka_route *route, bool *ret_waits, stru
     }
     if (route->is_at_end && (!was_at_end || route->routed.count > before)) {
         route->at_end_ns = clock_monotonic_ns();
+        route->has_told_end = false;
     }
     *ret_waits = !goes_on;
     return status;
@@ -187,7 +189,7 @@ static enum status add_marker(struct kafka_route *route, uint32_t partition, con
                                  error);
 }
 
-/* Tells those partitions that records have not told. */
+/* Tells those partitions that records have not told; that it is idle only who knows the time. */
 static enum status tell_time(struct kafka_route *route, uint64_t now_ns, struct error *error)
 {
     const struct kafka_options *options = route->options.setup->options;
@@ -195,7 +197,8 @@ static enum status tell_time(struct kafka_route *route, uint64_t now_ns, struct 
     uint64_t idle_ns = (uint64_t)options->repartition_idle_ms * 1000000u;
     uint64_t pause_ns = count * MARKER_NS > MARKERS_NS_MIN ? count * MARKER_NS : MARKERS_NS_MIN;
     bool has_ended = options->ends && route->is_at_end;
-    bool is_idle = route->is_at_end && (has_ended || now_ns - route->at_end_ns >= idle_ns);
+    bool is_idle = has_ended || (route->is_at_end && route->has_told_end &&
+                                 now_ns - route->at_end_ns >= idle_ns);
     const struct word now = {
         .mark_ms = is_idle ? ORIGIN_IDLE : mark_of(&route->routed.time),
         .has_ended = has_ended,
@@ -213,6 +216,7 @@ static enum status tell_time(struct kafka_route *route, uint64_t now_ns, struct 
             route->told_ns = now_ns;
         }
     }
+    route->has_told_end = route->is_at_end;
     return status;
 }
 

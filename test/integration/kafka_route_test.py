@@ -3,8 +3,11 @@
 import json
 import os
 import random
+import signal
 import struct
+import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -12,6 +15,8 @@ import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
 from kafka_harness import Application, file_outputs, same  # noqa: E402
+from kafka_operate_test import metrics  # noqa: E402
+from kafka_storm import free_port  # noqa: E402
 
 broker = None
 MARKER, ENDED, AHEAD, CUT = 1, 2, 4, 8
@@ -170,6 +175,296 @@ def test_each_record_is_sent_on_once_as_it_was_to_the_partition_of_its_user(work
     equal(json.loads(harness.read(summary))["events_read"], 3000, "events, twice")
     same(application.outputs(), before, "twice")
     check_routed(application, [topic], 3, "twice")
+
+
+# ---- what users get ----
+
+USERS, ROUNDS, ROUND_S = 40, 3, 4 * 3600
+
+
+def rounds(partitions):
+    """
+    Events by partition of the input, in rounds. In each a user is in one partition, another one each
+    time; between rounds lies more time than any timer needs, and at the end of each round every
+    partition has an event for each that they are sent on to. So the order in which a user's events
+    come is determined, and so is what comes of them.
+    """
+    random.seed(5)
+    clocks = {(p, q): next(user for user in (f"clock-{p}-{n}" for n in range(1000))
+                           if partition_of(user, partitions) == q)
+              for p in range(partitions) for q in range(partitions)}
+    number, found = 0, []
+    for i in range(ROUNDS):
+        begin, parts = i * ROUND_S, [[] for _ in range(partitions)]
+        for user in range(USERS):
+            part, seconds = random.choice(parts), begin + random.randrange(300)
+            for j in range(random.randrange(1, 9)):
+                kind = random.choice(["product_view", "product_view", "add_to_cart"])
+                seconds += random.randrange(1, 30)
+                part.append(harness.event(number, f"user-{user}", kind, seconds,
+                                          item=f"i{random.randrange(9)}", price=5000000,
+                                          quantity=1))
+                number += 1
+        for p, part in enumerate(parts):
+            part.sort(key=lambda event: event["event_time"])
+            for q in range(partitions):
+                part.append(harness.event(number, clocks[p, q], seconds=begin + 3 * 3600 + q))
+                number += 1
+        found.append(parts)
+    return found
+
+
+def by_user(outputs, topics):
+    """What each user got, in order; ids and ordinals are those of places, which differ."""
+    found = {}
+    for (topic, partition), values in sorted(outputs.items()):
+        for value in values if topic in topics else []:
+            item = json.loads(value)
+            for name in ("decision_id", "ordinal", "cause_ordinal"):
+                item.pop(name, None)
+            found.setdefault((topic, partition, item["user"]), []).append(item)
+    return found
+
+
+def test_users_get_what_a_run_over_files_by_user_gives(work):
+    topic = broker.make("u" + os.path.basename(work), 3)
+    port = free_port()
+    application = route(work, topic, kafka="  repartition_idle: 1h\n", ends=False,
+                        more=f"metrics: {{listen: '127.0.0.1:{port}'}}").create()
+    files = [[], [], []]
+    running = application.start("--workers", "2")
+    try:
+        for i, parts in enumerate(rounds(3)):
+            events = sorted((event for part in parts for event in part),
+                            key=lambda event: event["event_time"])
+            for event in events:
+                files[partition_of(event["user_id"], 3)].append(event)
+            broker.send(topic, [{"partition": p, "value": json.dumps(event)}
+                                for p, part in enumerate(parts) for event in part])
+            reached = harness.START_MS / 1000 + i * ROUND_S + 3 * 3600 - 5
+            harness.wait_for(lambda: all(
+                metrics(port).get(f'nudge_watermark_seconds{{partition="{p}"}}', 0) >= reached
+                for p in range(3)), 30, f"round {i}")
+        harness.wait_for(lambda: sum(
+            value for name, value in metrics(port).items()
+            if name.startswith("nudge_route_records_total")) == sum(map(len, files)), 10,
+            "metric of what was sent on")
+        for p in range(3):
+            found = metrics(port)[f'nudge_route_newest_event_time_seconds{{partition="{p}"}}']
+            check(found > reached, f"newest event of partition {p}: {found}")
+        running.stop()
+    finally:
+        running.kill()
+    application.write(ends=True, more="")
+    summary = os.path.join(work, "summary")
+    application.run("--summary", summary)
+    check_routed(application, [topic], 3, "rounds")
+    equal(json.loads(harness.read(summary))["late_events"], 0, "late events")
+    paths = [harness.write(os.path.join(work, f"{i}.jsonl"), harness.lines(events))
+             for i, events in enumerate(files)]
+    topics = ("alerts", "promotions", "sessions", "decisions")
+    found = by_user(application.outputs(), topics)
+    expected = by_user(file_outputs(work, application, paths), topics)
+    for least, name in ((20, "alerts"), (20, "promotions"), (60, "sessions")):
+        count = sum(len(items) for place, items in expected.items() if place[0] == name)
+        check(count >= least, f"{count} {name}, {least} expected")
+    for place in sorted(set(found) | set(expected)):
+        equal(found.get(place), expected.get(place), f"{place}")
+
+
+# ---- time ----
+
+def run_with_a_slow_partition(work, idle):
+    """A partition of the input whose events come when those of the others are long processed."""
+    name = f"s{idle}" + os.path.basename(work)
+    topic = broker.make(name, 3)
+    port = free_port()
+    events = [harness.event(i, f"user-{i % 17}", seconds=60 * i) for i in range(300)]
+    application = route(work, topic, kafka=f"  repartition_idle: {idle}\n", ends=False,
+                        more=f"metrics: {{listen: '127.0.0.1:{port}'}}").create()
+
+    def records(parts):
+        return [{"partition": i % 3, "value": json.dumps(event)}
+                for i, event in enumerate(events) if i % 3 in parts]
+
+    def total(name):
+        return sum(value for key, value in metrics(port).items() if key.startswith(name))
+
+    running = application.start()
+    try:
+        broker.send(topic, records((0, 1)))
+        harness.wait_for(lambda: total("nudge_events_read_total") == 200, 30, "two partitions")
+        time.sleep(0.5)  # Were time to move on, it would have.
+        watermark = metrics(port)['nudge_watermark_seconds{partition="0"}']
+        broker.send(topic, records((2,)))
+        harness.wait_for(lambda: total("nudge_events_read_total") == 300, 30, "the third")
+        running.stop()
+    finally:
+        running.kill()
+    application.write(ends=True, more="")
+    summary = os.path.join(work, name + ".summary")
+    application.run("--summary", summary)
+    check_routed(application, [topic], 3, "a slow partition")
+    return watermark, json.loads(harness.read(summary))["late_events"]
+
+
+def test_a_slow_partition_holds_time_back_and_its_events_are_not_late(work):
+    watermark, late = run_with_a_slow_partition(work, "1h")
+    check(watermark < harness.START_MS / 1000, f"time moved on to {watermark}")
+    equal(late, 0, "late events")
+
+
+def test_a_partition_that_is_idle_holds_nobody_back(work):
+    watermark, late = run_with_a_slow_partition(work, "0s")
+    newest = watermark - harness.START_MS / 1000 + 5
+    check(newest in (60 * 297, 60 * 298), f"time without the idle partition: {newest}")
+    check(late > 90, f"{late} late events")
+
+
+# ---- dead letters ----
+
+def letters(application):
+    found = []
+    for values in (values for (topic, _), values in application.outputs().items()
+                   if topic == "dead_letters"):
+        for item in map(json.loads, values):
+            found.append(json.dumps({name: value for name, value in sorted(item.items())
+                                     if name != "byte_position"}))
+    return sorted(found)
+
+
+def test_dead_letters_are_those_of_a_run_that_sends_nothing_on(work):
+    topic = broker.make("d" + os.path.basename(work), 3, "max.message.bytes=4000000")
+    records = scattered(300)
+    far = harness.event(1, "u9", seconds=400 * 86400)
+    long = json.dumps(harness.event(2, "u8", search="x" * 3000000))
+    fits = json.dumps(harness.event(3, "u7", attributes={"note": "y" * 60000}))
+    bad = ["no json", json.dumps({"event_time": harness.START_MS, "type": "product_view"}), None,
+           json.dumps({**harness.event(0), "event_time": "soon"}), json.dumps(far), long, fits]
+    for i, value in enumerate(bad * 2):
+        records.insert(40 + 17 * i, {"partition": i % 3, "value": value, "key": f"k{i}"})
+    broker.send(topic, records)
+    plain = Application(broker, work, topic).create()
+    plain.run()
+    application = route(work, topic).create()
+    summary = os.path.join(work, "summary")
+    application.run("--summary", summary)
+    check_routed_but_long(application, topic)
+    found, expected = letters(application), letters(plain)
+    reasons = {json.loads(item)["reason"] for item in expected}
+    check(reasons >= {"not_parsed", "no_time", "no_identity", "time_ahead", "too_long"},
+          f"{reasons}")
+    equal(found, expected, "dead letters")
+    equal(json.loads(harness.read(summary))["events_read"], len(records), "records")
+    # What another program writes to the topic is one as well, with its place there.
+    broker.send(f"{application.name}-repartition", [{"partition": 1, "value": "{}"}])
+    application.run()
+    (stranger,) = [json.loads(item) for item in letters(application) if item not in expected]
+    equal((stranger["source"], stranger["partition"], stranger["reason"]),
+          (f"{application.name}-repartition", "1", "not_parsed"), "of another program")
+
+
+def check_routed_but_long(application, topic):
+    """Of a record that is too long there is the beginning, which a dead letter keeps."""
+    sent, _ = routed(application)
+    originals = {(item["partition"], item["offset"]): item["value"]
+                 for item in broker.records(topic)}
+    cut = [item for item in sent if item["mark"].flags & CUT]
+    equal(len(cut), 2, "records that were cut")
+    for item in sent:
+        whole = originals[item["mark"].partition, item["mark"].offset]
+        equal(item["value"], whole if item not in cut else whole[:256 << 10], "bytes")
+    equal(len(sent), len(originals), "records")
+
+
+# ---- kill -9 ----
+
+class Disturbed:
+    """Two instances, one of which is killed and started again every now and then."""
+
+    def __init__(self, application, seed):
+        self.application, self.random = application, random.Random(seed)
+        self.kills = 0
+        self.running = [None, None]
+        for i in range(2):
+            self.start(i)
+
+    def start(self, i):
+        log = open(os.path.join(self.application.work, f"log{i}"), "ab")
+        self.running[i] = subprocess.Popen(
+            [harness.NUDGE, "run", self.application.path, "--state",
+             os.path.join(self.application.work, f"state{i}")], stdout=log, stderr=log)
+
+    def go_on(self, seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(self.random.uniform(0.3, 1.5))
+            i = self.random.randrange(2)
+            self.running[i].kill()
+            self.running[i].wait()
+            self.kills += 1
+            self.start(i)
+
+    def stop(self):
+        for process in self.running:
+            process.send_signal(signal.SIGTERM)
+        for process in self.running:
+            code = process.wait(30)  # One that had not begun yet does not even catch the signal.
+            check(code in (0, -signal.SIGTERM), f"stop: exit {code}")
+
+    def end(self):
+        for process in self.running:
+            process.kill()
+            process.wait()
+
+
+def feed(topic, records, pause):
+    """On a thread of its own."""
+    def send():
+        for i in range(0, len(records), 400):
+            broker.send(topic, records[i:i + 400])
+            time.sleep(pause)
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
+    topic = broker.make("k" + os.path.basename(work), 3)
+    records = scattered(12000, users=300)
+    for i, record in enumerate(records):
+        record["headers"] = []
+        if i % 97 == 5:
+            record["value"] = "broken"
+        if i % 61 == 7:  # Late wherever it comes from.
+            record["value"] = json.dumps(harness.event(i, f"user-{i % 300}", seconds=i - 5000))
+    application = route(work, topic, ends=False, kafka="  repartition_idle: 1h\n").create()
+    disturbed = Disturbed(application, int(os.environ.get("KAFKA_SEED", "1")))
+    try:
+        feeder = feed(topic, records, 0.3)
+        disturbed.go_on(12)
+        feeder.join()
+        disturbed.stop()
+    finally:
+        disturbed.end()
+    application.write(ends=True)
+    application.run(timeout=120)
+    check_routed(application, [topic], 3, "kills")
+    found = application.outputs()
+    # The same records, sent on as they were, once more from the beginning, and undisturbed.
+    broker.ask("delete", *application.topics(), f"{application.name}-changelog",
+               f"{application.name}-journal")
+    application.write(kafka=application.parts["kafka"] +
+                      f"  start: latest\n  group: {application.name}-again\n")
+    application.create()
+    application.state += ".again"
+    application.run(timeout=120)
+    expected = application.outputs()
+    for name in ("dead_letters", "late_events", "alerts", "sessions"):
+        count = sum(len(values) for (topic, _), values in expected.items() if topic == name)
+        check(count > 20, f"{count} {name}")
+    same(found, expected, "kills")
+    print(f"    {disturbed.kills} kills")
 
 
 if __name__ == "__main__":
