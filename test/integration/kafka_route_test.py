@@ -139,7 +139,7 @@ def scattered(count, users=20, partitions=3, seed=1):
     random.seed(seed)
     records = []
     for i in range(count):
-        event = harness.event(i, f"user-{random.randrange(users)}", item=f"i{i % 7}")
+        event = harness.event(i, f"user-{random.randrange(users)}", item=f"i{i % 29}")
         records.append({"partition": partition_of(event["item"], partitions), "key": event["item"],
                         "value": json.dumps(event), "time_ms": event["event_time"],
                         "headers": [("n", str(i)), ("nudge.route", "not ours")][:i % 3]})
@@ -380,11 +380,14 @@ def check_routed_but_long(application, topic):
 # ---- kill -9 ----
 
 class Disturbed:
-    """Two instances, one of which is killed and started again every now and then."""
+    """
+    Two instances. Every now and then one is killed and started again, some time later where the
+    other is to take over, or stopped for longer than its transactions live.
+    """
 
     def __init__(self, application, seed):
         self.application, self.random = application, random.Random(seed)
-        self.kills = 0
+        self.done = {"kill": 0, "away": 0, "stop": 0}
         self.running = [None, None]
         for i in range(2):
             self.start(i)
@@ -400,10 +403,20 @@ class Disturbed:
         while time.monotonic() < until:
             time.sleep(self.random.uniform(0.3, 1.5))
             i = self.random.randrange(2)
-            self.running[i].kill()
-            self.running[i].wait()
-            self.kills += 1
-            self.start(i)
+            action = self.random.choice(["kill"] * 6 + ["away", "stop"])
+            self.done[action] += 1
+            if action == "stop":
+                self.running[i].send_signal(signal.SIGSTOP)
+                time.sleep(4)
+                self.running[i].send_signal(signal.SIGCONT)
+            else:
+                self.running[i].kill()
+                self.running[i].wait()
+                time.sleep(7 if action == "away" else 0)
+                self.start(i)
+            for j in range(2):  # Who was shut out has ended.
+                if self.running[j].poll() is not None:
+                    self.start(j)
 
     def stop(self):
         for process in self.running:
@@ -431,7 +444,8 @@ def feed(topic, records, pause):
 
 def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
     topic = broker.make("k" + os.path.basename(work), 3)
-    records = scattered(12000, users=300)
+    seconds = int(os.environ.get("KAFKA_ROUTE_SECONDS", "10"))
+    records = scattered(1000 * seconds, users=300)
     for i, record in enumerate(records):
         record["headers"] = []
         if i % 97 == 5:
@@ -442,7 +456,7 @@ def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
     disturbed = Disturbed(application, int(os.environ.get("KAFKA_SEED", "1")))
     try:
         feeder = feed(topic, records, 0.3)
-        disturbed.go_on(12)
+        disturbed.go_on(seconds)
         feeder.join()
         disturbed.stop()
     finally:
@@ -457,6 +471,7 @@ def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
     application.write(kafka=application.parts["kafka"] +
                       f"  start: latest\n  group: {application.name}-again\n")
     application.create()
+    application.write(more="run: {batch: 7}")  # However it is cut into batches.
     application.state += ".again"
     application.run(timeout=120)
     expected = application.outputs()
@@ -464,7 +479,7 @@ def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
         count = sum(len(values) for (topic, _), values in expected.items() if topic == name)
         check(count > 20, f"{count} {name}")
     same(found, expected, "kills")
-    print(f"    {disturbed.kills} kills")
+    print(f"    disturbed: {disturbed.done}")
 
 
 if __name__ == "__main__":
