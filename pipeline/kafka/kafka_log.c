@@ -368,18 +368,6 @@ static enum status find_place(struct kafka_log *self, const struct kafka_committ
     return status;
 }
 
-/* Whose state is where hangs on whether records were sent on. */
-static enum status refuse_other_way(const struct kafka_log *self, struct error *error)
-{
-    bool is_route = self->options.routed != NULL;
-    return error_set(
-        error, STATUS_INVALID,
-        "kafka.repartition: %s, and group %s has read %s with%s it: users' state is in "
-        "other partitions; give the application another name",
-        is_route ? "true" : "false", self->options.setup->group, self->options.topics->inputs[0],
-        is_route ? "out" : "");
-}
-
 static enum status kafka_recover(struct commit_log *log, uint64_t from,
                                  const struct recovery_visitor *visitor,
                                  struct commit_point *ret_point, struct error *error)
@@ -391,8 +379,10 @@ static enum status kafka_recover(struct commit_log *log, uint64_t from,
     if (status != STATUS_OK) {
         return status;
     }
-    if (!committed.is_new && committed.is_routed != (self->options.routed != NULL)) {
-        return refuse_other_way(self, error);
+    status = kafka_check_way(self->options.member, self->options.setup, self->options.topics,
+                             self->options.partition, error);
+    if (status != STATUS_OK) {
+        return status;
     }
     if (self->options.routed) {
         self->options.routed->committed = committed.time;

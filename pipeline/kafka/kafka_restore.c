@@ -109,6 +109,24 @@ enum status kafka_read_committed(rd_kafka_t *member, const struct kafka_topics *
     return STATUS_OK;
 }
 
+enum status kafka_check_way(rd_kafka_t *member, const struct kafka_setup *setup,
+                            const struct kafka_topics *topics, int32_t partition,
+                            struct error *error)
+{
+    const struct kafka_topics *inputs = topics->sources ? topics->sources : topics;
+    bool is_routed = setup->options->is_repartitioned;
+    struct kafka_committed committed;
+    enum status status = kafka_read_committed(member, inputs, partition, &committed, error);
+    if (status != STATUS_OK || committed.is_new || committed.is_routed == is_routed) {
+        return status;
+    }
+    return error_set(
+        error, STATUS_INVALID,
+        "kafka.repartition: %s, and group %s has read %s with%s it: users' state is in "
+        "other partitions; give the application another name",
+        is_routed ? "true" : "false", setup->group, inputs->inputs[0], is_routed ? "out" : "");
+}
+
 rd_kafka_topic_partition_list_t *kafka_committed_list(const struct kafka_topics *topics,
                                                       int32_t partition,
                                                       const struct kafka_committed *committed)

@@ -23,6 +23,15 @@ MUST_CHECK enum status kafka_read_committed(rd_kafka_t *member, const struct kaf
                                             struct kafka_committed *ret_committed,
                                             struct error *error);
 
+/*
+ * STATUS_INVALID: the group has read the input with kafka.repartition, and now is to without, or
+ * the other way round; then users' state would be in other partitions. `topics` are a task's or a
+ * route's.
+ */
+MUST_CHECK enum status kafka_check_way(rd_kafka_t *member, const struct kafka_setup *setup,
+                                       const struct kafka_topics *topics, int32_t partition,
+                                       struct error *error);
+
 /* The offsets to commit, with what else is to be known at the next start beside them. Owned. */
 rd_kafka_topic_partition_list_t *kafka_committed_list(const struct kafka_topics *topics,
                                                       int32_t partition,

@@ -67,7 +67,7 @@ def routed(application):
     return [record for record in records if not record["mark"].flags & MARKER], records
 
 
-def check_routed(application, topics, partitions, what, target=None):
+def check_routed(application, topics, partitions, what, target=None, has_marks=True):
     """
     Each record of the input once, as it was, in the partition of its user, in the order of its own
     partition, and with the time that it was there.
@@ -97,7 +97,8 @@ def check_routed(application, topics, partitions, what, target=None):
         if not mark.flags & MARKER:
             check(last.get(way, -1) < mark.offset, f"{what}: {way}: {mark.offset} out of order")
             last[way] = mark.offset
-    check_marks(sent, what)
+    if has_marks:
+        check_marks(sent, what)
     return sent, records
 
 
@@ -130,7 +131,9 @@ def check_marks(sent, what):
 
 
 def route(work, topic, **parts):
-    parts["kafka"] = "  repartition: true\n  repartition_purge: 0s\n" + parts.get("kafka", "")
+    more = parts.get("kafka", "")
+    purge = "" if "purge" in more else "  repartition_purge: 0s\n"
+    parts["kafka"] = "  repartition: true\n" + purge + more
     return Application(broker, work, topic, **parts)
 
 
@@ -377,6 +380,125 @@ def check_routed_but_long(application, topic):
     equal(len(sent), len(originals), "records")
 
 
+# ---- operating it ----
+
+def test_topics_are_made_checked_and_shown_and_old_records_deleted(work):
+    topic = broker.make("o" + os.path.basename(work), 3)
+    broker.send(topic, scattered(300))
+    application = route(work, topic, kafka="  repartition_purge: 300ms\n", ends=False)
+    name = f"{application.name}-repartition"
+    result = harness.nudge("topics", "create", application.path)
+    check("10 topics created" in result.out, f"{result}")
+    for setting, words in (("retention.ms=604800000", "retention.ms is \"604800000\", and must be -1"),
+                           ("max.message.bytes=1000000", "max.message.bytes is \"1000000\""),
+                           ("cleanup.policy=compact", "must be delete")):
+        broker.ask("set", name, setting)
+        for command in ("check", "create"):
+            result = harness.nudge("topics", command, application.path)
+            check(result.code == 2 and name in result.errors and words in result.errors,
+                  f"{setting}: {result}")
+        undo = {"retention.ms": "-1", "max.message.bytes": "4194304",
+                "cleanup.policy": "delete"}[setting.split("=")[0]]
+        broker.ask("set", name, f"{setting.split('=')[0]}={undo}")
+    result = harness.nudge("topics", "check", application.path)
+    check(result.code == 0, f"{result}")
+    running = application.start()
+    try:
+        # What is committed is deleted, in the end all but what came last.
+        harness.wait_for(lambda: sum(offset for (name_, _), (offset, _) in
+                                     broker.offsets(application.name).items()
+                                     if name_ == topic) == 300, 30, "all is sent on")
+        harness.wait_for(lambda: len(broker.records(name)) < 20, 30, "deleted")
+        running.stop()
+    finally:
+        running.kill()
+    lag = harness.nudge("lag", application.path).out
+    check(f"topic {topic}\n" in lag and f"topic {name}\n" in lag, lag)
+    rows = [line.split() for line in lag.splitlines() if line.split()[0].isdigit()]
+    equal(len(rows), 6, "partitions")
+    check(all(row[3] == "0" for row in rows[:3]), lag)
+    application.write(ends=True)
+    application.run()
+    values = [value for (name_, _), found in application.outputs().items()
+              if name_ == "sessions" for value in found]
+    equal(sum(json.loads(value)["events"] for value in values), 300, "events of sessions")
+
+
+def test_who_has_read_without_it_is_refused_and_the_other_way_round(work):
+    topic = broker.make("w" + os.path.basename(work), 3)
+    broker.send(topic, scattered(100))
+    for begins in (True, False):
+        application = Application(broker, work, topic)
+        parts = {True: "  repartition: true\n", False: ""}
+        application.write(kafka=parts[begins])
+        application.create().run()
+        application.write(kafka=parts[not begins])
+        for words in (("topics", "create", application.path),
+                      ("run", application.path, "--state", application.state)):
+            result = harness.nudge(*words)
+            check(result.code == 2 and "give the application another name" in result.errors,
+                  f"{words}: {result}")
+
+
+def test_check_says_how_records_are_sent_on_and_what_that_cannot_do(work):
+    mapping = harness.write(os.path.join(work, "mapping.yaml"), """route_by: device_id
+fields:
+  event_time: {from: t, format: epoch_ms}
+  user_id: {from: u}
+  device_id: {from: d}
+  type: {from: a, map: {view: product_view}}
+""")
+    application = route(work, "clicks", input=f"  mapping: {mapping}")
+    result = harness.nudge("check", application.path)
+    check(result.code == 0 and f"over topic {application.name}-repartition" in result.out,
+          f"{result}")
+    application.write(kafka="")
+    result = harness.nudge("check", application.path)
+    check(result.code == 2 and "can be sent on by kafka.repartition" in result.errors, f"{result}")
+    text = harness.read(route(work, "clicks").path).decode()
+    path = harness.write(os.path.join(work, "device.yaml"),
+                         text.replace("{memory: 192MiB}", "{memory: 192MiB, entities: [device]}"))
+    result = harness.nudge("check", path)
+    check(result.code == 2 and "the events of a user, not those of a device" in result.errors,
+          f"{result}")
+
+
+def test_several_topics_are_sent_on_and_at_least_once_as_well(work):
+    topics = [broker.make(letter + os.path.basename(work), 3) for letter in "ab"]
+    for i, topic in enumerate(topics):
+        records = scattered(400, seed=i + 3)
+        for record in records:
+            record["headers"] = []
+        broker.send(topic, records)
+    for more in ("", "  exactly_once: false\n"):
+        application = route(work, None, kafka=f"  topics: [{', '.join(topics)}]\n{more}").create()
+        summary = os.path.join(work, "summary")
+        application.run("--summary", summary)
+        check_routed(application, topics, 3, "topics", has_marks=False)
+        read = json.loads(harness.read(summary))
+        equal((read["events_read"], read["late_events"]), (800, 0), "events")
+        application.run("--summary", summary)
+        equal(json.loads(harness.read(summary))["events_read"], 800, "events, twice")
+        check_routed(application, topics, 3, "topics, twice", has_marks=False)
+
+
+def test_who_is_known_by_device_or_address_is_sent_on_by_it(work):
+    topic = broker.make("i" + os.path.basename(work), 3)
+    records, targets = [], {}
+    for i in range(60):
+        event = harness.event(i, f"u{i}", device_id=f"d{i % 9}", ip=f"10.0.0.{i % 5}")
+        for name in (["user_id"], [], ["user_id", "device_id"])[i % 3]:
+            del event[name]
+        identity = event.get("user_id", event.get("device_id", event["ip"]))
+        records.append({"partition": i % 3, "value": json.dumps(event)})
+        targets[records[-1]["value"].encode()] = partition_of(identity, 3)
+    broker.send(topic, records)
+    application = route(work, topic).create()
+    application.run()
+    check_routed(application, [topic], 3, "identities",
+                 target=lambda record, _: targets[record["value"]])
+
+
 # ---- kill -9 ----
 
 class Disturbed:
@@ -434,8 +556,8 @@ class Disturbed:
 def feed(topic, records, pause):
     """On a thread of its own."""
     def send():
-        for i in range(0, len(records), 400):
-            broker.send(topic, records[i:i + 400])
+        for i in range(0, len(records), 300):
+            broker.send(topic, records[i:i + 300])
             time.sleep(pause)
     thread = threading.Thread(target=send)
     thread.start()
@@ -445,7 +567,7 @@ def feed(topic, records, pause):
 def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
     topic = broker.make("k" + os.path.basename(work), 3)
     seconds = int(os.environ.get("KAFKA_ROUTE_SECONDS", "10"))
-    records = scattered(1000 * seconds, users=300)
+    records = scattered(9000, users=300)
     for i, record in enumerate(records):
         record["headers"] = []
         if i % 97 == 5:
@@ -455,7 +577,7 @@ def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
     application = route(work, topic, ends=False, kafka="  repartition_idle: 1h\n").create()
     disturbed = Disturbed(application, int(os.environ.get("KAFKA_SEED", "1")))
     try:
-        feeder = feed(topic, records, 0.3)
+        feeder = feed(topic, records, 0.8 * seconds / (len(records) / 300))
         disturbed.go_on(seconds)
         feeder.join()
         disturbed.stop()
