@@ -6,7 +6,9 @@
 #include "pipeline/base/log.h"
 #include "pipeline/kafka/kafka_backoff.h"
 
-enum { RECORDS, UNREAD, MARKERS, COMMITS, POSITION, NEWEST };
+#define PUBLISH_EVERY_NS UINT64_C(500000000)
+
+enum { RECORDS, UNREAD, MARKERS, COMMITS, POSITION, LAG, NEWEST };
 
 #define ROW(PLACE, title, kind, measure, scale, sentence)                                          \
     [PLACE] = {.name = (title),                                                                    \
@@ -26,6 +28,8 @@ const struct metric_info kafka_route_metric_infos[KAFKA_ROUTE_METRICS] = {
     ROW(COMMITS, "nudge_route_commits_total", COUNTER, "", 1, "Transactions of the route"),
     ROW(POSITION, "nudge_route_position", GAUGE, "records", 1,
         "Number of the next record of this partition of the input"),
+    ROW(LAG, "nudge_route_lag_records", GAUGE, "records", 1,
+        "Records between it and the end of the partition, as of the last fetch"),
     ROW(NEWEST, "nudge_route_newest_event_time_seconds", GAUGE, "seconds", 1000,
         "Newest event time of this partition of the input; 0: not known yet"),
 };
@@ -59,11 +63,31 @@ static void remove_metrics(struct kafka_route_slot *slot)
     slot->has_series = false;
 }
 
+/* What the fetcher has last heard of the ends of the topics, less what is committed. */
+static int64_t lag_of(const struct kafka_route_slot *slot)
+{
+    const struct kafka_places *places = kafka_route_places(slot->route);
+    int64_t lag = 0;
+    for (uint32_t i = 0; i < places->count; i++) {
+        int64_t low = -1;
+        int64_t high = -1;
+        rd_kafka_resp_err_t code =
+            rd_kafka_get_watermark_offsets(slot->options.fetcher, slot->options.topics->inputs[i],
+                                           slot->options.partition, &low, &high);
+        int64_t behind = high - places->committed.offsets[i];
+        lag += code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 && behind > 0 ? behind : 0;
+    }
+    return lag;
+}
+
 static void publish(struct kafka_route_slot *slot, const struct kafka_route_stats *stats)
 {
-    if (!slot->has_series) {
+    uint64_t now_ns = clock_monotonic_ns();
+    if (!slot->has_series || now_ns - slot->published_ns < PUBLISH_EVERY_NS) {
         return;
     }
+    slot->published_ns = now_ns;
+    metric_set(slot->series[LAG], lag_of(slot));
     metric_raise(slot->series[RECORDS], stats->records);
     metric_raise(slot->series[UNREAD], stats->unread);
     metric_raise(slot->series[MARKERS], stats->markers);
@@ -187,8 +211,8 @@ static enum status step(struct kafka_route_slot *slot, uint64_t haste_ns, bool *
     if (stats.commits > slot->counted_commits) {
         slot->counted_commits = stats.commits;
         slot->failures = 0;
-        publish(slot, &stats);
     }
+    publish(slot, &stats);
     return STATUS_OK;
 }
 

@@ -9,7 +9,7 @@
 
 #include "pipeline/kafka/kafka_route.h"
 
-#define KAFKA_ROUTE_METRICS 6
+#define KAFKA_ROUTE_METRICS 7
 extern const struct metric_info kafka_route_metric_infos[KAFKA_ROUTE_METRICS];
 
 enum route_state { ROUTE_CLOSED, ROUTE_OPENING, ROUTE_OPEN };
@@ -30,6 +30,7 @@ struct kafka_route_slot {
     struct metric_series *series[KAFKA_ROUTE_METRICS];
     bool has_series;
     uint64_t counted_commits;
+    uint64_t published_ns;
 };
 
 /*

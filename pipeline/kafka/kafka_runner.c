@@ -259,13 +259,13 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         status = look_around(&runner->names.setup, true, &runner->topics,
                              &runner->shared.partition_count, error);
     }
-    if (status == STATUS_OK) {
-        kafka_topics_divide(&runner->names.setup, &runner->topics, &runner->sources);
-    }
     for (uint32_t i = 0; i < runner->topics.input_count; i++) {
         uint64_t before = runner->names.setup.subscription;
         runner->names.setup.subscription =
             (uint32_t)hash64_combine(before, hash64(text_of(runner->topics.inputs[i])));
+    }
+    if (status == STATUS_OK) {
+        kafka_topics_divide(&runner->names.setup, &runner->topics, &runner->sources);
     }
     runner->route_setup = runner->names.setup;
     runner->route_setup.is_route = true;
