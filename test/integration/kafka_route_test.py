@@ -86,10 +86,10 @@ def check_routed(application, topics, partitions, what, target=None, has_marks=T
     equal(sorted(set(found) - set(expected)), [], f"{what}: records that nobody sent")
     for place, item in found.items():
         origin = expected[place]
-        headers = [header for header in item["headers"] if header[0] != "nudge.route"]
+        headers, came = ([header for header in headers if header[0] != "nudge.route"]
+                         for headers in (item["headers"], origin["headers"]))
         equal((item["key"], item["value"], item["mark"].time_ms, headers),
-              (origin["key"], origin["value"], origin["time_ms"], origin["headers"]),
-              f"{what}: {place}")
+              (origin["key"], origin["value"], origin["time_ms"], came), f"{what}: {place}")
         equal(item["partition"], (target or target_of)(origin, partitions), f"{what}: {place}")
     last = {}
     for item in records:
@@ -145,7 +145,7 @@ def scattered(count, users=20, partitions=3, seed=1):
         event = harness.event(i, f"user-{random.randrange(users)}", item=f"i{i % 29}")
         records.append({"partition": partition_of(event["item"], partitions), "key": event["item"],
                         "value": json.dumps(event), "time_ms": event["event_time"],
-                        "headers": [("n", str(i)), ("nudge.route", "not ours")][:i % 3]})
+                        "headers": [("n", str(i))]})
     return records
 
 
@@ -159,8 +159,8 @@ def test_the_partitioner_is_that_of_apaches_producers(work):
 def test_each_record_is_sent_on_once_as_it_was_to_the_partition_of_its_user(work):
     topic = broker.make("r" + os.path.basename(work), 3)
     records = scattered(3000)
-    for record in records:
-        record["headers"] = [header for header in record["headers"] if header[0] == "n"]
+    for i, record in enumerate(records):
+        record["headers"] = [("b3", f"trace {i}"), ("nudge.route", "another's")][:1 + i % 2]
     broker.send(topic, records)
     application = route(work, topic).create()
     summary = os.path.join(work, "summary")
@@ -172,6 +172,15 @@ def test_each_record_is_sent_on_once_as_it_was_to_the_partition_of_its_user(work
     read = json.loads(harness.read(summary))
     equal((read["events_read"], read["events_accepted"], read["late_events"]), (3000, 3000, 0),
           "counts")
+    # A result names the place in the topic, where the event is with its own place and its trace.
+    places = {(str(item["partition"]), item["offset"]): item for item in sent}
+    alerts = [item for item in broker.records(f"{application.name}.alerts")]
+    check(len(alerts) > 20, f"{len(alerts)} alerts")
+    for alert in alerts:
+        value = json.loads(alert["value"])
+        item = places[value["partition"], value["ordinal"]]
+        equal(value["event_id"], json.loads(item["value"])["event_id"], "event of an alert")
+        equal(alert["headers"], item["headers"][:1], "trace of an alert")
     # The same again: nothing is left to do.
     before = application.outputs()
     said = application.run("--summary", summary).out

@@ -113,6 +113,11 @@ static enum status build_parts(struct life *life, struct task_parts *parts, stru
     parts->layout = &life->layout;
     enum status status =
         record_layout_add(&life->layout, &task_progress_part, &parts->progress_offset, error);
+    parts->origin_count = simulation->script.origin_count;
+    if (status == STATUS_OK && parts->origin_count > 0) {
+        status =
+            record_layout_add(&life->layout, &origin_marks_part, &parts->origins_offset, error);
+    }
     struct stage_context context = {
         .partition = "0",
         .partition_count = 1,
@@ -732,6 +737,10 @@ static void make_layout(struct simulation *simulation)
                                                    1u << ENTITY_ADDRESS};
     enum status status =
         record_layout_add(&simulation->layout, &task_progress_part, &parts.progress_offset, &error);
+    if (status == STATUS_OK && simulation->script.origin_count > 0) {
+        status = record_layout_add(&simulation->layout, &origin_marks_part, &parts.origins_offset,
+                                   &error);
+    }
     if (status == STATUS_OK) {
         status =
             stage_plan_create_stages(plans_get(simulation->script.variant), &context,
