@@ -238,6 +238,16 @@ static enum status open_metrics(struct kafka_runner *runner, const struct config
     return status;
 }
 
+/* Of what members subscribe to. */
+static uint32_t hash_topics(const struct kafka_topics *topics, uint32_t before)
+{
+    uint32_t hash = before;
+    for (uint32_t i = 0; i < topics->input_count; i++) {
+        hash = (uint32_t)hash64_combine(hash, hash64(text_of(topics->inputs[i])));
+    }
+    return hash;
+}
+
 static enum status prepare(struct kafka_runner *runner, const struct kafka_run_options *options,
                            struct error *error)
 {
@@ -259,13 +269,10 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         status = look_around(&runner->names.setup, true, &runner->topics,
                              &runner->shared.partition_count, error);
     }
-    for (uint32_t i = 0; i < runner->topics.input_count; i++) {
-        uint64_t before = runner->names.setup.subscription;
-        runner->names.setup.subscription =
-            (uint32_t)hash64_combine(before, hash64(text_of(runner->topics.inputs[i])));
-    }
     if (status == STATUS_OK) {
         kafka_topics_divide(&runner->names.setup, &runner->topics, &runner->sources);
+        runner->names.setup.subscription =
+            hash_topics(&runner->topics, hash_topics(&runner->sources, 0));
     }
     runner->route_setup = runner->names.setup;
     runner->route_setup.is_route = true;
