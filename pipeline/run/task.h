@@ -21,6 +21,8 @@ struct task_parts {
     uint32_t stage_count;
     const struct record_layout *layout; /* Borrowed; with task_progress_part added. */
     uint32_t progress_offset;           /* Of that part. */
+    uint32_t origin_count;   /* Partitions that records were sent on from; 0: none were. */
+    uint32_t origins_offset; /* Then of origin_marks_part. */
 };
 
 /* Releases what there is of them; for when they never reached a task. */
