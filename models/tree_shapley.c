@@ -125,7 +125,7 @@ struct tree_shapley *tree_shapley_create(const struct tree_ensemble *ensemble)
     uint32_t features = facts->depth < facts->feature_count ? facts->depth : facts->feature_count;
     uint32_t count = features < 2 ? 1 : (features + 1) / 2;
     size_t quads = (count + 3) / 4;
-    size_t largest = 0;
+    size_t largest = 1;
     for (uint32_t t = 0; t < facts->tree_count; t++) {
         size_t nodes = tree_end(ensemble, t) - ensemble->roots[t];
         largest = nodes > largest ? nodes : largest;
