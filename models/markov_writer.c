@@ -5,30 +5,13 @@
 #include <unistd.h>
 
 #include "models/markov_pack.h"
+#include "pipeline/config/yaml.h"
 
 #define PATH_BYTES 4096
 
 static enum status complain(const char *path, struct error *error)
 {
     return error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
-}
-
-/* Between quotes, with quotes and backslashes escaped and control characters left out. */
-static void print_text(FILE *out, const char *key, const char *text)
-{
-    if (!text) {
-        return;
-    }
-    (void)fprintf(out, "%s: \"", key);
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\') {
-            (void)fputc('\\', out);
-        }
-        if ((unsigned char)*text >= ' ') {
-            (void)fputc(*text, out);
-        }
-    }
-    (void)fprintf(out, "\"\n");
 }
 
 /* The events of a row, the oldest first. */
@@ -77,11 +60,11 @@ static bool write_file(const char *path, const struct markov *table, const char 
         return false;
     }
     (void)fprintf(out, "format: 1\nkind: markov\n");
-    print_text(out, "name", text->name);
-    print_text(out, "version", text->version);
-    print_text(out, "trained_from", text->trained_from);
-    print_text(out, "trained_to", text->trained_to);
-    print_text(out, "data_hash", text->data_hash);
+    yaml_print_text(out, "name", text->name);
+    yaml_print_text(out, "version", text->version);
+    yaml_print_text(out, "trained_from", text->trained_from);
+    yaml_print_text(out, "trained_to", text->trained_to);
+    yaml_print_text(out, "data_hash", text->data_hash);
     print_table(out, table, states);
     bool is_written = fflush(out) == 0 && ferror(out) == 0 && fsync(fileno(out)) == 0;
     return fclose(out) == 0 && is_written;

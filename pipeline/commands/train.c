@@ -290,6 +290,7 @@ static enum status train(int argc, char **argv, struct error *error)
         settings_describe(&train_section, false, stdout);
         settings_describe(&train_trees_section, false, stdout);
         settings_describe(&train_descent_section, false, stdout);
+        settings_describe(&eval_section, false, stdout);
         return STATUS_OK;
     }
     struct train_overrides overrides = {

@@ -21,7 +21,9 @@
 
 struct kafka_runner {
     struct kafka_names names;
+    struct kafka_setup route_setup;
     struct kafka_topics topics;
+    struct kafka_topics sources;
     struct kafka_shared shared;
     char *input_schema;
     struct schema_registry *registry;
@@ -236,6 +238,16 @@ static enum status open_metrics(struct kafka_runner *runner, const struct config
     return status;
 }
 
+/* Of what members subscribe to. */
+static uint32_t hash_topics(const struct kafka_topics *topics, uint32_t before)
+{
+    uint32_t hash = before;
+    for (uint32_t i = 0; i < topics->input_count; i++) {
+        hash = (uint32_t)hash64_combine(hash, hash64(text_of(topics->inputs[i])));
+    }
+    return hash;
+}
+
 static enum status prepare(struct kafka_runner *runner, const struct kafka_run_options *options,
                            struct error *error)
 {
@@ -244,6 +256,7 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
     runner->shared = (struct kafka_shared){
         .config = config,
         .setup = &runner->names.setup,
+        .route_setup = &runner->route_setup,
         .topics = &runner->topics,
         .state_directory = options->state_directory,
     };
@@ -256,11 +269,13 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         status = look_around(&runner->names.setup, true, &runner->topics,
                              &runner->shared.partition_count, error);
     }
-    for (uint32_t i = 0; i < runner->topics.input_count; i++) {
-        uint64_t before = runner->names.setup.subscription;
+    if (status == STATUS_OK) {
+        kafka_topics_divide(&runner->names.setup, &runner->topics, &runner->sources);
         runner->names.setup.subscription =
-            (uint32_t)hash64_combine(before, hash64(text_of(runner->topics.inputs[i])));
+            hash_topics(&runner->topics, hash_topics(&runner->sources, 0));
     }
+    runner->route_setup = runner->names.setup;
+    runner->route_setup.is_route = true;
     if (status == STATUS_OK) {
         status = read_schema(runner, config->kafka.input_schema, error);
     }
@@ -273,35 +288,14 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         assert(runner->shared.partition_count > 0);
         struct memory_plan memory =
             memory_plan_make(memory_bytes / 8 * 7, runner->shared.partition_count);
-        runner->shared.queue_bytes = (size_t)(memory_bytes / 24) / runner->shared.partition_count;
+        uint32_t streams = runner->shared.partition_count * (runner->topics.sources ? 2 : 1);
+        runner->shared.queue_bytes = (size_t)(memory_bytes / 24) / streams;
         runner->shared.cache_bytes = memory.cache_bytes;
         runner->shared.input_schema = runner->input_schema;
         status = rocksdb_budget_create(memory.block_cache_bytes, memory.filter_bytes,
                                        &runner->shared.budget, error);
     }
     return status;
-}
-
-static void add_result(struct runner_result *sum, const struct runner_result *more)
-{
-    uint64_t *to = (uint64_t *)(void *)&sum->counters;
-    const uint64_t *from = (const uint64_t *)(const void *)&more->counters;
-    for (size_t i = 0; i < sizeof(sum->counters) / sizeof(uint64_t); i++) {
-        to[i] += from[i];
-    }
-    sum->events_this_run += more->events_this_run;
-    sum->commits += more->commits;
-    sum->cache.hits += more->cache.hits;
-    sum->cache.misses += more->cache.misses;
-    sum->cache.new_records += more->cache.new_records;
-    sum->cache.records_written += more->cache.records_written;
-    sum->cache.bytes_written += more->cache.bytes_written;
-    sum->cache.resident += more->cache.resident;
-    for (size_t i = 0; i < TASK_STAGES_MAX + 2; i++) {
-        sum->stage_ns[i] += more->stage_ns[i];
-    }
-    sum->watermark_ms =
-        more->watermark_ms > sum->watermark_ms ? more->watermark_ms : sum->watermark_ms;
 }
 
 static void run_threads(struct kafka_runner *runner, struct kafka_thread *threads, uint32_t count)
@@ -325,7 +319,7 @@ static void run_threads(struct kafka_runner *runner, struct kafka_thread *thread
     for (uint32_t i = 0; i < count; i++) {
         if (threads[i].is_started) {
             (void)pthread_join(threads[i].thread, NULL);
-            add_result(&runner->result, &threads[i].worker.result);
+            runner_result_add(&runner->result, &threads[i].worker.result);
             kafka_worker_release(&threads[i].worker);
         }
     }

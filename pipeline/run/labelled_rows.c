@@ -216,7 +216,10 @@ static enum status take_row(struct collector *self, const struct event_batch *ba
         .is_kept_whole = options->target == TARGET_TRUTH && is_true,
         .is_on_schedule = is_due,
     };
-    return row_table_add(self->table, &made, features, error);
+    if (options->slices) {
+        status = row_slices_of_event(options->slices, batch, row, made.slice, error);
+    }
+    return status == STATUS_OK ? row_table_add(self->table, &made, features, error) : status;
 }
 
 static void count_event(struct collector *self, int64_t time_ms)

@@ -21,6 +21,7 @@
 #include "pipeline/event/event_batch.h"
 #include "pipeline/event/feature_set.h"
 #include "pipeline/run/config.h"
+#include "pipeline/run/row_slices.h"
 #include "pipeline/run/truth_file.h"
 
 enum row_target {
@@ -60,6 +61,7 @@ struct row_options {
     uint64_t kinds_left_out;              /* Bit per kind of truth. */
     const struct text_list *label_values; /* Borrowed; TARGET_LABEL. */
     const struct truth_file *truth;       /* Borrowed; NULL but for TARGET_TRUTH. */
+    struct row_slices *slices;            /* Borrowed; NULL: rows are not divided. */
     /* Told now and then; may be NULL. */
     void (*progress)(uint64_t events, int64_t time_ms);
 };

@@ -471,7 +471,7 @@ enum status train_config_rows(const struct train_config *config, const struct ro
 static enum status load_all(struct train_config *config, const struct train_overrides *overrides,
                             struct error *error)
 {
-    static const char *const keys[] = {"train", NULL};
+    static const char *const keys[] = {"train", "eval", NULL};
     const struct yaml_node *root = yaml_root(config->document);
     const struct yaml_node *section = yaml_find(root, train_section.name);
     if (root->kind != YAML_MAPPING || (root->child_count == 0)) {
@@ -490,6 +490,11 @@ static enum status load_all(struct train_config *config, const struct train_over
     if (status == STATUS_OK) {
         status = settings_read(&train_descent_section, config->settings.descent, &config->descent,
                                error);
+    }
+    if (status == STATUS_OK) {
+        const struct yaml_node *eval = yaml_find(root, eval_section.name);
+        config->has_threshold = yaml_find(eval, "threshold") != NULL;
+        status = settings_read(&eval_section, eval, &config->eval, error);
     }
     if (status == STATUS_OK) {
         status = read_files(config, overrides, error);
@@ -546,6 +551,7 @@ void train_config_release(struct train_config *config)
     }
     settings_release(&train_descent_section, &config->descent);
     settings_release(&train_section, &config->settings);
+    settings_release(&eval_section, &config->eval);
     yaml_unload(config->document);
     *config = (struct train_config){0};
 }
