@@ -59,9 +59,10 @@ static const struct property fetcher_properties[] = {
 
 static const struct property producer_properties[] = {
     /* A transaction that begins right behind another is answered with "try again". */
-    {"retry.backoff.ms", "10"},
+    {"retry.backoff.ms", "5"},
     {"enable.idempotence", "true"},
-    {"linger.ms", "5"},
+    /* What is queued goes out when its partition is registered, not when the commit flushes. */
+    {"linger.ms", "1"},
     {"queue.buffering.max.messages", "1000000"},
     {"queue.buffering.max.kbytes", "131072"},
     {NULL, NULL},

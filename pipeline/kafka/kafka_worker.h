@@ -44,7 +44,8 @@ struct kafka_slot {
     uint32_t failures;          /* Since the last commit. */
     uint64_t retry_ns;          /* Not opened before then. */
     uint64_t outputs_committed; /* Records of all topics, as of the last commit. */
-    uint64_t hastened_ns;       /* When a commit was last asked for before its time. */
+    uint64_t hastened_ns;       /* When a commit was last asked for before its time ... */
+    uint64_t committed_ns;      /* ... and when the last one was done. */
     pthread_t opener;           /* SLOT_OPENING */
     atomic_bool is_ready;       /* The opener is done; then what follows is set. */
     enum status open_status;

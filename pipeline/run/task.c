@@ -246,6 +246,11 @@ bool task_is_committed(const struct task *task)
     return !task->is_dirty && task->phase != PHASE_COMMITTING;
 }
 
+bool task_is_committing(const struct task *task)
+{
+    return task->phase == PHASE_COMMITTING;
+}
+
 void task_tick(struct task *task, int64_t watermark_ms)
 {
     task->requested_tick_ms = watermark_ms;

@@ -84,6 +84,9 @@ void task_request_commit(struct task *task);
 /* True when everything that was processed is committed. */
 bool task_is_committed(const struct task *task);
 
+/* True while a commit is on its way; another one that is asked for meanwhile is not made. */
+bool task_is_committing(const struct task *task);
+
 /* Moves the watermark of an idle partition to `watermark_ms`; journaled. */
 void task_tick(struct task *task, int64_t watermark_ms);
 
