@@ -198,13 +198,14 @@ def rounds(partitions):
     """
     Events by partition of the input, in rounds. In each a user is in one partition, another one each
     time; between rounds lies more time than any timer needs, and at the end of each round every
-    partition has an event for each that they are sent on to. So the order in which a user's events
-    come is determined, and so is what comes of them.
+    partition has events for most of those that they are sent on to; the others are told the time by
+    markers alone. So the order in which a user's events come is determined, and so is what comes of
+    them.
     """
     random.seed(5)
     clocks = {(p, q): next(user for user in (f"clock-{p}-{n}" for n in range(1000))
                            if partition_of(user, partitions) == q)
-              for p in range(partitions) for q in range(partitions)}
+              for p in range(partitions) for q in range(partitions) if p == 0 or q != 2}
     number, found = 0, []
     for i in range(ROUNDS):
         begin, parts = i * ROUND_S, [[] for _ in range(partitions)]
@@ -219,9 +220,10 @@ def rounds(partitions):
                 number += 1
         for p, part in enumerate(parts):
             part.sort(key=lambda event: event["event_time"])
-            for q in range(partitions):
-                part.append(harness.event(number, clocks[p, q], seconds=begin + 3 * 3600 + q))
-                number += 1
+            for (origin, q), user in clocks.items():
+                if origin == p:
+                    part.append(harness.event(number, user, seconds=begin + 3 * 3600 + q))
+                    number += 1
         found.append(parts)
     return found
 
@@ -534,7 +536,7 @@ class Disturbed:
         while time.monotonic() < until:
             time.sleep(self.random.uniform(0.3, 1.5))
             i = self.random.randrange(2)
-            action = self.random.choice(["kill"] * 6 + ["away", "stop"])
+            action = self.random.choice(["kill"] * 14 + ["away", "stop"])
             self.done[action] += 1
             if action == "stop":
                 self.running[i].send_signal(signal.SIGSTOP)
@@ -575,8 +577,8 @@ def feed(topic, records, pause):
 
 def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
     topic = broker.make("k" + os.path.basename(work), 3)
-    seconds = int(os.environ.get("KAFKA_ROUTE_SECONDS", "10"))
-    records = scattered(9000, users=300)
+    seconds = int(os.environ.get("KAFKA_ROUTE_SECONDS", "8"))
+    records = scattered(6000, users=300)
     for i, record in enumerate(records):
         record["headers"] = []
         if i % 97 == 5:
