@@ -17,6 +17,8 @@ from harness import check, equal  # noqa: E402
 from kafka_harness import Application, file_outputs, same  # noqa: E402
 from kafka_operate_test import metrics  # noqa: E402
 from kafka_storm import free_port  # noqa: E402
+from kafka_wire_test import (FIRST, UNRESOLVED, Registry, datum, frame, section,  # noqa: E402
+                             some_events, text_of)
 
 broker = None
 MARKER, ENDED, AHEAD, CUT = 1, 2, 4, 8
@@ -508,6 +510,31 @@ def test_who_is_known_by_device_or_address_is_sent_on_by_it(work):
     application.run()
     check_routed(application, [topic], 3, "identities",
                  target=lambda record, _: targets[record["value"]])
+
+
+def test_framed_avro_is_sent_on_by_the_schemas_of_a_registry(work):
+    registry = Registry()
+    try:
+        registry.tell("add", 10, text_of(FIRST))
+        registry.tell("add", 99, text_of(UNRESOLVED))
+        topic = broker.make("x" + os.path.basename(work), 3)
+        records, targets = [], {}
+        for i, event in enumerate(some_events(work, 300)):
+            is_bad = i % 100 == 50
+            value = frame(99, datum(UNRESOLVED, event)) if is_bad else frame(10, datum(FIRST, event))
+            identity = event.get("user_id") or event.get("device_id") or event["ip"]
+            targets[value] = i % 3 if is_bad else partition_of(identity, 3)
+            records.append({"partition": i % 3, "value": value})
+        broker.send(topic, records)
+        application = route(work, topic, format="avro", more=section(registry)).create()
+        summary = os.path.join(work, "summary")
+        application.run("--summary", summary)
+        check_routed(application, [topic], 3, "Avro", has_marks=False,
+                     target=lambda record, _: targets[record["value"]])
+        read = json.loads(harness.read(summary))
+        equal((read["events_read"], len(letters(application))), (300, 3), "events, dead letters")
+    finally:
+        registry.close()
 
 
 # ---- kill -9 ----
