@@ -4,6 +4,7 @@
 
 #include "models/isotonic_fit.h"
 #include "models/lbfgs.h"
+#include "models/loss.h"
 #include "models/metrics.h"
 #include "pipeline/base/fixed_math.h"
 
@@ -52,13 +53,6 @@ bool held_out_has_both_classes(const struct held_out *held)
     return positives > 0 && positives < held->count;
 }
 
-/* log(1 + exp(-m)) */
-static double soft_loss(double margin)
-{
-    double far = margin < 0 ? -margin : 0;
-    return far + fixed_log1p(fixed_exp(margin < 0 ? margin : -margin));
-}
-
 /* Platt's two parameters, with a weak pull (one row's worth) to those that change nothing. */
 static double calibration_loss(void *context, const double *x, double *gradient)
 {
@@ -69,7 +63,7 @@ static double calibration_loss(void *context, const double *x, double *gradient)
     for (uint32_t i = 0; i < held->count; i++) {
         double margin = x[0] * (double)held->margins[i] + x[1];
         double sign = held->labels[i] ? 1.0 : -1.0;
-        loss += held->weights[i] * soft_loss(sign * margin);
+        loss += held->weights[i] * logistic_loss(sign * margin);
         double pull = -sign * held->weights[i] * fixed_sigmoid(-sign * margin);
         gradient[0] += pull * (double)held->margins[i];
         gradient[1] += pull;
@@ -176,4 +170,17 @@ enum status held_out_measure(const struct held_out *held, struct held_measures *
     };
     ranking_release(&ranking);
     return STATUS_OK;
+}
+
+enum status held_out_judge(struct held_out *held, enum calibration_method method,
+                           struct pack_calibration *ret_calibration, bool *ret_is_calibrated,
+                           struct held_measures *ret_measures, struct error *error)
+{
+    enum status status =
+        held_out_calibrate(held, method, ret_calibration, ret_is_calibrated, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    held_out_apply(held, ret_calibration);
+    return held_out_measure(held, ret_measures, error);
 }

@@ -57,4 +57,10 @@ void held_out_apply(struct held_out *held, const struct pack_calibration *calibr
 MUST_CHECK enum status held_out_measure(const struct held_out *held,
                                         struct held_measures *ret_measures, struct error *error);
 
+/* All three: calibrates by the margins, and measures the chances that come of it. */
+MUST_CHECK enum status held_out_judge(struct held_out *held, enum calibration_method method,
+                                      struct pack_calibration *ret_calibration,
+                                      bool *ret_is_calibrated, struct held_measures *ret_measures,
+                                      struct error *error);
+
 #endif

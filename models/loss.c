@@ -8,13 +8,6 @@
 const char *const loss_names[LOSS_KIND_COUNT + 1] = {"cross_entropy", "focal", "squared",
                                                      "pairwise", NULL};
 
-/* log(1 + exp(-m)) */
-static double soft_loss(double margin)
-{
-    double far = margin < 0 ? -margin : 0;
-    return far + fixed_log1p(fixed_exp(margin < 0 ? margin : -margin));
-}
-
 /* Of one row, by its margin m: the logit, with the sign turned for negatives. */
 static double row_loss(const struct loss *loss, double margin, double *ret_pull)
 {
@@ -24,13 +17,13 @@ static double row_loss(const struct loss *loss, double margin, double *ret_pull)
         *ret_pull = -2 * rest * rest * p;
         return rest * rest;
     }
-    double entropy = soft_loss(margin);
+    double entropy = logistic_loss(margin);
     if (loss->kind != LOSS_FOCAL) {
         *ret_pull = -rest;
         return entropy;
     }
     /* log(rest) = -log(1 + exp(m)) is finite where rest is 0. */
-    double focus = fixed_exp(-loss->gamma * soft_loss(-margin));
+    double focus = fixed_exp(-loss->gamma * logistic_loss(-margin));
     *ret_pull = -focus * (loss->gamma * p * entropy + rest);
     return focus * entropy;
 }
@@ -55,7 +48,7 @@ static double pair_sum(const float *logits, const uint8_t *labels, const float *
                 continue;
             }
             double margin = (double)logits[i] - (double)logits[j];
-            sum += weight * soft_loss(margin);
+            sum += weight * logistic_loss(margin);
             if (pulls) {
                 float pull = (float)(weight * fixed_sigmoid(-margin));
                 pulls[i] -= pull;

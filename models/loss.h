@@ -6,6 +6,15 @@
 
 #include <stdint.h>
 
+#include "pipeline/base/fixed_math.h"
+
+/* log(1 + exp(-margin)), where the margin is a logit times the sign of its label: cross entropy. */
+static inline double logistic_loss(double margin)
+{
+    double far = margin < 0 ? -margin : 0;
+    return far + fixed_log1p(fixed_exp(margin < 0 ? margin : -margin));
+}
+
 enum loss_kind {
     LOSS_CROSS_ENTROPY, /* -log of the label's chance. */
     LOSS_FOCAL,         /* The same times (1 - that chance)^gamma (Lin and others, 2017). */

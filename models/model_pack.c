@@ -1,7 +1,6 @@
 #include "models/model_pack.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,24 +99,6 @@ static const struct setting_section manifest_section = {
     .options_bytes = sizeof(struct manifest_options),
 };
 
-static enum status read_float(const struct yaml_node *map, const char *key, float fallback,
-                              float *ret_value, struct error *error)
-{
-    const struct yaml_node *node = yaml_find(map, key);
-    double value = (double)fallback;
-    if (node) {
-        enum status status = yaml_number(node, &value, error);
-        if (status != STATUS_OK) {
-            return status;
-        }
-    }
-    if (!isfinite((float)value)) {
-        return yaml_complain(node, error, "a finite number expected");
-    }
-    *ret_value = (float)value;
-    return STATUS_OK;
-}
-
 static enum status read_transform(const struct yaml_node *node, enum feature_transform *ret,
                                   struct error *error)
 {
@@ -153,13 +134,13 @@ static enum status read_feature(const struct yaml_node *node, struct pack_featur
         status = read_transform(node, &feature->transform, error);
     }
     if (status == STATUS_OK) {
-        status = read_float(node, "mean", 0.0f, &feature->mean, error);
+        status = yaml_float_of(node, "mean", 0.0f, &feature->mean, error);
     }
     if (status == STATUS_OK) {
-        status = read_float(node, "scale", 1.0f, &feature->scale, error);
+        status = yaml_float_of(node, "scale", 1.0f, &feature->scale, error);
     }
     if (status == STATUS_OK) {
-        status = read_float(node, "limit", 1e6f, &feature->limit, error);
+        status = yaml_float_of(node, "limit", 1e6f, &feature->limit, error);
     }
     if (status == STATUS_OK && !(feature->scale > 1e-30f)) {
         status = yaml_complain(yaml_find(node, "scale"), error, "a number above 0 expected");

@@ -1,6 +1,5 @@
 #include "models/network_read.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,19 +27,6 @@ static enum status read_required(const struct yaml_node *map, const char *key, u
     enum status status = read_count(map, key, 0, most, ret_value, error);
     if (status == STATUS_OK && *ret_value == 0) {
         status = yaml_complain(yaml_find(map, key), error, "a number from 1 to %u expected", most);
-    }
-    return status;
-}
-
-static enum status read_float(const struct yaml_node *node, float *ret_value, struct error *error)
-{
-    double value = 0;
-    enum status status = yaml_number(node, &value, error);
-    if (status == STATUS_OK && !isfinite((float)value)) {
-        status = yaml_complain(node, error, "a finite number expected");
-    }
-    if (status == STATUS_OK) {
-        *ret_value = (float)value;
     }
     return status;
 }
@@ -95,7 +81,7 @@ static enum status read_bins(const struct yaml_node *node, struct network_input 
         return yaml_complain(node, error, "1 to %u rising numbers expected", NETWORK_BINS_MAX);
     }
     for (size_t i = 0; i < node->child_count; i++) {
-        enum status status = read_float(&node->children[i], &input->bins[i], error);
+        enum status status = yaml_float(&node->children[i], &input->bins[i], error);
         if (status != STATUS_OK) {
             return status;
         }
@@ -176,7 +162,7 @@ static enum status read_fill(struct shape_reader *reader, const struct yaml_node
     uint32_t index = 0;
     enum status status = find_feature(node, node->key, reader->names, reader->shape->feature_count,
                                       &index, reader->error);
-    return status == STATUS_OK ? read_float(node, &reader->shape->inputs[index].fill, reader->error)
+    return status == STATUS_OK ? yaml_float(node, &reader->shape->inputs[index].fill, reader->error)
                                : status;
 }
 
@@ -269,7 +255,7 @@ static enum status read_parts(struct shape_reader *reader, const struct yaml_nod
         status = read_cell(node, shape, reader->error);
     }
     if (status == STATUS_OK && yaml_find(node, "epsilon")) {
-        status = read_float(yaml_find(node, "epsilon"), &shape->norm_epsilon, reader->error);
+        status = yaml_float(yaml_find(node, "epsilon"), &shape->norm_epsilon, reader->error);
     }
     if (status == STATUS_OK) {
         status = read_each(reader, yaml_find(node, "indicators"), YAML_SEQUENCE,

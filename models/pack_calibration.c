@@ -5,19 +5,6 @@
 
 #include "pipeline/base/hash.h"
 
-static enum status read_float(const struct yaml_node *node, float *ret_value, struct error *error)
-{
-    double value = 0;
-    enum status status = yaml_number(node, &value, error);
-    if (status == STATUS_OK && !isfinite((float)value)) {
-        status = yaml_complain(node, error, "a finite number expected");
-    }
-    if (status == STATUS_OK) {
-        *ret_value = (float)value;
-    }
-    return status;
-}
-
 static enum status read_points(const struct yaml_node *list, struct pack_calibration *calibration,
                                struct error *error)
 {
@@ -37,9 +24,9 @@ static enum status read_points(const struct yaml_node *list, struct pack_calibra
         if (point->kind != YAML_SEQUENCE || point->child_count != 2) {
             return yaml_complain(point, error, "[logit, calibrated logit] expected");
         }
-        enum status status = read_float(&point->children[0], &calibration->margins[i], error);
+        enum status status = yaml_float(&point->children[0], &calibration->margins[i], error);
         if (status == STATUS_OK) {
-            status = read_float(&point->children[1], &calibration->logits[i], error);
+            status = yaml_float(&point->children[1], &calibration->logits[i], error);
         }
         if (status != STATUS_OK) {
             return status;
@@ -61,9 +48,9 @@ static enum status read_line(const struct yaml_node *node, struct pack_calibrati
 {
     const struct yaml_node *slope = yaml_find(node, "slope");
     const struct yaml_node *offset = yaml_find(node, "offset");
-    enum status status = slope ? read_float(slope, &calibration->slope, error) : STATUS_OK;
+    enum status status = slope ? yaml_float(slope, &calibration->slope, error) : STATUS_OK;
     if (status == STATUS_OK && offset) {
-        status = read_float(offset, &calibration->offset, error);
+        status = yaml_float(offset, &calibration->offset, error);
     }
     return status;
 }

@@ -9,30 +9,13 @@
 #include <unistd.h>
 
 #include "models/tensor_file.h"
+#include "pipeline/config/yaml.h"
 
 #define PATH_BYTES 4096
 
 static enum status complain(const char *path, struct error *error)
 {
     return error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
-}
-
-/* Between quotes, with quotes and backslashes escaped and control characters left out. */
-static void print_text(FILE *out, const char *key, const char *text)
-{
-    if (!text) {
-        return;
-    }
-    (void)fprintf(out, "%s: \"", key);
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\') {
-            (void)fputc('\\', out);
-        }
-        if ((unsigned char)*text >= ' ') {
-            (void)fputc(*text, out);
-        }
-    }
-    (void)fprintf(out, "\"\n");
 }
 
 static void print_metrics(FILE *out, const struct pack_content *content)
@@ -88,13 +71,13 @@ static enum status write_manifest(const char *directory, const struct pack_text 
         return complain(path, error);
     }
     (void)fprintf(out, "format: 1\nkind: %s\n", content->kind);
-    print_text(out, "name", text->name);
-    print_text(out, "version", text->version);
-    print_text(out, "target", text->target);
-    print_text(out, "trained_from", text->trained_from);
-    print_text(out, "trained_to", text->trained_to);
-    print_text(out, "data_hash", text->data_hash);
-    print_text(out, "seed", text->seed);
+    yaml_print_text(out, "name", text->name);
+    yaml_print_text(out, "version", text->version);
+    yaml_print_text(out, "target", text->target);
+    yaml_print_text(out, "trained_from", text->trained_from);
+    yaml_print_text(out, "trained_to", text->trained_to);
+    yaml_print_text(out, "data_hash", text->data_hash);
+    yaml_print_text(out, "seed", text->seed);
     (void)fprintf(out, "%s", content->lines);
     print_calibration(out, content->calibration);
     (void)fprintf(out, "threshold: %.9g\n", (double)content->threshold);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/fit_rows.h"
 #include "models/lbfgs.h"
+#include "models/loss.h"
 #include "models/metrics.h"
 #include "models/train_matrix.h"
 #include "pipeline/base/fixed_math.h"
@@ -14,7 +16,7 @@
 
 struct training {
     const struct row_table *table;
-    const uint8_t *is_held;
+    const uint8_t *parts;
     const struct train_options *options;
     struct logistic_fit *fit;
     struct train_matrix matrix;
@@ -27,13 +29,6 @@ struct training {
     bool is_stopped;
 };
 
-/* log(1 + exp(-m)) */
-static double soft_loss(double margin)
-{
-    double far = margin < 0 ? -margin : 0;
-    return far + fixed_log1p(fixed_exp(margin < 0 ? margin : -margin));
-}
-
 static double row_weight(const struct training *training, uint32_t i)
 {
     const struct train_matrix *matrix = &training->matrix;
@@ -43,7 +38,7 @@ static double row_weight(const struct training *training, uint32_t i)
 
 static bool is_in_use(const struct training *training, uint32_t i)
 {
-    return training->uses_held || !training->matrix.is_held[i];
+    return training->uses_held || training->matrix.parts[i] == SPLIT_FIT;
 }
 
 static double evaluate(void *context, const double *x, double *gradient)
@@ -62,7 +57,7 @@ static double evaluate(void *context, const double *x, double *gradient)
         double margin = x[width] + train_matrix_dot(row, x, width);
         double w = row_weight(training, i);
         double sign = matrix->labels[i] ? 1.0 : -1.0;
-        loss += w * soft_loss(sign * margin);
+        loss += w * logistic_loss(sign * margin);
         weight += w;
         double pull = -sign * w * fixed_sigmoid(-sign * margin);
         train_matrix_add(gradient, pull, row, width);
@@ -118,7 +113,7 @@ static void held_score(const struct training *training, struct held_out *held)
     uint32_t width = matrix->width;
     uint32_t place = 0;
     for (uint32_t i = 0; i < matrix->row_count; i++) {
-        if (matrix->is_held[i]) {
+        if (matrix->parts[i] == SPLIT_HELD) {
             const float *row = matrix->values + (size_t)i * width;
             held->margins[place++] = (float)(training->parameters[width] +
                                              train_matrix_dot(row, training->parameters, width));
@@ -177,12 +172,8 @@ static enum status calibrate(struct training *training, struct held_out *held, s
 {
     struct logistic_fit *fit = training->fit;
     held_score(training, held);
-    enum status status = held_out_calibrate(held, training->options->calibration, &fit->calibration,
-                                            &fit->is_calibrated, error);
-    if (status == STATUS_OK) {
-        held_out_apply(held, &fit->calibration);
-        status = held_out_measure(held, &fit->held, error);
-    }
+    enum status status = held_out_judge(held, training->options->calibration, &fit->calibration,
+                                        &fit->is_calibrated, &fit->held, error);
     if (status == STATUS_OK) {
         fit->is_measured = true;
         fit->threshold = fit->held.threshold;
@@ -194,8 +185,7 @@ static enum status fit_all(struct training *training, struct error *error)
 {
     struct logistic_fit *fit = training->fit;
     struct held_out held;
-    enum status status =
-        held_out_make(training->table, training->is_held, SPLIT_HELD, &held, error);
+    enum status status = held_out_make(training->table, training->parts, SPLIT_HELD, &held, error);
     if (status != STATUS_OK) {
         return status;
     }
@@ -222,64 +212,22 @@ static enum status fit_all(struct training *training, struct error *error)
     return status;
 }
 
-static enum status check_rows(const struct training *training, struct error *error)
-{
-    const struct train_matrix *matrix = &training->matrix;
-    uint64_t rows = 0;
-    uint64_t positives = 0;
-    for (uint32_t i = 0; i < matrix->row_count; i++) {
-        if (!matrix->is_held[i]) {
-            rows++;
-            positives += matrix->labels[i];
-        }
-    }
-    if (rows == 0) {
-        return error_set(error, STATUS_INVALID, "training: no rows before the held-out time");
-    }
-    if (positives == 0 || positives == rows) {
-        return error_set(error, STATUS_INVALID, "training: one class only: all %llu rows are %s",
-                         (unsigned long long)rows, positives ? "positive" : "negative");
-    }
-    if (rows < training->fit->feature_count) {
-        return error_set(error, STATUS_INVALID,
-                         "training: %llu rows for %u features: use fewer features or more data",
-                         (unsigned long long)rows, training->fit->feature_count);
-    }
-    return STATUS_OK;
-}
-
-static double find_positive_factor(const struct training *training)
-{
-    const struct train_matrix *matrix = &training->matrix;
-    if (training->options->positive_weight > 0) {
-        return training->options->positive_weight;
-    }
-    double positive = 0;
-    double negative = 0;
-    for (uint32_t i = 0; i < matrix->row_count; i++) {
-        if (!matrix->is_held[i]) {
-            *(matrix->labels[i] ? &positive : &negative) += matrix->weights[i];
-        }
-    }
-    return negative / positive;
-}
-
-enum status train_logistic(const struct row_table *table, const uint8_t *is_held,
+enum status train_logistic(const struct row_table *table, const uint8_t *parts,
                            const struct train_options *options, struct logistic_fit *ret_fit,
                            struct error *error)
 {
     *ret_fit = (struct logistic_fit){0};
     struct training training = {
         .table = table,
-        .is_held = is_held,
+        .parts = parts,
         .options = options,
         .fit = ret_fit,
         .stages = options->l2_count + options->is_refitted,
     };
-    enum status status =
-        train_matrix_make(table, is_held, options, ret_fit, &training.matrix, error);
+    enum status status = train_matrix_make(table, parts, options, ret_fit, &training.matrix, error);
+    struct fit_rows rows = {0};
     if (status == STATUS_OK) {
-        status = check_rows(&training, error);
+        status = fit_rows_count(table, parts, ret_fit->feature_count, &rows, error);
     }
     if (status == STATUS_OK) {
         size_t count = (size_t)training.matrix.width + 1;
@@ -293,7 +241,7 @@ enum status train_logistic(const struct row_table *table, const uint8_t *is_held
         for (uint32_t i = 0; i < training.matrix.width; i++) {
             training.l1[i] = options->l1;
         }
-        training.positive_factor = find_positive_factor(&training);
+        training.positive_factor = fit_rows_factor(&rows, options->positive_weight);
         status = fit_all(&training, error);
     }
     train_matrix_release(&training.matrix);

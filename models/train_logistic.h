@@ -11,7 +11,6 @@
 #include "models/row_table.h"
 
 #define STRENGTHS_MAX 16
-#define TRAIN_WARNINGS_MAX 300
 
 struct train_options {
     const char *const *names; /* Borrowed: [table.feature_count]. */
@@ -52,10 +51,10 @@ struct logistic_fit {
 };
 
 /*
- * `is_held` [table.count]: 1 for held-out rows, 0 for those fitted, 2 for those left out.
+ * `parts` [table.count] is enum split_part.
  * STATUS_INVALID: one class only, fewer rows than features, no feature that varies.
  */
-MUST_CHECK enum status train_logistic(const struct row_table *table, const uint8_t *is_held,
+MUST_CHECK enum status train_logistic(const struct row_table *table, const uint8_t *parts,
                                       const struct train_options *options,
                                       struct logistic_fit *ret_fit, struct error *error);
 void logistic_fit_release(struct logistic_fit *fit);

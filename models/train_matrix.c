@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ROW_IS_LEFT_OUT 2
-
 /* A feature counts as skewed, and gets octaves, from this third moment on. */
 #define SKEWED 2.0
 
@@ -18,15 +16,15 @@ struct moments {
     uint32_t rows;
 };
 
-static struct moments measure(const struct row_table *table, const uint8_t *is_held,
-                              uint32_t column, enum feature_transform transform)
+static struct moments measure(const struct row_table *table, const uint8_t *parts, uint32_t column,
+                              enum feature_transform transform)
 {
     struct moments m = {0};
     double sum = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         float x = row_table_features(table, i)[column];
-        m.rows += is_held[i] == 0;
-        if (is_held[i] == 0 && isfinite(x)) {
+        m.rows += parts[i] == SPLIT_FIT;
+        if (parts[i] == SPLIT_FIT && isfinite(x)) {
             m.present++;
             m.weight += table->weights[i];
             sum += table->weights[i] * (double)feature_transform_apply(transform, x);
@@ -40,7 +38,7 @@ static struct moments measure(const struct row_table *table, const uint8_t *is_h
     double cube = 0;
     for (uint32_t i = 0; i < table->count; i++) {
         float x = row_table_features(table, i)[column];
-        if (is_held[i] == 0 && isfinite(x)) {
+        if (parts[i] == SPLIT_FIT && isfinite(x)) {
             double d = (double)feature_transform_apply(transform, x) - m.mean;
             square += table->weights[i] * d * d;
             cube += table->weights[i] * d * d * d;
@@ -85,7 +83,7 @@ static enum status allocate_fit(struct logistic_fit *fit, uint32_t count, struct
 }
 
 /* Chooses transform, mean and scale of each feature; fills indicator[] with 0 where one is due. */
-static enum status choose_features(const struct row_table *table, const uint8_t *is_held,
+static enum status choose_features(const struct row_table *table, const uint8_t *parts,
                                    const struct train_options *options, struct logistic_fit *fit,
                                    struct train_matrix *matrix, struct error *error)
 {
@@ -93,10 +91,10 @@ static enum status choose_features(const struct row_table *table, const uint8_t 
         uint32_t column = options->columns[i];
         enum feature_transform transform =
             options->transform >= 0 ? (enum feature_transform)options->transform : TRANSFORM_NONE;
-        struct moments m = measure(table, is_held, column, transform);
+        struct moments m = measure(table, parts, column, transform);
         if (options->transform < 0 && m.skew > SKEWED) {
             transform = TRANSFORM_OCTAVES;
-            m = measure(table, is_held, column, transform);
+            m = measure(table, parts, column, transform);
         }
         if (!varies(&m)) {
             warn_constant(options, column, &m);
@@ -142,29 +140,29 @@ static void fill_row(const struct logistic_fit *fit, const struct train_matrix *
     }
 }
 
-static enum status fill_rows(const struct row_table *table, const uint8_t *is_held,
+static enum status fill_rows(const struct row_table *table, const uint8_t *parts,
                              const struct logistic_fit *fit, struct train_matrix *matrix,
                              struct error *error)
 {
     uint32_t rows = 0;
     for (uint32_t i = 0; i < table->count; i++) {
-        rows += is_held[i] != ROW_IS_LEFT_OUT;
+        rows += parts[i] != SPLIT_LEFT_OUT;
     }
     matrix->values = calloc((size_t)rows * matrix->width + 1, sizeof(float));
     matrix->labels = calloc((size_t)rows + 1, 1);
-    matrix->is_held = calloc((size_t)rows + 1, 1);
+    matrix->parts = calloc((size_t)rows + 1, 1);
     matrix->weights = calloc((size_t)rows + 1, sizeof(double));
-    if (!matrix->values || !matrix->labels || !matrix->is_held || !matrix->weights) {
+    if (!matrix->values || !matrix->labels || !matrix->parts || !matrix->weights) {
         return error_set(error, STATUS_FATAL, "training: out of memory for %u rows of %u numbers",
                          rows, matrix->width);
     }
     for (uint32_t i = 0; i < table->count; i++) {
-        if (is_held[i] == ROW_IS_LEFT_OUT) {
+        if (parts[i] == SPLIT_LEFT_OUT) {
             continue;
         }
         uint32_t row = matrix->row_count++;
         matrix->labels[row] = table->rows[i].label;
-        matrix->is_held[row] = is_held[i];
+        matrix->parts[row] = parts[i];
         matrix->weights[row] = table->weights[i];
         fill_row(fit, matrix, row_table_features(table, i),
                  matrix->values + (size_t)row * matrix->width);
@@ -172,7 +170,7 @@ static enum status fill_rows(const struct row_table *table, const uint8_t *is_he
     return STATUS_OK;
 }
 
-enum status train_matrix_make(const struct row_table *table, const uint8_t *is_held,
+enum status train_matrix_make(const struct row_table *table, const uint8_t *parts,
                               const struct train_options *options, struct logistic_fit *fit,
                               struct train_matrix *ret_matrix, struct error *error)
 {
@@ -183,11 +181,11 @@ enum status train_matrix_make(const struct row_table *table, const uint8_t *is_h
         status = error_set(error, STATUS_FATAL, "training: out of memory");
     }
     if (status == STATUS_OK) {
-        status = choose_features(table, is_held, options, fit, ret_matrix, error);
+        status = choose_features(table, parts, options, fit, ret_matrix, error);
     }
     if (status == STATUS_OK) {
         ret_matrix->width = place_indicators(fit, ret_matrix);
-        status = fill_rows(table, is_held, fit, ret_matrix, error);
+        status = fill_rows(table, parts, fit, ret_matrix, error);
     }
     return status;
 }
@@ -196,7 +194,7 @@ void train_matrix_release(struct train_matrix *matrix)
 {
     free(matrix->values);
     free(matrix->labels);
-    free(matrix->is_held);
+    free(matrix->parts);
     free(matrix->weights);
     free(matrix->indicator);
     *matrix = (struct train_matrix){0};

@@ -10,7 +10,7 @@ struct train_matrix {
     uint32_t width;  /* Values, then indicators, then zeros up to a multiple of 8. */
     float *values;   /* [row_count][width] */
     uint8_t *labels; /* [row_count], as are the next ones. */
-    uint8_t *is_held;
+    uint8_t *parts;  /* SPLIT_FIT or SPLIT_HELD. */
     double *weights;
     int32_t *indicator; /* [fit.feature_count] column of the missing indicator; -1: none. */
 };
@@ -19,7 +19,7 @@ struct train_matrix {
  * Fills columns, features (transform, mean, scale, limit) and feature_count of `fit`, and allocates
  * its weights. Features that do not vary among the rows to be fitted are left out, with a warning.
  */
-MUST_CHECK enum status train_matrix_make(const struct row_table *table, const uint8_t *is_held,
+MUST_CHECK enum status train_matrix_make(const struct row_table *table, const uint8_t *parts,
                                          const struct train_options *options,
                                          struct logistic_fit *fit, struct train_matrix *ret_matrix,
                                          struct error *error);

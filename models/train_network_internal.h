@@ -70,6 +70,41 @@ MUST_CHECK enum status checkpoint_write(const char *path, uint64_t hash,
 MUST_CHECK enum status checkpoint_read(const char *path, uint64_t hash,
                                        struct train_progress *progress, struct error *error);
 
+/* All that a training has at hand. */
+struct network_training {
+    const struct row_table *table;
+    uint8_t *parts; /* [table.count] Owned: rows that nobody asks for are left out. */
+    const struct network_train_options *options;
+    struct network_fit *fit;
+    struct network_data data;
+    struct network_stretch stretch;
+    struct network_tape *tape;
+    struct train_progress progress;
+    uint32_t *order; /* [group_count]: groups with rows to fit. */
+    uint32_t order_count;
+    float *gradient, *decay;          /* [parameter_count]; decay: 1 where L1 and L2 apply. */
+    float *outputs, *pulls, *weights; /* [rows of a stretch] */
+    uint8_t *labels;
+    float *margins; /* [row_count] by place. */
+    uint64_t hash;
+};
+
+/* Chooses the features and makes the shape of `fit`. As train_network(). */
+MUST_CHECK enum status network_training_choose_features(struct network_training *training,
+                                                        struct error *error);
+
+/* Sets the parameters of `fit` to those to begin with, and `decay`. */
+MUST_CHECK enum status network_training_start(struct network_training *training,
+                                              struct error *error);
+
+/*
+ * Goes through the epochs that `progress` has not, and leaves the best parameters there and the
+ * margins that they give. STATUS_FATAL: stopped, a loss that is not finite, a checkpoint that
+ * cannot be written.
+ */
+MUST_CHECK enum status network_training_go(struct network_training *training, struct error *error);
+
+/* A number made from `seed`, another for each place. */
 static inline uint64_t train_mixed(uint64_t seed, uint64_t place)
 {
     uint64_t word = seed + (place + 1) * UINT64_C(0x9e3779b97f4a7c15); /* Splitmix64. */

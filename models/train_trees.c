@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/fit_rows.h"
 #include "models/metrics.h"
 #include "models/tree_ensemble.h"
 #include "models/xgboost_library.h"
@@ -45,27 +46,14 @@ static bool is_in(uint8_t part, enum split_part wanted, bool with_held)
 
 static enum status count_classes(struct tree_training *training, struct error *error)
 {
-    double weight[2] = {0, 0};
-    uint32_t rows[2] = {0, 0};
-    for (uint32_t i = 0; i < training->table->count; i++) {
-        if (training->parts[i] == SPLIT_FIT) {
-            uint8_t label = training->table->rows[i].label;
-            weight[label] += training->table->weights[i];
-            rows[label]++;
-        }
+    struct fit_rows rows;
+    enum status status = fit_rows_count(training->table, training->parts, 0, &rows, error);
+    if (status == STATUS_OK) {
+        training->positive_factor = fit_rows_factor(&rows, training->options->positive_weight);
+        double positive = rows.weights[1] * training->positive_factor;
+        training->base_rate = positive / (positive + rows.weights[0]);
     }
-    if (rows[0] + rows[1] == 0) {
-        return error_set(error, STATUS_INVALID, "training: no rows before the held-out time");
-    }
-    if (rows[0] == 0 || rows[1] == 0) {
-        return error_set(error, STATUS_INVALID, "training: one class only: all %u rows are %s",
-                         rows[0] + rows[1], rows[1] ? "positive" : "negative");
-    }
-    double given = training->options->positive_weight;
-    training->positive_factor = given > 0 ? given : weight[0] / weight[1];
-    double positive = weight[1] * training->positive_factor;
-    training->base_rate = positive / (positive + weight[0]);
-    return STATUS_OK;
+    return status;
 }
 
 struct gathered {
@@ -373,12 +361,8 @@ static enum status calibrate(struct tree_training *training, struct tree_fit *fi
                              struct error *error)
 {
     struct held_out *held = &training->held_out;
-    enum status status = held_out_calibrate(held, training->options->calibration, &fit->calibration,
-                                            &fit->is_calibrated, error);
-    if (status == STATUS_OK) {
-        held_out_apply(held, &fit->calibration);
-        status = held_out_measure(held, &fit->held, error);
-    }
+    enum status status = held_out_judge(held, training->options->calibration, &fit->calibration,
+                                        &fit->is_calibrated, &fit->held, error);
     if (status == STATUS_OK) {
         fit->is_measured = true;
         fit->threshold = fit->held.threshold;

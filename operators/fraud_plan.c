@@ -1,6 +1,5 @@
 #include "operators/fraud_plan.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,19 +63,6 @@ const struct setting_section score_fraud_section = {
     .options_bytes = sizeof(struct score_fraud_options),
 };
 
-static enum status read_number(const struct yaml_node *map, const char *key, double fallback,
-                               float *ret_value, struct error *error)
-{
-    const struct yaml_node *node = yaml_find(map, key);
-    double value = fallback;
-    enum status status = node ? yaml_number(node, &value, error) : STATUS_OK;
-    if (status == STATUS_OK && !isfinite((float)value)) {
-        status = yaml_complain(node, error, "a finite number expected");
-    }
-    *ret_value = (float)value;
-    return status;
-}
-
 static enum status read_feature(const struct yaml_node *map, const struct feature_set *set,
                                 uint32_t *ret_column, struct error *error)
 {
@@ -121,16 +107,16 @@ static enum status read_rule(const struct yaml_node *node, const struct feature_
     }
     term->is_below = below != NULL;
     if (status == STATUS_OK) {
-        status = read_number(node, below ? "below" : "above", 0, &term->from, error);
+        status = yaml_float_of(node, below ? "below" : "above", 0, &term->from, error);
     }
     if (status == STATUS_OK) {
-        status = read_number(node, "adds", 0, &term->adds, error);
+        status = yaml_float_of(node, "adds", 0, &term->adds, error);
     }
     if (status == STATUS_OK) {
-        status = read_number(node, "slope", 0, &term->slope, error);
+        status = yaml_float_of(node, "slope", 0, &term->slope, error);
     }
     if (status == STATUS_OK) {
-        status = read_number(node, "most", MOST_DEFAULT, &term->most, error);
+        status = yaml_float_of(node, "most", MOST_DEFAULT, &term->most, error);
     }
     if (status == STATUS_OK && !(term->most >= 0 && term->most <= MOST_MAX)) {
         status = yaml_complain(yaml_find(node, "most"), error, "a number from 0 to %g expected",
@@ -180,9 +166,9 @@ static enum status read_quantiles(const struct yaml_node *node, const char *feat
     if (!p99 || !p999) {
         return yaml_complain(node, error, "both p99 and p999 expected, or none");
     }
-    enum status status = read_number(node, "p99", 0, ret_p99, error);
+    enum status status = yaml_float_of(node, "p99", 0, ret_p99, error);
     if (status == STATUS_OK) {
-        status = read_number(node, "p999", 0, ret_p999, error);
+        status = yaml_float_of(node, "p999", 0, ret_p999, error);
     }
     if (status == STATUS_OK && !(*ret_p999 > *ret_p99)) {
         status = yaml_complain(p999, error, "a number above p99 expected");
@@ -219,7 +205,7 @@ static enum status read_deviation(const struct yaml_node *node, const struct fea
     const char *feature = set->features[term->column].name;
     status = read_quantiles(node, feature, pack, &p99, &p999, error);
     if (status == STATUS_OK) {
-        status = read_number(node, "weight", 1, &weight, error);
+        status = yaml_float_of(node, "weight", 1, &weight, error);
     }
     if (status != STATUS_OK) {
         return status;
@@ -311,6 +297,12 @@ enum status fraud_plan_load(const struct score_fraud_options *options,
     enum status status = plan->terms ? STATUS_OK : error_set(error, STATUS_FATAL, "out of memory");
     if (status == STATUS_OK && options->pack) {
         status = model_pack_load(options->pack, &plan->pack, error);
+        if (status == STATUS_OK && plan->pack->output != PACK_OUTPUT_CHANCE) {
+            status = error_set(error, STATUS_INVALID,
+                               "pack %s: it predicts a value, which does not add to the parts of a "
+                               "logit; a chance expected",
+                               plan->pack->name);
+        }
         status = status == STATUS_OK ? status : error_prefix(error, status, "score_fraud");
     }
     if (status == STATUS_OK) {

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static const char help[] =
     "nudge eval FILE.yaml --pack DIR [--input FILE...] [--truth FILE] [--after TIME]\n"
     "           [--before TIME] [--attribute NAME] [--threshold CHANCE] [--json FILE]\n"
     "           [--html FILE] [--scores FILE]\n"
+    "nudge eval FILE.yaml --score NAME [the same options but for --pack]\n"
     "nudge eval PIPELINE.yaml --detection --truth FILE [--input FILE...] [--json FILE]\n"
     "nudge eval FILE.yaml --families | --correlations [--allow PAIRS.yaml] [--input FILE...]\n"
     "\n"
@@ -32,6 +34,9 @@ static const char help[] =
     "cart, with the base rate and the best single feature beside it. Then by slice, as it was at\n"
     "each row: channel, kind of device, new and returning visitors, local hour, and by an\n"
     "attribute of your choice with the gaps between its groups (fairness).\n"
+    "\n"
+    "With --score it measures the score that the file's pipeline gives as it stands, such as that\n"
+    "of a detector that learns from the stream (score_anomaly), on the rows that have one.\n"
     "\n"
     "With --detection it serves a pipeline's configuration as it is, and says how much of each\n"
     "kind of fraud of the truth the score finds where 0.1% and 1% of the human visits score as\n"
@@ -42,6 +47,7 @@ static const char help[] =
     "and fails where PAIRS.yaml does not list one with a reason.\n"
     "\n"
     "  --pack DIR       the pack; by default the training file's output\n"
+    "  --score NAME     fraud, purchase, abandon or anomaly\n"
     "  --input FILE...  history, in place of the file's input\n"
     "  --truth FILE     what is known of the visits, for target: truth\n"
     "  --after TIME     sessions that begin before it are left out; by default the training\n"
@@ -58,7 +64,7 @@ static const char help[] =
 
 struct eval_arguments {
     const char *files[FILES_MAX];
-    const char *pack, *truth, *after, *before, *json, *html, *scores, *allow;
+    const char *pack, *truth, *after, *before, *json, *html, *scores, *allow, *score;
     const char *attribute, *threshold;
     const char *config;
     size_t file_count;
@@ -81,6 +87,7 @@ static enum status parse(int argc, char **argv, struct eval_arguments *arguments
         {.name = "families", .is_flag = true},
         {.name = "correlations", .is_flag = true},
         {.name = "scores", .values = &arguments->scores, .value_max = 1},
+        {.name = "score", .values = &arguments->score, .value_max = 1},
         {.name = "attribute", .values = &arguments->attribute, .value_max = 1},
         {.name = "threshold", .values = &arguments->threshold, .value_max = 1},
     };
@@ -111,6 +118,7 @@ struct evaluation {
     float *chances;        /* [table.count] */
     struct eval_report report;
     char after[ISO_TIME_BYTES_MAX + 1];
+    char scored[64];
 };
 
 static const uint32_t prefixes[] = {1, 3, 5, 10};
@@ -236,6 +244,13 @@ static enum status open_model(struct evaluation *evaluation, struct error *error
     uint32_t *columns = evaluation->columns;
     uint32_t width = evaluation->config->name_count;
     enum status status = model_pack_match(pack, evaluation->config->names, width, columns, error);
+    if (status == STATUS_OK && pack->output != PACK_OUTPUT_CHANCE) {
+        status =
+            error_set(error, STATUS_INVALID,
+                      "pack %s: it predicts a value; of a label that is true or false a chance "
+                      "expected (a calibration in the manifest makes one)",
+                      pack->name);
+    }
     if (status == STATUS_OK) {
         status = model_load(&backend_lanes, pack, columns, width, &evaluation->model, error);
     }
@@ -262,6 +277,62 @@ static enum status score_rows(struct evaluation *evaluation, struct error *error
                                      evaluation->columns, error);
     }
     return status;
+}
+
+/* ---- The score of the pipeline itself ---- */
+
+static enum status choose_score(struct evaluation *evaluation, struct error *error)
+{
+    const char *name = evaluation->arguments->score;
+    if (evaluation->arguments->pack) {
+        return error_set(error, STATUS_INVALID, "eval: either --pack or --score expected");
+    }
+    if (!evaluation->config->settings.pipeline) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --score: a training file with a pipeline expected");
+    }
+    int kind = 0;
+    while (kind < SCORE_KIND_COUNT && strcmp(name, score_names[kind]) != 0) {
+        kind++;
+    }
+    if (kind == SCORE_KIND_COUNT) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --score: \"%s\": fraud, purchase, abandon or anomaly expected",
+                         name);
+    }
+    evaluation->config->rows.score = (enum score_kind)kind;
+    return STATUS_OK;
+}
+
+static bool is_scored(void *context, const struct table_row *row)
+{
+    (void)context;
+    return !isnan(row->score);
+}
+
+static enum status take_scores(struct evaluation *evaluation, struct error *error)
+{
+    struct row_table *table = &evaluation->table;
+    uint32_t made = table->count;
+    row_table_filter(table, is_scored, NULL);
+    if (table->count == 0) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --score: none of %" PRIu32
+                         " rows has a score %s: is it chosen in the pipeline?",
+                         made, evaluation->arguments->score);
+    }
+    if (table->count < made) {
+        (void)printf("%" PRIu32 " of %" PRIu32 " rows have no score %s and are left out\n",
+                     made - table->count, made, evaluation->arguments->score);
+    }
+    evaluation->chances = calloc(table->count, sizeof(float));
+    if (!evaluation->chances) {
+        return error_set(error, STATUS_FATAL, "eval: out of memory");
+    }
+    for (uint32_t i = 0; i < table->count; i++) {
+        evaluation->chances[i] = table->rows[i].score;
+    }
+    return STATUS_OK;
 }
 
 static bool is_in_slice(const struct table_row *row, size_t slice)
@@ -353,7 +424,9 @@ static enum status write_scores(const struct evaluation *evaluation, const char 
 static enum status write_reports(struct evaluation *evaluation, struct error *error)
 {
     struct eval_report *report = &evaluation->report;
-    report->pack = evaluation->pack->label;
+    (void)snprintf(evaluation->scored, sizeof(evaluation->scored), "the pipeline's score %s",
+                   evaluation->arguments->score ? evaluation->arguments->score : "");
+    report->pack = evaluation->pack ? evaluation->pack->label : evaluation->scored;
     report->target = row_target_names[evaluation->config->settings.target];
     report->names = evaluation->config->names;
     report->after = evaluation->after;
@@ -400,10 +473,28 @@ static enum status report_features(struct evaluation *evaluation, struct error *
                                : status;
 }
 
+static enum status evaluate_score(struct evaluation *evaluation, struct error *error)
+{
+    enum status status = choose_score(evaluation, error);
+    if (status == STATUS_OK) {
+        status = make_rows(evaluation, error);
+    }
+    if (status == STATUS_OK) {
+        status = take_scores(evaluation, error);
+    }
+    if (status == STATUS_OK) {
+        status = measure(evaluation, error);
+    }
+    return status == STATUS_OK ? write_reports(evaluation, error) : status;
+}
+
 static enum status evaluate(struct evaluation *evaluation, struct error *error)
 {
     if (evaluation->arguments->has_families || evaluation->arguments->has_correlations) {
         return report_features(evaluation, error);
+    }
+    if (evaluation->arguments->score) {
+        return evaluate_score(evaluation, error);
     }
     const char *folder =
         evaluation->arguments->pack ? evaluation->arguments->pack : evaluation->config->output;

@@ -471,3 +471,53 @@ enum status log_segments_read(const struct log_segments *segments, uint32_t inde
     *ret_reader = reader;
     return STATUS_OK;
 }
+
+/* The log's only segment has more than its header. */
+static enum status has_frames(const struct log_segments *segments, bool *ret_has,
+                              struct error *error)
+{
+    char *path = segment_path(segments, segments->firsts[0]);
+    if (!path) {
+        return out_of_memory(segments, error);
+    }
+    struct storage_file *file = NULL;
+    uint64_t bytes = 0;
+    unsigned char header[NAME_OFFSET] = {0};
+    uint64_t got = 0;
+    enum status status = segments->storage->ops->open(segments->storage, path, &file, error);
+    if (status == STATUS_OK) {
+        status = file->ops->size(file, &bytes, error);
+    }
+    if (status == STATUS_OK) {
+        status = file->ops->read_at(file, 0, header, sizeof(header), &got, error);
+    }
+    *ret_has = status == STATUS_OK && got == sizeof(header) && bytes > get_u32(header + 12);
+    segments->storage->ops->close(file);
+    free(path);
+    return status;
+}
+
+enum status log_segments_have_frames(struct storage *storage, const char *directory, bool *ret_have,
+                                     struct error *error)
+{
+    struct log_segments segments;
+    struct listing listing = {.segments = &segments};
+    enum status status =
+        log_segments_init(&segments, storage, directory, "", OUTPUT_JSONL, false, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = storage->ops->list(storage, directory, visit_name, &listing, error);
+    if (status == STATUS_OK && listing.has_failed) {
+        status = out_of_memory(&segments, error);
+    }
+    bool have = segments.count > 1; /* The later ones were begun behind frames. */
+    if (status == STATUS_OK && segments.count == 1) {
+        status = has_frames(&segments, &have, error);
+    }
+    log_segments_release(&segments);
+    if (status == STATUS_OK) {
+        *ret_have = have;
+    }
+    return status;
+}

@@ -65,4 +65,9 @@ MUST_CHECK enum status log_segments_trim(struct log_segments *segments, uint64_t
 MUST_CHECK enum status log_segments_read(const struct log_segments *segments, uint32_t index,
                                          struct segment_reader *ret_reader, struct error *error);
 
+/* True where the log in `directory` may have a frame; reads names and lengths, and changes nothing.
+ */
+MUST_CHECK enum status log_segments_have_frames(struct storage *storage, const char *directory,
+                                                bool *ret_have, struct error *error);
+
 #endif

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "pipeline/base/status.h"
 
@@ -55,10 +56,15 @@ MUST_CHECK enum status yaml_bool(const struct yaml_node *node, bool *ret, struct
 MUST_CHECK enum status yaml_integer(const struct yaml_node *node, int64_t *ret,
                                     struct error *error);
 MUST_CHECK enum status yaml_number(const struct yaml_node *node, double *ret, struct error *error);
+MUST_CHECK enum status yaml_float(const struct yaml_node *node, float *ret, struct error *error);
 MUST_CHECK enum status yaml_duration_ms(const struct yaml_node *node, int64_t *ret,
                                         struct error *error);
 MUST_CHECK enum status yaml_size_bytes(const struct yaml_node *node, int64_t *ret,
                                        struct error *error);
+
+/* The float that `map` has under `key`; `fallback` where it has none. */
+MUST_CHECK enum status yaml_float_of(const struct yaml_node *map, const char *key, float fallback,
+                                     float *ret, struct error *error);
 
 /* Sets "FILE:LINE: KEY: " and the formatted rest. `node` may be NULL: then the rest alone. */
 void yaml_complain_format(const struct yaml_node *node, struct error *error, const char *format,
@@ -67,6 +73,12 @@ void yaml_complain_format(const struct yaml_node *node, struct error *error, con
 /* The same; its value is STATUS_INVALID. */
 #define yaml_complain(node, error, ...)                                                            \
     (yaml_complain_format((node), (error), __VA_ARGS__), (enum status)STATUS_INVALID)
+
+/*
+ * Writes a line `KEY: "TEXT"` that is read back as the text less its control characters; nothing
+ * where the text is NULL.
+ */
+void yaml_print_text(FILE *out, const char *key, const char *text);
 
 /*
  * Complains of the first key of `mapping` that is not in `names` (NULL-terminated), naming the

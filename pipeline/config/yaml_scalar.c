@@ -129,6 +129,31 @@ enum status yaml_number(const struct yaml_node *node, double *ret, struct error 
     return complain_expected(node, "a number such as 0.5", error);
 }
 
+enum status yaml_float(const struct yaml_node *node, float *ret, struct error *error)
+{
+    double value = 0;
+    enum status status = yaml_number(node, &value, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!isfinite((float)value)) {
+        return complain_expected(node, "a number that a float can hold", error);
+    }
+    *ret = (float)value;
+    return STATUS_OK;
+}
+
+enum status yaml_float_of(const struct yaml_node *map, const char *key, float fallback, float *ret,
+                          struct error *error)
+{
+    const struct yaml_node *node = yaml_find(map, key);
+    if (node) {
+        return yaml_float(node, ret, error);
+    }
+    *ret = fallback;
+    return STATUS_OK;
+}
+
 struct unit {
     const char *name;
     int64_t factor;
@@ -307,4 +332,21 @@ char *yaml_resolve_path(const struct yaml_node *node, const char *path)
         memcpy(resolved + folder_bytes, path, strlen(path) + 1);
     }
     return resolved;
+}
+
+void yaml_print_text(FILE *out, const char *key, const char *text)
+{
+    if (!text) {
+        return;
+    }
+    (void)fprintf(out, "%s: \"", key);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') {
+            (void)fputc('\\', out);
+        }
+        if ((unsigned char)*text >= ' ') {
+            (void)fputc(*text, out);
+        }
+    }
+    (void)fprintf(out, "\"\n");
 }

@@ -65,34 +65,47 @@ static enum status check_store(const struct partition_options *options, const ch
                : STATUS_OK;
 }
 
-/* Compares with, and then writes, what the state's folder says it is the state of. */
-static enum status check_origin(const struct partition_options *options, const char *origin,
-                                bool *ret_is_foreign, struct error *error)
+static enum status open_origin(const struct partition_options *options,
+                               struct storage_file **ret_file, struct error *error)
 {
     char path[PATH_BYTES];
-    char found[ORIGIN_BYTES] = "";
-    uint64_t found_bytes = 0;
     struct storage *storage = storage_posix();
-    struct storage_file *file;
     (void)snprintf(path, sizeof(path), "%s/%s/origin", options->state_directory, options->name);
-    enum status status = storage->ops->open(storage, path, &file, error);
+    return storage->ops->open(storage, path, ret_file, error);
+}
+
+/* What the state's folder says it is the state of; "" where it says nothing yet. */
+static enum status find_origin(const struct partition_options *options,
+                               char ret_origin[ORIGIN_BYTES], struct error *error)
+{
+    struct storage_file *file;
+    uint64_t length = 0;
+    enum status status = open_origin(options, &file, error);
     if (status != STATUS_OK) {
         return status;
     }
-    uint64_t length = strlen(origin);
-    status = storage->ops->read_at(file, 0, found, sizeof(found) - 1, &found_bytes, error);
-    bool is_same = found_bytes == length && memcmp(found, origin, length) == 0;
-    if (status == STATUS_OK && !is_same) {
-        status = storage->ops->truncate(file, 0, error);
+    status = file->ops->read_at(file, 0, ret_origin, ORIGIN_BYTES - 1, &length, error);
+    ret_origin[length] = '\0';
+    file->ops->close(file);
+    return status;
+}
+
+static enum status write_origin(const struct partition_options *options, const char *origin,
+                                struct error *error)
+{
+    struct storage_file *file;
+    enum status status = open_origin(options, &file, error);
+    if (status != STATUS_OK) {
+        return status;
     }
-    if (status == STATUS_OK && !is_same) {
-        status = storage->ops->write_at(file, 0, origin, length, error);
+    status = file->ops->truncate(file, 0, error);
+    if (status == STATUS_OK) {
+        status = file->ops->write_at(file, 0, origin, strlen(origin), error);
     }
-    if (status == STATUS_OK && !is_same) {
-        status = storage->ops->sync(file, error);
+    if (status == STATUS_OK) {
+        status = file->ops->sync(file, error);
     }
-    storage->ops->close(file);
-    *ret_is_foreign = found_bytes > 0 && !is_same;
+    file->ops->close(file);
     return status;
 }
 
@@ -108,17 +121,59 @@ static enum status read_origin(const struct kafka_ends *self, char ret_origin[OR
     return STATUS_OK;
 }
 
-static enum status open_ends(struct partition_ends *ends, const struct partition_options *options,
-                             struct task_parts *parts, struct error *error)
+/* Store and log; a store that is not of this changelog is made anew. */
+static enum status open_state(struct kafka_ends *self, const struct partition_options *options,
+                              const struct kafka_log_options *log, struct task_parts *parts,
+                              struct error *error)
 {
-    struct kafka_ends *self = container_of(ends, struct kafka_ends, ends);
-    const struct config *config = options->config;
     char directory[PATH_BYTES];
     int length = snprintf(directory, sizeof(directory), "%s/%s/store", options->state_directory,
                           options->name);
     if (length >= PATH_BYTES) {
         return error_set(error, STATUS_INVALID, "%s: path too long", options->state_directory);
     }
+    struct kafka_log_range range;
+    char origin[ORIGIN_BYTES];
+    char found[ORIGIN_BYTES] = "";
+    enum status status = kafka_topics_still_there(self->topics, self->fetcher, error);
+    if (status == STATUS_OK) {
+        status = read_origin(self, origin, error);
+    }
+    if (status == STATUS_OK) {
+        status = find_origin(options, found, error);
+    }
+    bool is_foreign = found[0] && strcmp(found, origin) != 0;
+    if (status == STATUS_OK && !found[0]) {
+        status = write_origin(options, origin, error);
+    }
+    /* Before the log: its lock keeps a second process on the same disk from shutting us out. */
+    if (status == STATUS_OK) {
+        status = state_store_rocksdb_open(
+            directory, options->budget, options->config->state.retention_ms, &parts->store, error);
+    }
+    if (status == STATUS_OK) {
+        status = kafka_log_open(log, &parts->log, &range, error);
+    }
+    /* Before the restore, which it is good for as well. */
+    if (status == STATUS_OK) {
+        status = kafka_fetch_start(&self->pulse, self->fetcher, self->topics->journal,
+                                   self->partition, RD_KAFKA_OFFSET_END, error);
+    }
+    if (status == STATUS_OK) {
+        status = check_store(options, directory, &range, is_foreign, parts, error);
+    }
+    /* Not before its store is gone: a start that ends here would leave it as if it were ours. */
+    if (status == STATUS_OK && is_foreign) {
+        status = write_origin(options, origin, error);
+    }
+    return status;
+}
+
+static enum status open_ends(struct partition_ends *ends, const struct partition_options *options,
+                             struct task_parts *parts, struct error *error)
+{
+    struct kafka_ends *self = container_of(ends, struct kafka_ends, ends);
+    const struct config *config = options->config;
     self->places = (struct kafka_places){.count = self->topics->input_count};
     self->traces.names = &self->setup->options->trace_headers;
     for (uint32_t i = 0; i < self->topics->input_count; i++) {
@@ -150,32 +205,7 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
         .mapping = config->mapping,
         .ends = self->setup->options->ends,
     };
-    struct kafka_log_range range;
-    char origin[ORIGIN_BYTES];
-    bool is_foreign = false;
-    enum status status = kafka_topics_still_there(self->topics, self->fetcher, error);
-    if (status == STATUS_OK) {
-        status = read_origin(self, origin, error);
-    }
-    if (status == STATUS_OK) {
-        status = check_origin(options, origin, &is_foreign, error);
-    }
-    /* Before the log: its lock keeps a second process on the same disk from shutting us out. */
-    if (status == STATUS_OK) {
-        status = state_store_rocksdb_open(directory, options->budget, config->state.retention_ms,
-                                          &parts->store, error);
-    }
-    if (status == STATUS_OK) {
-        status = kafka_log_open(&log, &parts->log, &range, error);
-    }
-    /* Before the restore, which it is good for as well. */
-    if (status == STATUS_OK) {
-        status = kafka_fetch_start(&self->pulse, self->fetcher, self->topics->journal,
-                                   self->partition, RD_KAFKA_OFFSET_END, error);
-    }
-    if (status == STATUS_OK) {
-        status = check_store(options, directory, &range, is_foreign, parts, error);
-    }
+    enum status status = open_state(self, options, &log, parts, error);
     if (status == STATUS_OK) {
         status = kafka_input_open(&input, &parts->input, error);
     }

@@ -7,7 +7,17 @@
 #define ARENA_BLOCK_BYTES 65536u
 #define US_PER_SECOND 1e6
 
-enum { OPEN, POSITION, END, LAG, LAG_KNOWN, RESTORED, RESTORED_BYTES, RESTORE_LEFT };
+enum {
+    OPEN,
+    POSITION,
+    END,
+    LAG,
+    LAG_KNOWN,
+    RESTORED,
+    RESTORED_BYTES,
+    RESTORE_LEFT,
+    TRACES_DROPPED
+};
 
 #define ROW(PLACE, title, kind, measure, scale, sentence)                                          \
     [PLACE] = {.name = (title),                                                                    \
@@ -35,6 +45,9 @@ const struct metric_info kafka_partition_metric_infos[KAFKA_PARTITION_METRICS] =
         "Bytes of them, keys included"),
     ROW(RESTORE_LEFT, "nudge_kafka_restore_left_seconds", GAUGE, "seconds", 1000,
         "What is left of the restore at its rate so far; 0: there is none at the moment"),
+    ROW(TRACES_DROPPED, "nudge_kafka_trace_headers_dropped_total", COUNTER, "headers", 1,
+        "Trace headers that were not passed on: longer than a kilobyte, or beyond the 8 MiB that a "
+        "transaction keeps"),
 };
 #undef LABEL
 
@@ -157,6 +170,14 @@ void kafka_partition_metrics_publish_lag(struct kafka_partition_metrics *metrics
     metric_set(metrics->series[END], is_known ? end : 0);
     metric_set(metrics->series[LAG], is_known ? lag : 0);
     metric_set(metrics->series[LAG_KNOWN], is_known);
+}
+
+void kafka_partition_metrics_publish_traces(struct kafka_partition_metrics *metrics,
+                                            const struct kafka_traces *traces)
+{
+    if (metrics->registry) {
+        metric_raise(metrics->series[TRACES_DROPPED], traces->dropped_count);
+    }
 }
 
 /* ---- Clients ---- */

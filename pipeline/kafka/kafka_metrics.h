@@ -9,9 +9,10 @@
 #include <librdkafka/rdkafka.h>
 
 #include "pipeline/kafka/kafka_places.h"
+#include "pipeline/kafka/kafka_traces.h"
 #include "pipeline/metrics/metrics.h"
 
-#define KAFKA_PARTITION_METRICS 8
+#define KAFKA_PARTITION_METRICS 9
 #define KAFKA_CLIENT_METRICS 9
 
 extern const struct metric_info kafka_partition_metric_infos[KAFKA_PARTITION_METRICS];
@@ -46,6 +47,10 @@ void kafka_partition_metrics_publish(struct kafka_partition_metrics *metrics, bo
 void kafka_partition_metrics_publish_lag(struct kafka_partition_metrics *metrics,
                                          rd_kafka_t *fetcher, const char *const *topics,
                                          const struct kafka_places *places, int32_t partition);
+
+/* Headers that were not passed on so far. */
+void kafka_partition_metrics_publish_traces(struct kafka_partition_metrics *metrics,
+                                            const struct kafka_traces *traces);
 
 struct kafka_client_metrics {
     struct metrics *registry; /* NULL: none. */

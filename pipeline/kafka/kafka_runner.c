@@ -282,28 +282,6 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
     return status;
 }
 
-static void add_result(struct runner_result *sum, const struct runner_result *more)
-{
-    uint64_t *to = (uint64_t *)(void *)&sum->counters;
-    const uint64_t *from = (const uint64_t *)(const void *)&more->counters;
-    for (size_t i = 0; i < sizeof(sum->counters) / sizeof(uint64_t); i++) {
-        to[i] += from[i];
-    }
-    sum->events_this_run += more->events_this_run;
-    sum->commits += more->commits;
-    sum->cache.hits += more->cache.hits;
-    sum->cache.misses += more->cache.misses;
-    sum->cache.new_records += more->cache.new_records;
-    sum->cache.records_written += more->cache.records_written;
-    sum->cache.bytes_written += more->cache.bytes_written;
-    sum->cache.resident += more->cache.resident;
-    for (size_t i = 0; i < TASK_STAGES_MAX + 2; i++) {
-        sum->stage_ns[i] += more->stage_ns[i];
-    }
-    sum->watermark_ms =
-        more->watermark_ms > sum->watermark_ms ? more->watermark_ms : sum->watermark_ms;
-}
-
 static void run_threads(struct kafka_runner *runner, struct kafka_thread *threads, uint32_t count)
 {
     struct error error;
@@ -325,7 +303,7 @@ static void run_threads(struct kafka_runner *runner, struct kafka_thread *thread
     for (uint32_t i = 0; i < count; i++) {
         if (threads[i].is_started) {
             (void)pthread_join(threads[i].thread, NULL);
-            add_result(&runner->result, &threads[i].worker.result);
+            runner_result_add(&runner->result, &threads[i].worker.result);
             kafka_worker_release(&threads[i].worker);
         }
     }

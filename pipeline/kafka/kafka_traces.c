@@ -36,7 +36,7 @@ static struct entry entry_at(const struct kafka_traces *traces, size_t index)
 
 /* The last one of that name counts, as in Kafka's own client. */
 static void keep_header(struct kafka_traces *traces, const rd_kafka_headers_t *headers,
-                        uint16_t name)
+                        uint16_t name, bool has_room)
 {
     const void *value;
     size_t length;
@@ -45,7 +45,7 @@ static void keep_header(struct kafka_traces *traces, const rd_kafka_headers_t *h
         !value) {
         return;
     }
-    if (length > KAFKA_TRACE_VALUE_BYTES_MAX) {
+    if (!has_room || length > KAFKA_TRACE_VALUE_BYTES_MAX) {
         traces->dropped_count++;
         return;
     }
@@ -71,13 +71,10 @@ void kafka_traces_keep(struct kafka_traces *traces, uint64_t ordinal,
         rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
     }
-    if (traces->bytes.length > KAFKA_TRACES_BYTES_MAX) {
-        traces->dropped_count++;
-        return;
-    }
+    bool has_room = traces->bytes.length <= KAFKA_TRACES_BYTES_MAX;
     size_t start = traces->bytes.length;
     for (uint16_t i = 0; i < traces->names->count; i++) {
-        keep_header(traces, headers, i);
+        keep_header(traces, headers, i, has_room);
     }
     struct entry entry = {.ordinal = ordinal, .start = start, .end = traces->bytes.length};
     if (entry.end > start && !traces->bytes.has_failed) {

@@ -2,6 +2,9 @@
  * Trace headers of the records of a transaction, kept until it is committed, so that what a record
  * causes carries them on. Written by the task's input, read by its log; not at the same time. A
  * task that has taken too many for the room keeps no more of them, and counts.
+ *
+ * What a timer causes has no trace: whether the record that set it is of the same transaction
+ * depends on where commits fell. Its outputs name that record.
  */
 #ifndef PIPELINE_KAFKA_KAFKA_TRACES_H
 #define PIPELINE_KAFKA_KAFKA_TRACES_H
@@ -26,7 +29,7 @@ struct kafka_traces {
     const struct text_list *names; /* Borrowed. Which headers. */
     struct byte_buffer entries;    /* Of ordinals, rising, and where their headers are. */
     struct byte_buffer bytes;
-    uint64_t dropped_count;
+    uint64_t dropped_count; /* Headers that were too long, or for which there was no room. */
 };
 
 void kafka_traces_release(struct kafka_traces *traces);

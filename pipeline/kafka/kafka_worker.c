@@ -159,9 +159,11 @@ static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
 static void close_slot(struct kafka_worker *worker, struct kafka_slot *slot, bool is_last)
 {
     struct task_counters counters = worker->result.counters;
+    if (!is_last) { /* Counters are of the partition's whole life: who has it last tells them. */
+        slot->held.stage_counter_count = 0;
+    }
     held_partition_collect(&slot->held, &worker->result);
     if (!is_last) {
-        /* The counters are of the partition's whole life: whoever has it last tells them. */
         worker->result.counters = counters;
     }
     partition_metrics_destroy(slot->held.metrics);
@@ -349,6 +351,7 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
     kafka_partition_metrics_publish_lag(&slot->ends.metrics, worker->fetcher,
                                         slot->ends.input_topics, &slot->ends.places,
                                         slot->ends.partition);
+    kafka_partition_metrics_publish_traces(&slot->ends.metrics, &slot->ends.traces);
     if (slot->held.is_finished) {
         slot->state = SLOT_FINISHED;
     }
@@ -436,7 +439,8 @@ enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error)
             drop_task(slot);
             slot->state = SLOT_EMPTY;
         } else if (is_running(slot)) {
-            enum status status = task_flush(slot->held.task, result == STATUS_OK ? error : NULL);
+            enum status status =
+                held_partition_stop(&slot->held, result == STATUS_OK ? error : NULL);
             result = result == STATUS_OK ? status : result;
             close_slot(worker, slot, true);
         }

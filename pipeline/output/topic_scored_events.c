@@ -1,19 +1,7 @@
 #include "pipeline/output/topic_schemas.h"
 
 static const struct output_field scored_event_fields[] = {
-    {.name = "event_id",
-     .type = OUTPUT_TEXT,
-     .is_nullable = true,
-     .doc = "Id that the sender gave the event; null where it gave none."},
-    {.name = "partition", .type = OUTPUT_TEXT, .doc = "Partition of the input."},
-    {.name = "ordinal",
-     .type = OUTPUT_LONG,
-     .doc = "Number of the event's record in its partition, from 0."},
-    {.name = "user",
-     .type = OUTPUT_TEXT,
-     .privacy = PRIVACY_QUASI,
-     .doc = "Pseudonym of the shopper, 32 hexadecimal digits."},
-    {.name = "time", .type = OUTPUT_TIME, .doc = "Event time of the event."},
+    EVENT_FIELDS,
     {.name = "type", .type = OUTPUT_TEXT, .doc = "Type of the event."},
     {.name = "session_id",
      .type = OUTPUT_TEXT,

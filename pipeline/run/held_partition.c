@@ -1,6 +1,7 @@
 #include "pipeline/run/held_partition.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "pipeline/base/clock.h"
 
@@ -124,50 +125,18 @@ void held_partition_begin(struct held_partition *partition)
     partition->stage_counter_count = 0;
 }
 
-static void add_counters(struct task_counters *sum, const struct task_counters *more)
-{
-    /* Counters are uint64_t throughout, which is what makes them addable as an array. */
-    static_assert(sizeof(struct task_counters) % sizeof(uint64_t) == 0, "uint64_t throughout");
-    uint64_t *to = (uint64_t *)(void *)sum;
-    const uint64_t *from = (const uint64_t *)(const void *)more;
-    for (size_t i = 0; i < sizeof(*sum) / sizeof(uint64_t); i++) {
-        to[i] += from[i];
-    }
-}
-
-/* Tasks have the same stages, so their counters stand in the same places. */
-static void add_stage_counters(struct runner_result *result, const struct held_partition *partition)
-{
-    for (uint32_t i = 0; i < partition->stage_counter_count; i++) {
-        result->stage_counters[i].name = partition->stage_counters[i].name;
-        result->stage_counters[i].value += partition->stage_counters[i].value;
-    }
-    if (partition->stage_counter_count > 0) {
-        result->stage_counter_count = partition->stage_counter_count;
-    }
-}
-
 void held_partition_collect(const struct held_partition *partition, struct runner_result *result)
 {
     struct task_progress progress = task_progress(partition->task);
-    add_counters(&result->counters, &progress.counters);
-    add_stage_counters(result, partition);
-    result->events_this_run += progress.counters.events_read - partition->events_at_start;
-    result->commits += task_commits(partition->task);
-    struct record_cache_stats stats = task_cache_stats(partition->task);
-    result->cache.hits += stats.hits;
-    result->cache.misses += stats.misses;
-    result->cache.new_records += stats.new_records;
-    result->cache.records_written += stats.records_written;
-    result->cache.bytes_written += stats.bytes_written;
-    result->cache.resident += stats.resident;
-    result->cache.decode.parts_cold += stats.decode.parts_cold;
-    result->cache.decode.parts_upgraded += stats.decode.parts_upgraded;
-    const uint64_t *stage_ns = task_stage_ns(partition->task);
-    for (size_t stage = 0; stage < TASK_STAGES_MAX + 2; stage++) {
-        result->stage_ns[stage] += stage_ns[stage];
-    }
-    int64_t watermark_ms = task_watermark_ms(partition->task);
-    result->watermark_ms =
-        watermark_ms > result->watermark_ms ? watermark_ms : result->watermark_ms;
+    struct runner_result own = {
+        .counters = progress.counters,
+        .stage_counter_count = partition->stage_counter_count,
+        .events_this_run = progress.counters.events_read - partition->events_at_start,
+        .commits = task_commits(partition->task),
+        .cache = task_cache_stats(partition->task),
+        .watermark_ms = task_watermark_ms(partition->task),
+    };
+    memcpy(own.stage_counters, partition->stage_counters, sizeof(own.stage_counters));
+    memcpy(own.stage_ns, task_stage_ns(partition->task), sizeof(own.stage_ns));
+    runner_result_add(result, &own);
 }

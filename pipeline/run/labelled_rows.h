@@ -45,7 +45,8 @@ struct row_options {
     enum row_target target;
     uint32_t prefixes[PREFIXES_MAX]; /* Rows at these events of a session ... */
     uint32_t prefix_count;           /* ... 0: all rows. */
-    bool keeps_all;                  /* Rows between these stay, but are not on schedule. */
+    bool keeps_all;                  /* Rows between these stay, but are not on schedule; of
+                                        abandon_cart those before the cart, too. */
     uint64_t types;                  /* Bit per enum event_type; 0: all. */
     int64_t from_ms;                 /* Groups that began before it are left out. */
     int64_t before_ms;               /* Rows from then on are left out; what comes after still

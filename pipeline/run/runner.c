@@ -13,6 +13,7 @@
 #include "pipeline/run/memory_plan.h"
 #include "pipeline/run/partition.h"
 #include "pipeline/run/progress.h"
+#include "pipeline/run/state_folder.h"
 
 static atomic_bool stop_requested; /* Lock-free, so a signal handler may set it. */
 
@@ -24,6 +25,41 @@ void runner_stop(void)
 bool runner_is_stopping(void)
 {
     return atomic_load(&stop_requested);
+}
+
+static void add_numbers(uint64_t *sum, const uint64_t *more, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sum[i] += more[i];
+    }
+}
+
+void runner_result_add(struct runner_result *sum, const struct runner_result *more)
+{
+    static_assert(sizeof(struct task_counters) % sizeof(uint64_t) == 0, "uint64_t throughout");
+    add_numbers((uint64_t *)(void *)&sum->counters, (const uint64_t *)(const void *)&more->counters,
+                sizeof(sum->counters) / sizeof(uint64_t));
+    /* Tasks have the same stages, so their counters stand in the same places. */
+    for (uint32_t i = 0; i < more->stage_counter_count; i++) {
+        sum->stage_counters[i].name = more->stage_counters[i].name;
+        sum->stage_counters[i].value += more->stage_counters[i].value;
+    }
+    if (more->stage_counter_count > 0) {
+        sum->stage_counter_count = more->stage_counter_count;
+    }
+    sum->events_this_run += more->events_this_run;
+    sum->commits += more->commits;
+    sum->cache.hits += more->cache.hits;
+    sum->cache.misses += more->cache.misses;
+    sum->cache.new_records += more->cache.new_records;
+    sum->cache.records_written += more->cache.records_written;
+    sum->cache.bytes_written += more->cache.bytes_written;
+    sum->cache.resident += more->cache.resident;
+    sum->cache.decode.parts_cold += more->cache.decode.parts_cold;
+    sum->cache.decode.parts_upgraded += more->cache.decode.parts_upgraded;
+    add_numbers(sum->stage_ns, more->stage_ns, TASK_STAGES_MAX + 2);
+    sum->watermark_ms =
+        more->watermark_ms > sum->watermark_ms ? more->watermark_ms : sum->watermark_ms;
 }
 
 struct runner {
@@ -232,7 +268,10 @@ enum status runner_run(const struct runner_options *options, struct runner_resul
     if (!runner.partitions) {
         return error_set(error, STATUS_FATAL, "partitions: out of memory");
     }
-    enum status status = start_metrics(&runner, error);
+    enum status status = state_folder_check(options->state_directory, options->file_count, error);
+    if (status == STATUS_OK) {
+        status = start_metrics(&runner, error);
+    }
     if (status == STATUS_OK) {
         status = open_partitions(&runner, error);
     }

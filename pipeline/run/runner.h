@@ -32,6 +32,9 @@ struct runner_result {
     bool was_stopped; /* By a signal, before the input ended. */
 };
 
+/* Adds what another part of the run came to; times and memory are of the whole, and left alone. */
+void runner_result_add(struct runner_result *sum, const struct runner_result *more);
+
 /* Blocks until the files have ended, runner_stop() was called, or something failed. */
 MUST_CHECK enum status runner_run(const struct runner_options *options,
                                   struct runner_result *ret_result, struct error *error);

@@ -32,6 +32,7 @@ struct train_settings {
     struct text_list label_values, leave_out_kinds, event_types, prefixes;
     struct text_list features, leave_out_features, leave_out_families, l2;
     int64_t rows_max, seed, gap_ms, held_gap_ms, iterations, folds, forest_trees, forest_sample;
+    int64_t markov_order;
     double held_share, limit, l1, positive_weight;
     bool is_refitted;
 };

@@ -49,7 +49,6 @@ struct record {
     void *unknown_parts;                /* Owned. Parts of other writers, carried along; or NULL. */
     uint32_t unknown_bytes;
     uint32_t epoch;                     /* Configuration epoch of the last write. */
-    uint32_t cache_entry;               /* The cache's own: where its entry stands. */
     _Alignas(16) unsigned char parts[]; /* [record_layout_bytes(layout, kind)] */
 };
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "pipeline/commit/commit_log.h"
+#include "pipeline/commit/log_segments.h"
 #include "pipeline/commit/storage.h"
 #include "test/fakes/fixture.h"
 #include "test/fakes/note_output.h"
@@ -409,6 +410,15 @@ static void refuses_a_log_with_a_segment_missing(void **state)
     assert_int_equal(point.log_position, 9);
 }
 
+static bool has_frames(struct bench *bench)
+{
+    bool has = false;
+    assert_int_equal(log_segments_have_frames(bench->options.storage, bench->options.log_directory,
+                                              &has, &bench->error),
+                     STATUS_OK);
+    return has;
+}
+
 static void finds_the_last_commit_behind_which_a_segment_was_begun(void **state)
 {
     struct bench *bench = *state;
@@ -422,6 +432,7 @@ static void finds_the_last_commit_behind_which_a_segment_was_begun(void **state)
     assert_int_equal(storage_fake_calls_of(bench->fake, STORAGE_WRITE), calls + 2);
     storage_fake_crash(bench->fake, STORAGE_KILL, 1);
     assert_int_equal(count_segments(bench), 2);
+    assert_true(has_frames(bench));
     struct commit_point point = must_recover(bench, 1);
     assert_int_equal(point.log_position, 1);
     assert_int_equal(point.position.ordinal, 1);
@@ -431,6 +442,23 @@ static void finds_the_last_commit_behind_which_a_segment_was_begun(void **state)
     assert_int_equal(must_commit(bench, 2, 10), 2);
     (void)must_recover(bench, 0);
     assert_int_equal(bench->visited, 2);
+}
+
+static void knows_without_opening_a_log_whether_anything_was_committed(void **state)
+{
+    struct bench *bench = *state;
+    assert_false(has_frames(bench)); /* There is no folder. */
+    bench->options.segment_bytes = 4096;
+    (void)must_recover(bench, 0);
+    assert_false(has_frames(bench)); /* There is a header. */
+    (void)must_commit(bench, 1, 5000);
+    assert_true(has_frames(bench));
+    (void)must_commit(bench, 2, 5000);
+    (void)must_commit(bench, 3, 10);
+    assert_true(has_frames(bench)); /* In several segments. */
+    assert_int_equal(bench->log->ops->trim(bench->log, 3, &bench->error), STATUS_OK);
+    assert_int_equal(count_segments(bench), 1);
+    assert_true(has_frames(bench)); /* In one that is not the first. */
 }
 
 static void says_what_a_full_disk_did_not_acknowledge(void **state)
@@ -630,6 +658,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_log_with_a_segment_missing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(finds_the_last_commit_behind_which_a_segment_was_begun,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(knows_without_opening_a_log_whether_anything_was_committed,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(says_what_a_full_disk_did_not_acknowledge, set_up,
                                         tear_down),

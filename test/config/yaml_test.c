@@ -182,13 +182,14 @@ static struct yaml_node scalar(const char *text)
         .kind = YAML_SCALAR, .key = "k", .scalar = text, .file = "f", .line = 7};
 }
 
-enum reader { BOOL, INTEGER, NUMBER, DURATION, SIZE };
+enum reader { BOOL, INTEGER, NUMBER, FLOAT, DURATION, SIZE };
 
 static enum status read_as(enum reader reader, const struct yaml_node *node, double *ret,
                            struct error *error)
 {
     bool boolean = false;
     int64_t integer = 0;
+    float narrow = 0;
     enum status status = STATUS_OK;
     switch (reader) {
     case BOOL:
@@ -200,6 +201,10 @@ static enum status read_as(enum reader reader, const struct yaml_node *node, dou
         break;
     case NUMBER:
         return yaml_number(node, ret, error);
+    case FLOAT:
+        status = yaml_float(node, &narrow, error);
+        *ret = (double)narrow;
+        return status;
     case DURATION:
         status = yaml_duration_ms(node, &integer, error);
         break;
@@ -230,6 +235,8 @@ static void reads_scalars_of_each_kind(void **state)
         {NUMBER, "0.5", 0.5},
         {NUMBER, "-1e3", -1000},
         {NUMBER, "7", 7},
+        {FLOAT, "0.5", 0.5},
+        {FLOAT, "3e38", (double)3e38f},
         {DURATION, "250ms", 250},
         {DURATION, "30m", 1800000},
         {DURATION, "30 m", 1800000},
@@ -278,6 +285,9 @@ static void refuses_scalars_of_another_kind(void **state)
         {NUMBER, "."},
         {NUMBER, "1..2"},
         {NUMBER, "e"},
+        {FLOAT, "4e38"},
+        {FLOAT, "-4e38"},
+        {FLOAT, "inf"},
         {DURATION, "30"},
         {DURATION, "m"},
         {DURATION, "30 minutes"},
@@ -385,6 +395,31 @@ static void resolves_paths_beside_the_file(void **state)
     }
 }
 
+static void prints_texts_that_read_back(void **state)
+{
+    (void)state;
+    const char *const texts[][2] = {
+        {"plain", "plain"}, {"", ""},         {"a: \"b\" # c", "a: \"b\" # c"},
+        {"C:\\x", "C:\\x"}, {"true", "true"}, {"two\nlines\t", "twolines"},
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        char *printed = NULL;
+        size_t length = 0;
+        FILE *out = open_memstream(&printed, &length);
+        yaml_print_text(out, "key", texts[i][0]);
+        yaml_print_text(out, "none", NULL);
+        assert_int_equal(fclose(out), 0);
+        struct yaml_document *document = parse(printed);
+        const struct yaml_node *root = yaml_root(document);
+        assert_int_equal(root->child_count, 1);
+        assert_string_equal(root->children[0].key, "key");
+        assert_string_equal(root->children[0].scalar, texts[i][1]);
+        assert_true(root->children[0].is_quoted);
+        yaml_unload(document);
+        free(printed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +436,7 @@ int main(void)
         cmocka_unit_test(shows_long_values_cut_and_on_one_line),
         cmocka_unit_test(names_the_nearest_right_key),
         cmocka_unit_test(resolves_paths_beside_the_file),
+        cmocka_unit_test(prints_texts_that_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

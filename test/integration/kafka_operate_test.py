@@ -107,9 +107,13 @@ def test_a_live_run_tells_where_each_partition_stands(work):
             check(total > 0, f"nudge_kafka_{name}_total of the library: {total}")
         check(found["process_resident_memory_bytes"] > 1e7, "memory")
         # A lag that is there is told: what is fetched ahead waits while the instance is stopped.
-        broker.send(topic, [{"value": "broken", "partition": 0}] * 500)
+        # Of these one is too long a trace, and one is none.
+        headers = [("traceparent", "x" * 1024), ("tracestate", "y" * 1025), ("z", "z" * 1025)]
+        broker.send(topic, [{"value": "broken", "partition": 0, "headers": headers}] * 7)
+        broker.send(topic, [{"value": "broken", "partition": 0}] * 493)
         harness.wait_for(lambda: metrics(port).get('nudge_kafka_input_position{partition="0"}') ==
                          counts[0] + 500, 60, "position")
+        equal(metrics(port)['nudge_kafka_trace_headers_dropped_total{partition="0"}'], 7, "headers")
         running.process.send_signal(signal.SIGTERM)
         equal(running.wait(), 0, "exit")
         # An empty disk: what is restored is counted.
@@ -123,6 +127,38 @@ def test_a_live_run_tells_where_each_partition_stands(work):
         equal(get(port, "/readyz"), (0, ""), "nobody answers after a stop")
     finally:
         running.kill()
+
+
+# What a summary has of the run, and not of its input.
+OF_THE_RUN = {"name", "elapsed_seconds", "cpu_seconds", "peak_memory_bytes", "commits", "cache_hits",
+              "cache_misses", "cache_new_records", "store_records_written", "store_bytes_written",
+              "stage_cpu_ns", "was_stopped"}
+
+
+def test_the_summary_is_that_of_a_run_over_files(work):
+    topic = broker.make("y" + os.path.basename(work), 3)
+    application = Application(broker, work, topic).create()
+    files = generate(work, 6000, 3)
+    broker.send(topic, [{"value": line, "partition": partition}
+                        for partition, path in enumerate(files) for line in lines_of(path)])
+    summaries = [os.path.join(work, name) for name in ("topics", "files", "stopped")]
+    application.run("--workers", "2", "--summary", summaries[0])
+    same(without_places(application.outputs()),
+         without_places(file_outputs(work, application, files)), "outputs")
+    result = harness.nudge("run", os.path.join(work, "files.yaml"), "--input", *files, "--output",
+                           os.path.join(work, "again"), "--summary", summaries[1])
+    check(result.code == 0, f"{result}")
+    # The same by a signal, of a run that has nothing new to read.
+    application.write(ends=False)
+    running = application.start("--workers", "2", "--summary", summaries[2])
+    for partition in range(3):
+        running.wait_for(f"partition_opened partition={partition}")
+    running.stop()
+    topics, expected, stopped = ({key: value for key, value in json.loads(harness.read(path)).items()
+                                  if key not in OF_THE_RUN} for path in summaries)
+    check(expected["sessions"] > 0 and expected["alerts"] > 0, f"{expected}")
+    equal(topics, expected, "summary")
+    equal(stopped, {**expected, "events_this_run": 0}, "summary when stopped")
 
 
 def catches_signals(running):
@@ -361,6 +397,26 @@ def test_state_that_the_changelog_no_longer_reaches_back_to_is_rebuilt_alone(wor
     broker.ask("set", changelog, "cleanup.policy=compact")
     said = finish(application, topic, files, halves, "changelog trimmed")
     equal(rebuilt(said), [("0", "the changelog does not reach back to it")], "rebuilt")
+
+
+def test_state_of_another_cluster_is_rebuilt_however_often_the_start_fails(work):
+    """That it is another's is not forgotten by a start that ends before the state is made anew."""
+    topic, application, files, halves = state_case(work, "z")
+    run_to(application, topic, len(halves[0]))
+    folder = os.path.join(application.state, "1")
+    harness.write(os.path.join(folder, "origin"), "elsewhere " + application.name + "-changelog\n")
+    current = os.path.join(folder, "store", "CURRENT")
+    os.rename(current, current + ".kept")
+    os.mkdir(current)  # The store cannot be opened.
+    running = application.start()
+    running.wait_for("partition_failed partition=1 doing=open")
+    running.kill()
+    os.rmdir(current)
+    os.rename(current + ".kept", current)
+    said = finish(application, topic, files, halves, "another cluster's state")
+    equal(rebuilt(said), [("1", "it belongs to another cluster or changelog")], "rebuilt")
+    said = application.run().errors
+    equal(rebuilt(said), [], "rebuilt again")
 
 
 # ---- state that is too old ----

@@ -542,6 +542,27 @@ def test_files_in_another_order_than_before_are_refused(work):
         equal(run_ok(config, [name, paths[1]], f"{work}/out")["events_this_run"], 0, name)
 
 
+def test_fewer_files_than_the_state_has_partitions_are_refused(work):
+    """What the left-out files still have would be missing from the outputs, and nobody would know."""
+    config = write(f"{work}/config.yaml", PLAIN)
+    paths = [write(f"{work}/{name}.jsonl", lines([event(number, user=f"{name}{number}")
+                                                  for number in range(100)])) for name in "abc"]
+    run_ok(config, paths, f"{work}/out")
+    refuses(config, paths[:1], f"{work}/out",
+            [f"{work}/out/.state", "partitions 1 to 2", "1 given", "expected the same input files"],
+            "one of three", code=2)
+    refuses(config, paths[:2], f"{work}/out", ["of partition 2,", "2 given"], "two of three", code=2)
+    equal(run_ok(config, paths, f"{work}/out")["events_this_run"], 0, "events of all three again")
+    # A file more is a partition more.
+    paths.append(write(f"{work}/d.jsonl", lines([event(number, user="d") for number in range(10)])))
+    equal(run_ok(config, paths, f"{work}/out")["events_this_run"], 10, "events of the fourth")
+    # A partition that never committed anything is none, nor is what else lies in the folder.
+    os.makedirs(f"{work}/out/.state/4/log")
+    os.makedirs(f"{work}/out/.state/notes")
+    write(f"{work}/out/.state/4/log/lock", "")
+    equal(run_ok(config, paths, f"{work}/out")["events_this_run"], 0, "events of all four again")
+
+
 def test_standard_input_with_a_header_is_read_on(work):
     write(f"{work}/mapping.yaml", "fields: {event_time: {from: when, format: epoch_ms}, type: what, "
           "user_id: who}\n")

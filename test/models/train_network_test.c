@@ -290,11 +290,16 @@ static void a_checkpoint_of_another_training_or_a_damaged_one_is_refused(void **
                      STATUS_FATAL);
     assert_int_equal(access(path, F_OK), 0);
     options.progress = NULL;
-    options.seed++;
-    assert_int_equal(train_network(&made.table, made.parts, &options, &result, &error),
-                     STATUS_INVALID);
-    assert_non_null(strstr(error.message, "other rows or settings"));
-    options.seed--;
+    struct network_train_options others[] = {options, options, options, options};
+    others[0].seed++;
+    others[1].limit /= 2;
+    others[2].transform = TRANSFORM_LOG1P;
+    others[3].layers[0].has_norm = !options.layers[0].has_norm;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_int_equal(train_network(&made.table, made.parts, &others[i], &result, &error),
+                         STATUS_INVALID);
+        assert_non_null(strstr(error.message, "other rows or settings"));
+    }
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);
     assert_int_equal(fseek(file, -5, SEEK_END), 0);

@@ -35,99 +35,101 @@ static struct rule_set *must_compile(const char *yaml, uint64_t shown)
     return set;
 }
 
+struct mistake {
+    const char *yaml;
+    const char *message; /* Its beginning. */
+};
+
+static const struct mistake mistakes[] = {
+    {"{a: 1}", "shop.yaml:1: expected a list of rules"},
+    {"- name: a\n  iff: x\n", "shop.yaml:2: iff: unknown key; did you mean \"if\"?"},
+    {"- on: any\n  " ALERT, "shop.yaml:1: the setting \"name\" is missing"},
+    {"- name: a\n  " ALERT, "shop.yaml:1: the setting \"on\" is missing"},
+    {"- name: a b\n  on: any\n  " ALERT, "shop.yaml:1: name: \"a b\": expected letters"},
+    {"- name: a\n  on: purchse\n  " ALERT,
+     "shop.yaml:2: on: \"purchse\": expected an event type, a list of them, any, session_end, "
+     "{idle_cart: TIME} or {after: {event: TYPE, delay: TIME}}; did you mean \"purchase\"?"},
+    {"- name: a\n  on: [search, chekout]\n  " ALERT,
+     "shop.yaml:2: on: \"chekout\": expected an event type"},
+    {"- name: a\n  on: [search, any]\n  " ALERT,
+     "shop.yaml:2: on: \"any\" stands alone, not in a list"},
+    {"- name: a\n  on: []\n  " ALERT, "shop.yaml:2: on: an empty list"},
+    {"- name: a\n  on: {idle_cat: 3m}\n  " ALERT,
+     "shop.yaml:2: idle_cat: unknown key; did you mean \"idle_cart\"?"},
+    {"- name: a\n  on: {idle_cart: 3m, after: {event: search, delay: 1d}}\n  " ALERT,
+     "shop.yaml:2: on: expected either idle_cart or after"},
+    {"- name: a\n  on: {idle_cart: 3}\n  " ALERT, "shop.yaml:2: idle_cart: \"3\": expected a "},
+    {"- name: a\n  on: {idle_cart: 10ms}\n  " ALERT,
+     "shop.yaml:2: idle_cart: \"10ms\": expected 1s to 400d"},
+    {"- name: a\n  on: {after: {event: purchase}}\n  " ALERT,
+     "shop.yaml:2: after: the setting \"delay\" is missing"},
+    {"- name: a\n  on: {after: {event: purchase, delay: 500d}}\n  " ALERT,
+     "shop.yaml:2: delay: \"500d\""},
+    {"- name: a\n  on: any\n  if: fraud_scor > 1\n  " ALERT,
+     "shop.yaml:3: if: column 1: unknown name \"fraud_scor\": did you mean \"fraud_score\"?"},
+    {"- name: a\n  on: any\n  if: price\n  " ALERT,
+     "shop.yaml:3: if: column 1: expected a condition, got a number"},
+    {"- name: a\n  on: any\n  if: price > channel\n  " ALERT,
+     "shop.yaml:3: if: column 7: \">\" needs two numbers, got number and text"},
+    {"- name: a\n  on: any\n", "shop.yaml:1: rule \"a\": expected either alert or promotion, "
+                               "got neither"},
+    {"- name: a\n  on: any\n  " ALERT "\n  " OFFER,
+     "shop.yaml:1: rule \"a\": expected either alert or promotion, got both"},
+    {"- name: a\n  on: any\n  alert: {reason: x, severity: hihg}",
+     "shop.yaml:3: severity: \"hihg\""},
+    {"- name: a\n  on: any\n  alert: {severity: high}",
+     "shop.yaml:3: alert: the setting \"reason\" is missing"},
+    {"- name: a\n  on: any\n  alert:\n    reason: \"{prize}\"",
+     "shop.yaml:4: reason: \"{prize}\": column 1: unknown name \"prize\": did you mean "
+     "\"price\"?"},
+    {"- name: a\n  on: any\n  alert:\n    reason: \"a {price\"",
+     "shop.yaml:4: reason: column 3: the brace that opens here has no end"},
+    {"- name: a\n  on: any\n  alert:\n    reason: \"{user_id}\"",
+     "shop.yaml:4: reason: user_id is of class identity"},
+    {"- name: a\n  on: any\n  alert:\n    reason: \"{lower(text)}\"",
+     "shop.yaml:4: reason: text is of class content"},
+    {"- name: a\n  on: any\n  promotion: {kind: coupn, valid_for: 1d}",
+     "shop.yaml:3: kind: \"coupn\""},
+    {"- name: a\n  on: any\n  promotion: {kind: reminder}",
+     "shop.yaml:3: promotion: the setting \"valid_for\" is missing"},
+    {"- name: a\n  on: any\n  promotion: {kind: coupon, valid_for: 1d}",
+     "shop.yaml:3: promotion: a coupon needs a value and currency, or a percentage"},
+    {"- name: a\n  on: any\n  promotion: {kind: coupon, value: 3, valid_for: 1d}",
+     "shop.yaml:3: value: a value needs a currency"},
+    {"- name: a\n  on: any\n  promotion: {kind: coupon, value: 3, currency: euro, valid_for: "
+     "1d}",
+     "shop.yaml:3: currency: \"euro\": expected three capital letters"},
+    {"- name: a\n  on: any\n  promotion: {kind: coupon, value: -3, currency: EUR, valid_for: "
+     "1d}",
+     "shop.yaml:3: value: \"-3\""},
+    {"- name: a\n  on: any\n  cooldown: soon\n  " ALERT, "shop.yaml:3: cooldown: \"soon\""},
+    {"- name: a\n  on: any\n  cap: {count: 0, per: 1d}\n  " ALERT, "shop.yaml:3: count: \"0\""},
+    {"- name: a\n  on: any\n  cap: {count: 300, per: 1d}\n  " ALERT, "shop.yaml:3: count: \"300\""},
+    {"- name: a\n  on: any\n  cap: {count: 3}\n  " ALERT,
+     "shop.yaml:3: cap: the setting \"per\" is missing"},
+    {"- name: a\n  on: any\n  budget: {per: day}\n  " OFFER,
+     "shop.yaml:3: budget: expected either amount or count"},
+    {"- name: a\n  on: any\n  budget: {amount: 5, per: day}\n  " ALERT,
+     "shop.yaml:3: amount: an amount needs a promotion with a value"},
+    {"- name: a\n  on: any\n  budget: {count: 5, per: week}\n  " ALERT,
+     "shop.yaml:3: per: \"week\""},
+    {"- name: a\n  on: any\n  holdout: {share: 1.5}\n  " ALERT, "shop.yaml:3: share: \"1.5\""},
+    {"- name: a\n  on: any\n  priority: high\n  " ALERT, "shop.yaml:3: priority: \"high\""},
+    {"- name: a\n  on: any\n  " ALERT "\n- name: a\n  on: any\n  " ALERT,
+     "shop.yaml:4: name: \"a\": a rule of this name stands in shop.yaml:1 already"},
+};
+
 static void mistakes_are_refused_with_their_place(void **state)
 {
     (void)state;
-    static const struct {
-        const char *yaml;
-        const char *message; /* Its beginning. */
-    } rows[] = {
-        {"{a: 1}", "shop.yaml:1: expected a list of rules"},
-        {"- name: a\n  iff: x\n", "shop.yaml:2: iff: unknown key; did you mean \"if\"?"},
-        {"- on: any\n  " ALERT, "shop.yaml:1: the setting \"name\" is missing"},
-        {"- name: a\n  " ALERT, "shop.yaml:1: the setting \"on\" is missing"},
-        {"- name: a b\n  on: any\n  " ALERT, "shop.yaml:1: name: \"a b\": expected letters"},
-        {"- name: a\n  on: purchse\n  " ALERT,
-         "shop.yaml:2: on: \"purchse\": expected an event type, a list of them, any, session_end, "
-         "{idle_cart: TIME} or {after: {event: TYPE, delay: TIME}}; did you mean \"purchase\"?"},
-        {"- name: a\n  on: [search, chekout]\n  " ALERT,
-         "shop.yaml:2: on: \"chekout\": expected an event type"},
-        {"- name: a\n  on: [search, any]\n  " ALERT,
-         "shop.yaml:2: on: \"any\" stands alone, not in a list"},
-        {"- name: a\n  on: []\n  " ALERT, "shop.yaml:2: on: an empty list"},
-        {"- name: a\n  on: {idle_cat: 3m}\n  " ALERT,
-         "shop.yaml:2: idle_cat: unknown key; did you mean \"idle_cart\"?"},
-        {"- name: a\n  on: {idle_cart: 3m, after: {event: search, delay: 1d}}\n  " ALERT,
-         "shop.yaml:2: on: expected either idle_cart or after"},
-        {"- name: a\n  on: {idle_cart: 3}\n  " ALERT, "shop.yaml:2: idle_cart: \"3\": expected a "},
-        {"- name: a\n  on: {idle_cart: 10ms}\n  " ALERT,
-         "shop.yaml:2: idle_cart: \"10ms\": expected 1s to 400d"},
-        {"- name: a\n  on: {after: {event: purchase}}\n  " ALERT,
-         "shop.yaml:2: after: the setting \"delay\" is missing"},
-        {"- name: a\n  on: {after: {event: purchase, delay: 500d}}\n  " ALERT,
-         "shop.yaml:2: delay: \"500d\""},
-        {"- name: a\n  on: any\n  if: fraud_scor > 1\n  " ALERT,
-         "shop.yaml:3: if: column 1: unknown name \"fraud_scor\": did you mean \"fraud_score\"?"},
-        {"- name: a\n  on: any\n  if: price\n  " ALERT,
-         "shop.yaml:3: if: column 1: expected a condition, got a number"},
-        {"- name: a\n  on: any\n  if: price > channel\n  " ALERT,
-         "shop.yaml:3: if: column 7: \">\" needs two numbers, got number and text"},
-        {"- name: a\n  on: any\n", "shop.yaml:1: rule \"a\": expected either alert or promotion, "
-                                   "got neither"},
-        {"- name: a\n  on: any\n  " ALERT "\n  " OFFER,
-         "shop.yaml:1: rule \"a\": expected either alert or promotion, got both"},
-        {"- name: a\n  on: any\n  alert: {reason: x, severity: hihg}",
-         "shop.yaml:3: severity: \"hihg\""},
-        {"- name: a\n  on: any\n  alert: {severity: high}",
-         "shop.yaml:3: alert: the setting \"reason\" is missing"},
-        {"- name: a\n  on: any\n  alert:\n    reason: \"{prize}\"",
-         "shop.yaml:4: reason: \"{prize}\": column 1: unknown name \"prize\": did you mean "
-         "\"price\"?"},
-        {"- name: a\n  on: any\n  alert:\n    reason: \"a {price\"",
-         "shop.yaml:4: reason: column 3: the brace that opens here has no end"},
-        {"- name: a\n  on: any\n  alert:\n    reason: \"{user_id}\"",
-         "shop.yaml:4: reason: user_id is of class identity"},
-        {"- name: a\n  on: any\n  alert:\n    reason: \"{lower(text)}\"",
-         "shop.yaml:4: reason: text is of class content"},
-        {"- name: a\n  on: any\n  promotion: {kind: coupn, valid_for: 1d}",
-         "shop.yaml:3: kind: \"coupn\""},
-        {"- name: a\n  on: any\n  promotion: {kind: reminder}",
-         "shop.yaml:3: promotion: the setting \"valid_for\" is missing"},
-        {"- name: a\n  on: any\n  promotion: {kind: coupon, valid_for: 1d}",
-         "shop.yaml:3: promotion: a coupon needs a value and currency, or a percentage"},
-        {"- name: a\n  on: any\n  promotion: {kind: coupon, value: 3, valid_for: 1d}",
-         "shop.yaml:3: value: a value needs a currency"},
-        {"- name: a\n  on: any\n  promotion: {kind: coupon, value: 3, currency: euro, valid_for: "
-         "1d}",
-         "shop.yaml:3: currency: \"euro\": expected three capital letters"},
-        {"- name: a\n  on: any\n  promotion: {kind: coupon, value: -3, currency: EUR, valid_for: "
-         "1d}",
-         "shop.yaml:3: value: \"-3\""},
-        {"- name: a\n  on: any\n  cooldown: soon\n  " ALERT, "shop.yaml:3: cooldown: \"soon\""},
-        {"- name: a\n  on: any\n  cap: {count: 0, per: 1d}\n  " ALERT, "shop.yaml:3: count: \"0\""},
-        {"- name: a\n  on: any\n  cap: {count: 300, per: 1d}\n  " ALERT,
-         "shop.yaml:3: count: \"300\""},
-        {"- name: a\n  on: any\n  cap: {count: 3}\n  " ALERT,
-         "shop.yaml:3: cap: the setting \"per\" is missing"},
-        {"- name: a\n  on: any\n  budget: {per: day}\n  " OFFER,
-         "shop.yaml:3: budget: expected either amount or count"},
-        {"- name: a\n  on: any\n  budget: {amount: 5, per: day}\n  " ALERT,
-         "shop.yaml:3: amount: an amount needs a promotion with a value"},
-        {"- name: a\n  on: any\n  budget: {count: 5, per: week}\n  " ALERT,
-         "shop.yaml:3: per: \"week\""},
-        {"- name: a\n  on: any\n  holdout: {share: 1.5}\n  " ALERT, "shop.yaml:3: share: \"1.5\""},
-        {"- name: a\n  on: any\n  priority: high\n  " ALERT, "shop.yaml:3: priority: \"high\""},
-        {"- name: a\n  on: any\n  " ALERT "\n- name: a\n  on: any\n  " ALERT,
-         "shop.yaml:4: name: \"a\": a rule of this name stands in shop.yaml:1 already"},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+    for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++) {
         struct rule_set *set = NULL;
         struct error error = {""};
-        enum status status = compile(rows[i].yaml, 0, &set, &error);
+        enum status status = compile(mistakes[i].yaml, 0, &set, &error);
         if (status != STATUS_INVALID ||
-            strncmp(error.message, rows[i].message, strlen(rows[i].message)) != 0) {
-            print_error("%s\n  expected: %s\n  got:      %s\n", rows[i].yaml, rows[i].message,
-                        status == STATUS_OK ? "(no error)" : error.message);
+            strncmp(error.message, mistakes[i].message, strlen(mistakes[i].message)) != 0) {
+            print_error("%s\n  expected: %s\n  got:      %s\n", mistakes[i].yaml,
+                        mistakes[i].message, status == STATUS_OK ? "(no error)" : error.message);
             fail();
         }
     }

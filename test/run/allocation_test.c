@@ -21,7 +21,7 @@
 #include "test/fakes/fixture.h"
 #include "test/fakes/generated_files.h"
 #include "test/simulation/plans.h"
-#include "test/simulation/script.h"
+#include "test/simulation/small_task.h"
 
 static uint64_t allocations;
 static uint64_t fails_at; /* 0: none. */
@@ -72,37 +72,18 @@ char *__wrap_strdup(const char *text)
 
 struct shop {
     struct script script;
-    struct scripted_input input;
-    struct record_layout layout;
+    struct small_task small;
     char output[256];
     char log[256];
 };
 
 static enum status build(struct shop *shop, struct task_parts *parts, struct error *error)
 {
-    shop->layout = (struct record_layout){0};
-    parts->layout = &shop->layout;
-    scripted_input_init(&shop->input, &shop->script);
-    parts->input = &shop->input.input;
-    struct stage_context context = {.partition = "0", .partition_count = 1, .entity_mask = 1};
-    struct commit_log_file_options options = {.storage = storage_posix(),
-                                              .output_directory = shop->output,
-                                              .log_directory = shop->log,
-                                              .partition = "0",
-                                              .format = OUTPUT_JSONL,
-                                              .segment_bytes = 1u << 16};
-    enum status status =
-        record_layout_add(&shop->layout, &task_progress_part, &parts->progress_offset, error);
-    if (status == STATUS_OK) {
-        status = output_batch_create(OUTPUT_JSONL, &parts->outputs, error);
-    }
-    if (status == STATUS_OK) {
-        status = stage_plan_create_stages(plans_get(0), &context, &shop->layout, parts->stages,
-                                          &parts->stage_count, error);
-    }
-    if (status == STATUS_OK) {
-        status = commit_log_file_open(&options, &parts->log, error);
-    }
+    struct commit_log_file_options log = {.storage = storage_posix(),
+                                          .output_directory = shop->output,
+                                          .log_directory = shop->log,
+                                          .segment_bytes = 1u << 16};
+    enum status status = small_task_build(&shop->small, &shop->script, &log, parts, error);
     return status == STATUS_OK ? state_store_memory_open(&parts->store, error) : status;
 }
 
@@ -114,23 +95,12 @@ static enum status run_shop(struct shop *shop, struct error *error)
         task_parts_release(&parts);
         return status;
     }
-    struct task_options options = {
-        .intake = {.source_name = "script",
-                   .partition = "0",
-                   .allowed_lateness_ms = 5000,
-                   .max_ahead_ms = INT64_C(864000000),
-                   .timer_floor_ms = stage_plan_timer_floor_ms(plans_get(0)),
-                   .entity_mask = 1,
-                   .batch_events_max = 20},
-        .cache = {.bytes_max = 8u << 20, .slice_records = 8, .records_max = 32},
-        .timer_entries_max = 64,
-        .transaction_records_max = 32,
-        .feature_count = stage_plan_features(plans_get(0))->count,
-        .plan_hash = 7,
-        .numeric_profile = "test",
-        .scored_events_share = 0.2,
-        .is_finite = true,
-    };
+    struct task_options options = small_task_options();
+    options.intake.batch_events_max = 20;
+    options.cache.slice_records = 8;
+    options.cache.records_max = 32;
+    options.timer_entries_max = 64;
+    options.transaction_records_max = 32;
     struct task *task = NULL;
     enum task_state state = TASK_BUSY;
     status = task_create(&options, &parts, &task, error);
@@ -165,9 +135,7 @@ static struct shop *open_shop(char **ret_directory)
 {
     struct shop *shop = calloc(1, sizeof(*shop));
     assert_non_null(shop);
-    script_make(&shop->script, 5, 1);
-    shop->script.event_count = 60;
-    shop->script.tick_count = 0;
+    small_script_make(&shop->script, 5);
     *ret_directory = fixture_directory();
     (void)snprintf(shop->output, sizeof(shop->output), "%s/out", *ret_directory);
     (void)snprintf(shop->log, sizeof(shop->log), "%s/log", *ret_directory);

@@ -17,8 +17,8 @@
 #include "pipeline/run/task.h"
 #include "test/fakes/storage_fake.h"
 #include "test/simulation/plans.h"
-#include "test/simulation/script.h"
 #include "test/simulation/simulated_store.h"
+#include "test/simulation/small_task.h"
 
 /* What outlives a run. */
 struct shop {
@@ -32,9 +32,7 @@ static struct shop *open_shop(void)
     struct shop *shop = calloc(1, sizeof(*shop));
     struct error error;
     assert_non_null(shop);
-    script_make(&shop->script, 11, 1);
-    shop->script.event_count = 60;
-    shop->script.tick_count = 0;
+    small_script_make(&shop->script, 11);
     shop->disk = storage_fake_create();
     assert_int_equal(state_store_memory_open(&shop->memory, &error), STATUS_OK);
     return shop;
@@ -49,43 +47,27 @@ static void close_shop(struct shop *shop)
 
 /* One run and the world around it. */
 struct run {
-    struct scripted_input input;
-    struct record_layout layout;
+    struct small_task small;
     struct simulated_store store;
 };
 
 static enum status build(struct shop *shop, struct run *run, struct task_parts *parts,
                          struct error *error)
 {
-    parts->layout = &run->layout;
-    scripted_input_init(&run->input, &shop->script);
-    parts->input = &run->input.input;
+    struct commit_log_file_options log = {.storage = storage_fake_storage(shop->disk),
+                                          .output_directory = "out",
+                                          .log_directory = "log",
+                                          .is_synced = true,
+                                          .segment_bytes = 4096};
     parts->store = &run->store.store;
-    struct stage_context context = {.partition = "0", .partition_count = 1, .entity_mask = 1};
-    struct commit_log_file_options options = {.storage = storage_fake_storage(shop->disk),
-                                              .output_directory = "out",
-                                              .log_directory = "log",
-                                              .partition = "0",
-                                              .format = OUTPUT_JSONL,
-                                              .is_synced = true,
-                                              .segment_bytes = 4096};
-    enum status status =
-        record_layout_add(&run->layout, &task_progress_part, &parts->progress_offset, error);
-    if (status == STATUS_OK) {
-        status = output_batch_create(OUTPUT_JSONL, &parts->outputs, error);
-    }
-    if (status == STATUS_OK) {
-        status = stage_plan_create_stages(plans_get(0), &context, &run->layout, parts->stages,
-                                          &parts->stage_count, error);
-    }
-    return status == STATUS_OK ? commit_log_file_open(&options, &parts->log, error) : status;
+    return small_task_build(&run->small, &shop->script, &log, parts, error);
 }
 
 /* The `store_call`-th call of the store fails; 0: none. Returns how many there were. */
 static enum status run_shop(struct shop *shop, uint64_t store_call, uint64_t *ret_store_calls,
                             struct error *error)
 {
-    struct run run = {.layout = {.part_count = 0}};
+    struct run run = {.small = {.layout = {.part_count = 0}}};
     struct task_parts parts = {0};
     simulated_store_init(&run.store, shop->memory, shop->disk);
     run.store.fault_at = store_call;
@@ -95,23 +77,12 @@ static enum status run_shop(struct shop *shop, uint64_t store_call, uint64_t *re
         task_parts_release(&parts);
         return status;
     }
-    struct task_options options = {
-        .intake = {.source_name = "script",
-                   .partition = "0",
-                   .allowed_lateness_ms = 5000,
-                   .max_ahead_ms = INT64_C(864000000),
-                   .timer_floor_ms = stage_plan_timer_floor_ms(plans_get(0)),
-                   .entity_mask = 1,
-                   .batch_events_max = 7},
-        .cache = {.bytes_max = 8u << 20, .slice_records = 4, .records_max = 24},
-        .timer_entries_max = 8,
-        .transaction_records_max = 8,
-        .feature_count = stage_plan_features(plans_get(0))->count,
-        .plan_hash = 7,
-        .numeric_profile = "test",
-        .scored_events_share = 0.2,
-        .is_finite = true,
-    };
+    struct task_options options = small_task_options();
+    options.intake.batch_events_max = 7;
+    options.cache.slice_records = 4;
+    options.cache.records_max = 24;
+    options.timer_entries_max = 8;
+    options.transaction_records_max = 8;
     struct task *task = NULL;
     enum task_state state = TASK_BUSY;
     status = task_create(&options, &parts, &task, error);

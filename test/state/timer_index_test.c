@@ -189,6 +189,10 @@ static void transaction(struct world *world)
         timer_index_abort(world->index);
         return;
     }
+    struct error error;
+    const struct changelog_entry *entries;
+    uint32_t count;
+    must(record_cache_encode_changes(world->cache, &entries, &count, &error), &error);
     record_cache_commit(world->cache, ++world->position);
     timer_index_commit(world->index);
     memcpy(world->index_ms, world->working_ms, sizeof(world->index_ms));

@@ -1,0 +1,27 @@
+/* The rows that a model is fitted to, counted before it is. */
+#ifndef MODELS_FIT_ROWS_H
+#define MODELS_FIT_ROWS_H
+
+#include <stdint.h>
+
+#include "models/row_table.h"
+#include "pipeline/base/status.h"
+
+struct fit_rows {
+    uint32_t count;
+    double weights[2]; /* By label. */
+};
+
+/*
+ * `parts` [table.count] is enum split_part. STATUS_INVALID: no rows to fit, of one class only, or
+ * fewer than `least`, the number of features.
+ */
+MUST_CHECK enum status fit_rows_count(const struct row_table *table, const uint8_t *parts,
+                                      uint32_t least, struct fit_rows *ret_rows,
+                                      struct error *error);
+
+/* The factor on the positives' weights: `given`, or where that is 0 such that both classes weigh
+ * the same. */
+double fit_rows_factor(const struct fit_rows *rows, double given);
+
+#endif

@@ -1,0 +1,87 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "models/fit_rows.h"
+#include "models/time_split.h"
+
+#define ROWS 6u
+
+struct made {
+    struct row_table table;
+    struct table_row rows[ROWS];
+    double weights[ROWS];
+    uint8_t parts[ROWS];
+};
+
+/* Fitted: a positive of weight 2, two negatives of 3 and 5; the others are not. */
+static void make(struct made *made)
+{
+    static const uint8_t labels[ROWS] = {1, 0, 0, 1, 0, 1};
+    static const double weights[ROWS] = {2, 3, 5, 100, 100, 100};
+    static const uint8_t parts[ROWS] = {SPLIT_FIT,  SPLIT_FIT,  SPLIT_FIT,
+                                        SPLIT_HELD, SPLIT_HELD, SPLIT_LEFT_OUT};
+    *made = (struct made){.table = {.count = ROWS}};
+    for (uint32_t i = 0; i < ROWS; i++) {
+        made->rows[i].label = labels[i];
+    }
+    memcpy(made->weights, weights, sizeof(weights));
+    memcpy(made->parts, parts, sizeof(parts));
+    made->table.rows = made->rows;
+    made->table.weights = made->weights;
+}
+
+static void counts_only_the_rows_to_be_fitted(void **state)
+{
+    (void)state;
+    struct made made;
+    struct fit_rows rows;
+    make(&made);
+    assert_int_equal(fit_rows_count(&made.table, made.parts, 3, &rows, NULL), STATUS_OK);
+    assert_int_equal(rows.count, 3);
+    assert_true(rows.weights[0] == 8.0 && rows.weights[1] == 2.0);
+}
+
+static void the_factor_makes_both_classes_weigh_the_same_unless_one_is_given(void **state)
+{
+    (void)state;
+    const struct fit_rows rows = {.count = 3, .weights = {8, 2}};
+    assert_true(fit_rows_factor(&rows, 0) == 4.0);
+    assert_true(fit_rows_factor(&rows, 1.5) == 1.5);
+}
+
+static void rows_that_nothing_can_be_fitted_to_are_refused(void **state)
+{
+    (void)state;
+    struct made made;
+    struct fit_rows rows = {.count = 77};
+    struct error error;
+    make(&made);
+    assert_int_equal(fit_rows_count(&made.table, made.parts, 4, &rows, &error), STATUS_INVALID);
+    assert_string_equal(error.message,
+                        "training: 3 rows for 4 features: use fewer features or more data");
+    made.rows[0].label = 0;
+    assert_int_equal(fit_rows_count(&made.table, made.parts, 0, &rows, &error), STATUS_INVALID);
+    assert_string_equal(error.message, "training: one class only: all 3 rows are negative");
+    made.rows[0].label = made.rows[1].label = made.rows[2].label = 1;
+    assert_int_equal(fit_rows_count(&made.table, made.parts, 0, &rows, &error), STATUS_INVALID);
+    assert_string_equal(error.message, "training: one class only: all 3 rows are positive");
+    memset(made.parts, SPLIT_HELD, ROWS);
+    assert_int_equal(fit_rows_count(&made.table, made.parts, 0, &rows, &error), STATUS_INVALID);
+    assert_string_equal(error.message, "training: no rows before the held-out time");
+    assert_int_equal(rows.count, 77); /* Untouched. */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(counts_only_the_rows_to_be_fitted),
+        cmocka_unit_test(the_factor_makes_both_classes_weigh_the_same_unless_one_is_given),
+        cmocka_unit_test(rows_that_nothing_can_be_fitted_to_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

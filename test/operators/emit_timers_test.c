@@ -1,0 +1,226 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "test/fakes/rule_run.h"
+
+#define CART_RULE                                                                                  \
+    "- {name: cart, on: {idle_cart: 10m}, promotion: {kind: reminder, valid_for: 1d}}\n"
+
+struct timer_case {
+    const char *name;
+    const char *rules;
+    struct {
+        int64_t minute;
+        enum event_type type;
+        int64_t quantity;
+    } events[5];
+    uint32_t count;
+    const char *expected; /* Times of promotions. */
+};
+
+static const struct timer_case timer_cases[] = {
+    {"left alone", CART_RULE, {{0, EVENT_ADD_TO_CART, 1}}, 1, "00:10 "},
+    {"moved by a later addition",
+     CART_RULE,
+     {{0, EVENT_ADD_TO_CART, 1}, {8, EVENT_ADD_TO_CART, 1}},
+     2,
+     "00:18 "},
+    {"a view does not touch it",
+     CART_RULE,
+     {{0, EVENT_ADD_TO_CART, 1}, {8, EVENT_PRODUCT_VIEW, 0}},
+     2,
+     "00:10 "},
+    {"bought", CART_RULE, {{0, EVENT_ADD_TO_CART, 2}, {9, EVENT_PURCHASE, 1}}, 2, ""},
+    {"emptied", CART_RULE, {{0, EVENT_ADD_TO_CART, 2}, {1, EVENT_REMOVE_FROM_CART, 2}}, 2, ""},
+    {"emptied in part",
+     CART_RULE,
+     {{0, EVENT_ADD_TO_CART, 2}, {1, EVENT_REMOVE_FROM_CART, 1}},
+     2,
+     "00:11 "},
+    {"twice",
+     CART_RULE,
+     {{0, EVENT_ADD_TO_CART, 1}, {60, EVENT_ADD_TO_CART, 1}},
+     2,
+     "00:10 01:10 "},
+    {"two delays",
+     CART_RULE "- {name: later, on: {idle_cart: 2h}, promotion: {kind: reminder, "
+               "valid_for: 1d}}\n",
+     {{0, EVENT_ADD_TO_CART, 1}},
+     1,
+     "00:10 02:00 "},
+    {"a late event from before does not touch it",
+     CART_RULE,
+     {{5, EVENT_ADD_TO_CART, 1}, {2, EVENT_ADD_TO_CART, 1}},
+     2,
+     "00:15 "},
+    {"after the last purchase",
+     "- {name: a, on: {after: {event: purchase, delay: 1h}}, promotion: {kind: reminder, "
+     "valid_for: 1d}}\n",
+     {{0, EVENT_PURCHASE, 1}, {30, EVENT_PURCHASE, 1}, {40, EVENT_SEARCH, 1}},
+     3,
+     "01:30 "},
+    {"after the first purchase",
+     "- {name: a, on: {after: {event: purchase, delay: 1h, from: first}}, promotion: {kind: "
+     "reminder, valid_for: 1d}}\n",
+     {{0, EVENT_PURCHASE, 1}, {30, EVENT_PURCHASE, 1}, {70, EVENT_PURCHASE, 1}},
+     3,
+     "01:00 02:10 "},
+    {"a session's end",
+     "- {name: a, on: session_end, promotion: {kind: reminder, valid_for: 1d}}\n",
+     {{0, EVENT_SEARCH, 1}, {20, EVENT_SEARCH, 1}, {90, EVENT_SEARCH, 1}},
+     3,
+     "00:50 02:00 "},
+    {"a condition on the timer's row",
+     "- {name: a, on: {idle_cart: 10m}, if: missing(type) and hour() == 1, promotion: {kind: "
+     "reminder, valid_for: 1d}}\n",
+     {{0, EVENT_ADD_TO_CART, 1}, {60, EVENT_ADD_TO_CART, 1}},
+     2,
+     "01:10 "},
+};
+
+static void an_idle_cart_fires_when_nothing_touched_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(timer_cases) / sizeof(*timer_cases); i++) {
+        const struct timer_case *row = &timer_cases[i];
+        for (uint64_t seed = 0; seed < 3; seed++) {
+            struct fixture_event events[5];
+            for (uint32_t k = 0; k < row->count; k++) {
+                events[k] =
+                    (struct fixture_event){.user = "u",
+                                           .time_ms = START_MS + row->events[k].minute * MINUTE_MS,
+                                           .type = row->events[k].type,
+                                           .quantity = row->events[k].quantity};
+            }
+            struct rule_run run;
+            rule_run_start(&run, &(struct rule_run_options){.rules = row->rules,
+                                                            .lateness_ms = 5 * MINUTE_MS,
+                                                            .cut_seed = seed});
+            stage_fixture_run(run.fixture, events, row->count);
+            stage_fixture_drain(run.fixture);
+            char got[128] = "";
+            size_t length = 0;
+            for (const char *at = run.bytes[RUN_PROMOTIONS]; at && (at = strstr(at, "\"time\":\""));
+                 at++) {
+                length += (size_t)snprintf(got + length, sizeof(got) - length, "%.5s ",
+                                           at + strlen("\"time\":\"2019-10-01T"));
+            }
+            if (strcmp(got, row->expected) != 0) {
+                print_error("%s: expected %s, got %s\n", row->name, row->expected, got);
+                fail();
+            }
+            rule_run_end(&run);
+        }
+    }
+}
+
+/* "ordinal cause_minute" of each decision, in order. */
+static void causes_of(const struct rule_run *run, char *got, size_t bytes)
+{
+    size_t length = 0;
+    got[0] = '\0';
+    for (const char *at = run->bytes[RUN_DECISIONS]; at && (at = strstr(at, "\"ordinal\":"));
+         at++) {
+        const char *time = strstr(at, "\"cause_time\":\"");
+        assert_non_null(time);
+        length += (size_t)snprintf(got + length, bytes - length, "%d %.5s, ",
+                                   atoi(at + strlen("\"ordinal\":")),
+                                   time + strlen("\"cause_time\":\"2019-10-01T"));
+    }
+}
+
+struct cause_case {
+    const char *name;
+    const char *rules;
+    struct {
+        int64_t minute;
+        enum event_type type;
+    } events[4];
+    uint32_t count;
+    const char *expected;
+};
+
+static const struct cause_case cause_cases[] = {
+    {"the last that touched the cart",
+     CART_RULE,
+     {{0, EVENT_ADD_TO_CART}, {8, EVENT_ADD_TO_CART}, {9, EVENT_SEARCH}},
+     3,
+     "1 00:08, "},
+    {"not a late one from before",
+     CART_RULE,
+     {{5, EVENT_ADD_TO_CART}, {2, EVENT_ADD_TO_CART}},
+     2,
+     "0 00:05, "},
+    {"the last of two at one time",
+     CART_RULE,
+     {{5, EVENT_ADD_TO_CART}, {5, EVENT_ADD_TO_CART}},
+     2,
+     "1 00:05, "},
+    {"two rules, one cart",
+     CART_RULE "- {name: later, on: {idle_cart: 2h}, promotion: {kind: reminder, "
+               "valid_for: 1d}}\n",
+     {{0, EVENT_ADD_TO_CART}, {30, EVENT_SEARCH}},
+     2,
+     "0 00:00, 0 00:00, "},
+    {"the latest that was waited from",
+     "- {name: a, on: {after: {event: purchase, delay: 1h}}, alert: {reason: x}}\n",
+     {{0, EVENT_PURCHASE}, {4, EVENT_PURCHASE}, {3, EVENT_PURCHASE}, {8, EVENT_SEARCH}},
+     4,
+     "1 00:04, "},
+    {"the first that was waited from",
+     "- {name: a, on: {after: {event: purchase, delay: 1h, from: first}}, alert: {reason: "
+     "x}}\n",
+     {{0, EVENT_PURCHASE}, {30, EVENT_PURCHASE}, {70, EVENT_PURCHASE}},
+     3,
+     "0 00:00, 2 01:10, "},
+    {"the last of the session",
+     "- {name: a, on: session_end, alert: {reason: x}}\n",
+     {{0, EVENT_SEARCH}, {20, EVENT_SEARCH}, {90, EVENT_SEARCH}},
+     3,
+     "1 00:20, 2 01:30, "},
+};
+
+static void a_timer_names_the_event_that_set_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(cause_cases) / sizeof(*cause_cases); i++) {
+        const struct cause_case *row = &cause_cases[i];
+        for (uint64_t seed = 0; seed < 3; seed++) {
+            struct fixture_event events[4];
+            for (uint32_t k = 0; k < row->count; k++) {
+                events[k] =
+                    (struct fixture_event){.user = "u",
+                                           .time_ms = START_MS + row->events[k].minute * MINUTE_MS,
+                                           .type = row->events[k].type,
+                                           .quantity = 1};
+            }
+            struct rule_run run;
+            char got[256];
+            rule_run_start(&run, &(struct rule_run_options){.rules = row->rules,
+                                                            .lateness_ms = 5 * MINUTE_MS,
+                                                            .cut_seed = seed});
+            stage_fixture_run(run.fixture, events, row->count);
+            stage_fixture_drain(run.fixture);
+            causes_of(&run, got, sizeof(got));
+            if (strcmp(got, row->expected) != 0) {
+                print_error("%s: expected %s, got %s\n", row->name, row->expected, got);
+                fail();
+            }
+            rule_run_end(&run);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_idle_cart_fires_when_nothing_touched_it),
+        cmocka_unit_test(a_timer_names_the_event_that_set_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
