@@ -124,6 +124,20 @@ def candidates():
     return {**kinds, "mean": means}
 
 
+def show_what_choice_could_not_know(bench, x, y, is_test):
+    draw = numpy.random.default_rng(1)
+    found = []
+    for _ in range(20):
+        kept = ~is_test & (draw.random(len(y)) > 0.01)
+        found.append(roc_auc_score(y[is_test], uci_shoppers.sklearn_chances(x, y, kept, is_test)))
+    print(f"\nscikit-learn's ROC-AUC with one in a hundred training sessions left out, 20 times: "
+          f"{min(found):.4f} to {max(found):.4f}, mean {numpy.mean(found):.4f}")
+    print("\nROC-AUC of all trees on September and October, by which nothing was chosen")
+    for name, body in TREES.items():
+        ours = bench.chances([(body, 1)], TEST_FROM, "2018-01-01T00:00:00Z", y[is_test])
+        print(f"{name:52s} {roc_auc_score(y[is_test], ours):.4f}", flush=True)
+
+
 def main(nudge, table, work, *left_out):
     os.makedirs(work, exist_ok=True)
     bench = Bench(nudge, table, work, left_out)
@@ -153,17 +167,7 @@ def main(nudge, table, work, *left_out):
         print(f"\n{one[1]}, chosen of its kind{' and of all' if one is best else ''}, September and October:")
         ours = bench.chances(one[2], TEST_FROM, "2018-01-01T00:00:00Z", y[is_test])
         uci_shoppers.compare(y[is_test], ours, theirs)
-    draw = numpy.random.default_rng(1)
-    found = []
-    for _ in range(20):
-        kept = ~is_test & (draw.random(len(y)) > 0.01)
-        found.append(roc_auc_score(y[is_test], uci_shoppers.sklearn_chances(x, y, kept, is_test)))
-    print(f"\nscikit-learn's ROC-AUC with one in a hundred training sessions left out, 20 times: "
-          f"{min(found):.4f} to {max(found):.4f}, mean {numpy.mean(found):.4f}")
-    print("\nROC-AUC of all trees on September and October, by which nothing was chosen")
-    for name, body in TREES.items():
-        ours = bench.chances([(body, 1)], TEST_FROM, "2018-01-01T00:00:00Z", y[is_test])
-        print(f"{name:52s} {roc_auc_score(y[is_test], ours):.4f}", flush=True)
+    show_what_choice_could_not_know(bench, x, y, is_test)
 
 
 if __name__ == "__main__":
