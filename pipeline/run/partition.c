@@ -113,6 +113,10 @@ static enum status build_parts(const struct partition_options *options,
     const struct config *config = options->config;
     enum status status =
         record_layout_add(layout, &task_progress_part, &parts->progress_offset, error);
+    if (status == STATUS_OK && options->origin_count > 0) {
+        parts->origin_count = options->origin_count;
+        status = record_layout_add(layout, &origin_marks_part, &parts->origins_offset, error);
+    }
     if (status == STATUS_OK && !options->ends) {
         status = open_input(options, parts, error);
     }

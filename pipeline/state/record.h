@@ -85,6 +85,7 @@ enum record_part_id {
     PART_INTERVENTIONS_TASK = 9,
     PART_INTENT_ABANDON = 10, /* The same of the abandon model. */
     PART_ANOMALY = 11,        /* Of a user or of the task, by the detector. */
+    PART_TASK_ORIGINS = 12,   /* What time it is where records were sent on from. */
 };
 
 /* Where each part stands in a record of each kind. Built at start, then constant and shared. */
