@@ -7,10 +7,10 @@
 #include "models/network_tape.h"
 
 #define NODES 8u
-#define PARTS_FIRST 4u
+#define PARTS_AT_ONCE 4u
 #define PARTS_MAX 32u
-#define ROWS (NODES * PARTS_FIRST) /* Looked at in one go. */
-#define GOOD_ENOUGH 1e-5           /* Of what is to be explained; more parts until then. */
+#define ROWS (NODES * PARTS_AT_ONCE) /* Looked at in one go. */
+#define GOOD_ENOUGH 1e-5             /* Of what is to be explained; more parts until then. */
 
 /* Gauss-Legendre on [0, 1]: Abramowitz and Stegun, table 25.4, half as long. */
 static const double node_places[NODES] = {
@@ -83,6 +83,7 @@ static enum status fill_explainer(struct network_explainer *self,
     size_t tables = source->shape->parameter_count - self->shape.parameter_count;
     self->tables = source->parameters;
     self->parameters = source->parameters + tables;
+    network_tape_keep_panels(self->tape);
     self->padded = network_padded(self->shape.input_count);
     size_t wide = self->padded;
     size_t hidden = self->shape.hidden;
@@ -158,18 +159,18 @@ static void integrate(struct network_explainer *self, uint32_t parts)
     float outputs[ROWS];
     float pulls[ROWS];
     memset(self->sums, 0, self->padded * sizeof(*self->sums));
-    for (uint32_t part = 0; part < parts; part += PARTS_FIRST) {
-        for (uint32_t row = 0; row < ROWS; row++) {
+    uint32_t count = NODES * (parts < PARTS_AT_ONCE ? parts : PARTS_AT_ONCE);
+    for (uint32_t part = 0; part < parts; part += PARTS_AT_ONCE) {
+        for (uint32_t row = 0; row < count; row++) {
             uint32_t piece = part + row / NODES;
             double at = (double)piece + node_places[row % NODES];
             place_point(self, row, at / parts);
             pulls[row] = (float)(node_weights[row % NODES] / parts);
         }
-        uint32_t count = ROWS;
         struct network_batch batch = make_batch(self, &count);
         network_tape_forward(self->tape, self->parameters, &batch, outputs);
         network_tape_backward(self->tape, self->parameters, &batch, pulls, NULL, self->pulls);
-        for (uint32_t row = 0; row < ROWS; row++) {
+        for (uint32_t row = 0; row < count; row++) {
             for (uint32_t j = 0; j < self->shape.input_count; j++) {
                 self->sums[j] += (double)self->pulls[(size_t)row * self->padded + j];
             }
@@ -246,7 +247,7 @@ void network_explain(struct network_explainer *self, const float *row, const voi
     network_tape_forward(self->tape, self->parameters, &batch, ends);
     double whole = (double)ends[1] - (double)ends[0];
     double left_over = INFINITY;
-    for (uint32_t parts = PARTS_FIRST; parts <= PARTS_MAX; parts *= 2) {
+    for (uint32_t parts = 1; parts <= PARTS_MAX; parts *= 2) {
         integrate(self, parts);
         left_over = whole - sum_terms(self, terms);
         if (fabs(left_over) <= GOOD_ENOUGH) {

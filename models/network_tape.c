@@ -129,35 +129,21 @@ enum status network_tape_create(const struct network_shape *shape, uint32_t rows
 void network_tape_destroy(struct network_tape *tape)
 {
     if (tape) {
+        for (uint32_t i = 0; i < tape->kept_count; i++) {
+            free(tape->kept[i].panels);
+        }
         network_shape_release(&tape->shape);
         free(tape->block);
         free(tape);
     }
 }
 
-/* ---- Products ---- */
-
-void tape_times(struct network_tape *tape, const float *a, uint32_t a_row, uint32_t rows,
-                const float *weight, uint32_t out, uint32_t in, const float *bias, float *c,
-                uint32_t c_row)
+void network_tape_keep_panels(struct network_tape *tape)
 {
-    network_panels(weight, out, in, tape->panels);
-    if (bias) {
-        memset(tape->bias, 0, network_padded(out) * sizeof(*bias));
-        memcpy(tape->bias, bias, out * sizeof(*bias));
-    }
-    const struct network_product product = {.a = a,
-                                            .a_row = a_row,
-                                            .a_step = 1,
-                                            .b = tape->panels,
-                                            .bias = bias ? tape->bias : NULL,
-                                            .c = c,
-                                            .c_row = c_row,
-                                            .rows = rows,
-                                            .steps = in,
-                                            .blocks = network_padded(out) / NETWORK_LANES};
-    tape->kernels->product(&product);
+    tape->keeps_panels = true;
 }
+
+/* ---- Products ---- */
 
 void tape_turned_panels(const float *weight, uint32_t out, uint32_t in, float *panels)
 {
@@ -170,14 +156,65 @@ void tape_turned_panels(const float *weight, uint32_t out, uint32_t in, float *p
     }
 }
 
+/* Room for panels that are kept; NULL: they are made again each time. */
+static float *keep(struct network_tape *tape, const float *weight, size_t count, bool is_turned)
+{
+    if (!tape->keeps_panels || tape->kept_count == KEPT_PANELS_MAX) {
+        return NULL;
+    }
+    float *panels = aligned_alloc(64, (count * sizeof(*panels) + 63u) & ~(size_t)63u);
+    if (panels) {
+        tape->kept[tape->kept_count++] = (struct kept_panels){weight, panels, is_turned};
+    }
+    return panels;
+}
+
+static const float *panels_of(struct network_tape *tape, const float *weight, uint32_t out,
+                              uint32_t in, bool is_turned)
+{
+    for (uint32_t i = 0; i < tape->kept_count; i++) {
+        if (tape->kept[i].weight == weight && tape->kept[i].is_turned == is_turned) {
+            return tape->kept[i].panels;
+        }
+    }
+    float *kept = keep(tape, weight, (size_t)network_padded(out) * network_padded(in), is_turned);
+    float *panels = kept ? kept : tape->panels;
+    if (is_turned) {
+        tape_turned_panels(weight, out, in, panels);
+    } else {
+        network_panels(weight, out, in, panels);
+    }
+    return panels;
+}
+
+void tape_times(struct network_tape *tape, const float *a, uint32_t a_row, uint32_t rows,
+                const float *weight, uint32_t out, uint32_t in, const float *bias, float *c,
+                uint32_t c_row)
+{
+    if (bias) {
+        memset(tape->bias, 0, network_padded(out) * sizeof(*bias));
+        memcpy(tape->bias, bias, out * sizeof(*bias));
+    }
+    const struct network_product product = {.a = a,
+                                            .a_row = a_row,
+                                            .a_step = 1,
+                                            .b = panels_of(tape, weight, out, in, false),
+                                            .bias = bias ? tape->bias : NULL,
+                                            .c = c,
+                                            .c_row = c_row,
+                                            .rows = rows,
+                                            .steps = in,
+                                            .blocks = network_padded(out) / NETWORK_LANES};
+    tape->kernels->product(&product);
+}
+
 void tape_times_turned(struct network_tape *tape, const float *d, uint32_t d_row, uint32_t rows,
                        const float *weight, uint32_t out, uint32_t in, float *c, uint32_t c_row)
 {
-    tape_turned_panels(weight, out, in, tape->panels);
     const struct network_product product = {.a = d,
                                             .a_row = d_row,
                                             .a_step = 1,
-                                            .b = tape->panels,
+                                            .b = panels_of(tape, weight, out, in, true),
                                             .c = c,
                                             .c_row = c_row,
                                             .rows = rows,

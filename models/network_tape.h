@@ -29,6 +29,12 @@ MUST_CHECK enum status network_tape_create(const struct network_shape *shape, ui
                                            struct network_tape **ret_tape, struct error *error);
 void network_tape_destroy(struct network_tape *tape); /* NULL is a no-op. */
 
+/*
+ * The parameters given from here on are always the same, unchanged: what is made of them for the
+ * kernels is made once.
+ */
+void network_tape_keep_panels(struct network_tape *tape);
+
 /* outputs[row_count]; at most rows_max rows. */
 void network_tape_forward(struct network_tape *tape, const float *parameters,
                           const struct network_batch *batch, float *outputs);

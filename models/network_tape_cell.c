@@ -19,6 +19,10 @@ struct step {
 static void pack_hidden(struct network_tape *tape, const float *parameters)
 {
     uint32_t hidden = tape->shape.hidden;
+    if (tape->has_hidden) {
+        return;
+    }
+    tape->has_hidden = tape->keeps_panels;
     for (uint32_t gate = 0; gate < network_gates(&tape->shape); gate++) {
         const float *weight = parameters + tape->shape.weight_hh + (size_t)gate * hidden * hidden;
         size_t place = (size_t)gate * tape->hidden_padded * tape->hidden_padded;

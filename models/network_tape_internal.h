@@ -13,6 +13,14 @@ struct tape_layer {
     float *dropped; /* [rows][padded] factors; with dropout only. */
 };
 
+/* Panels of weights that do not change. */
+#define KEPT_PANELS_MAX (8u + 2u * NETWORK_LAYERS_MAX)
+struct kept_panels {
+    const float *weight; /* Borrowed: what they are of. */
+    float *panels;       /* Owned. */
+    bool is_turned;
+};
+
 struct network_tape {
     struct network_shape shape; /* Copy. */
     const struct network_kernels *kernels;
@@ -33,6 +41,9 @@ struct network_tape {
     float *input_pulls;       /* [rows][input_padded] */
     float *panels;            /* Of weights or of rows. */
     float *bias, *product;
+    bool keeps_panels, has_hidden; /* has_hidden: hidden_panels and hidden_turned are made. */
+    uint32_t kept_count;
+    struct kept_panels kept[KEPT_PANELS_MAX];
 };
 
 /* c[rows][..] = a x weight^T + bias; bias NULL: added. */

@@ -1,6 +1,7 @@
 #include "operators/pack_scorer.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 struct pack_scorer {
@@ -9,6 +10,8 @@ struct pack_scorer {
     struct model *model;                 /* Owned. */
     uint32_t *columns;                   /* [feature_count] of the batch's matrix. Owned. */
     float *terms;                        /* [feature_count]. Owned. */
+    float start; /* What an explanation starts from without a state, whatever the row. */
+    bool has_start;
 };
 
 static enum status match_columns(struct pack_scorer *scorer, const struct feature_set *set,
@@ -89,12 +92,12 @@ uint32_t pack_scorer_explain(struct pack_scorer *scorer, const struct event_batc
     const float *values = batch->features + (size_t)row * batch->feature_stride;
     float base;
     uint32_t count = 0;
-    if (state) { /* What it starts from without one; the rest of it is what the state says. */
-        model_explain(scorer->model, values, no_state, scorer->terms, &base);
+    if (state && !scorer->has_start) {
+        model_explain(scorer->model, values, no_state, scorer->terms, &scorer->start);
+        scorer->has_start = true;
     }
-    float start = state ? base : 0;
     model_explain(scorer->model, values, state, scorer->terms, &base);
-    start = state ? start : base;
+    float start = state ? scorer->start : base; /* The rest of it is what the state says. */
     if (max > 0) {
         terms[count++] =
             (struct contribution){.name = "intercept", .value = 1.0f, .logit = factor * start};

@@ -11,6 +11,7 @@ import sys
 
 TITLES = {
     "zipf-200k": "200,000 users, Zipf, Avro",
+    "zipf-200k-models": "the same with 200 trees of depth 6 and a GRU of 32",
     "zipf-200k-jsonl": "200,000 users, Zipf, JSON lines",
     "two-partitions-1": "the same in two partitions, one worker",
     "two-partitions-2": "two partitions, two workers",
