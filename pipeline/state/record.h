@@ -5,6 +5,7 @@
 #ifndef PIPELINE_STATE_RECORD_H
 #define PIPELINE_STATE_RECORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pipeline/base/hash.h"
@@ -70,7 +71,7 @@ struct record_part {
      * Rewrites `bytes` read of an older `version` into `part`, zeroed, of the size above; NULL or
      * false: the part starts cold, which is counted.
      */
-    _Bool (*upgrade)(uint16_t version, const void *bytes, uint32_t length, void *part);
+    bool (*upgrade)(uint16_t version, const void *bytes, uint32_t length, void *part);
 };
 
 /* Ids of parts, in one place so that they stay unique. Never reuse one. */

@@ -262,11 +262,9 @@ size_t record_cache_taken_bytes(const struct record_cache *cache)
     return cache->taken_encoded_bytes;
 }
 
-enum status record_cache_encode_changes(struct record_cache *cache,
-                                        const struct changelog_entry **ret_entries,
-                                        uint32_t *ret_count, struct error *error)
+uint32_t record_cache_encode_changes(struct record_cache *cache,
+                                     const struct changelog_entry **ret_entries)
 {
-    (void)error;
     size_t used = 0;
     for (uint32_t i = 0; i < cache->taken_count; i++) {
         if (i + PREFETCH_AHEAD < cache->taken_count) {
@@ -284,8 +282,7 @@ enum status record_cache_encode_changes(struct record_cache *cache,
         used += length;
     }
     *ret_entries = cache->changes;
-    *ret_count = cache->taken_count;
-    return STATUS_OK;
+    return cache->taken_count;
 }
 
 void record_cache_commit(struct record_cache *cache, uint64_t log_position)
@@ -320,7 +317,7 @@ void record_cache_abort(struct record_cache *cache)
     discard_working(cache, 0);
 }
 
-_Bool record_cache_is_settled(const struct record_cache *cache, struct record_key key)
+bool record_cache_is_settled(const struct record_cache *cache, struct record_key key)
 {
     uint32_t index = record_table_find(&cache->table, key, record_table_hash(key));
     const struct cache_entry *entry = index == CACHE_NO_ENTRY ? NULL : &cache->entries[index];
