@@ -35,6 +35,10 @@ static enum status create(const struct cuda_plugin *plugin, const struct model_p
         return error_set(error, STATUS_INVALID, "device cuda: %u trees; at most %u expected",
                          ensemble->facts.tree_count, TREES_MAX);
     }
+    if (body->output.count > 1) {
+        return error_set(error, STATUS_INVALID,
+                         "device cuda: a model with %u outputs; one expected", body->output.count);
+    }
     struct cuda_trees_model *model = calloc(1, sizeof(*model));
     uint32_t *places = calloc(pack->feature_count, sizeof(*places));
     if (!model || !places) {
@@ -86,7 +90,7 @@ static void collect(struct cuda_kind_model *base, const struct cuda_batch *batch
     const struct tree_ensemble *ensemble = model->body->ensemble;
     for (uint32_t i = 0; i < count; i++) {
         float margin = (float)(ensemble->base[0] + slot->sums[i] / ensemble->divisor);
-        batch->logits[first + i] = margin * model->body->scale;
+        batch->logits[first + i] = margin * model->body->output.scale;
     }
 }
 

@@ -12,6 +12,8 @@
 const char *const eval_metric_names[EVAL_METRIC_COUNT] = {"pr_auc", "roc_auc", "log_loss", "brier",
                                                           "calibration_error"};
 
+const uint32_t eval_tops[EVAL_TOPS] = {10, 100, 1000};
+
 /* The slice's rows side by side. */
 struct sample {
     uint32_t count;
@@ -101,7 +103,7 @@ static int compare_doubles(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void set_interval(double *values, uint32_t count, struct eval_value *value)
+void eval_value_interval(double *values, uint32_t count, struct eval_value *value)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -150,7 +152,7 @@ static enum status bootstrap(struct sample *sample, const struct eval_options *o
         }
     }
     for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
-        set_interval(values + (size_t)m * count, count, &slice->metric[m]);
+        eval_value_interval(values + (size_t)m * count, count, &slice->metric[m]);
     }
     free(values);
     free(times);
@@ -231,6 +233,88 @@ static void fill_curves(const struct sample *sample, double positives, double ne
     }
 }
 
+/* Recall where a share of the rows, by weight, has been looked at; a tie counts by its share. */
+static void fill_gain(const struct sample *sample, double positives, double all,
+                      struct eval_slice *slice)
+{
+    double looked = 0;
+    double found = 0;
+    double tie = 0;
+    double tie_found = 0;
+    uint32_t point = 0;
+    for (uint32_t i = 0; i < sample->count; i++) {
+        uint32_t row = sample->ranking.order[i];
+        tie += sample->weights[row];
+        tie_found += sample->labels[row] ? sample->weights[row] : 0;
+        if (!sample->ranking.ends_a_tie[i]) {
+            continue;
+        }
+        for (; point < EVAL_CURVE_POINTS && looked + tie >= all * point / 100.0; point++) {
+            double share = tie > 0 ? (all * point / 100.0 - looked) / tie : 0;
+            slice->gain[point] = (found + share * tie_found) / positives;
+        }
+        looked += tie;
+        found += tie_found;
+        tie = tie_found = 0;
+    }
+    for (; point < EVAL_CURVE_POINTS; point++) {
+        slice->gain[point] = 1;
+    }
+}
+
+static double precision_at_top(const struct sample *sample, uint32_t top)
+{
+    double above = 0; /* Weights of the rows taken for certain, and of their positives. */
+    double found = 0;
+    double tie = 0;
+    double tie_found = 0;
+    uint32_t tie_rows = 0;
+    for (uint32_t i = 0; i < sample->count && sample->count >= top; i++) {
+        uint32_t row = sample->ranking.order[i];
+        tie += sample->weights[row];
+        tie_found += sample->labels[row] ? sample->weights[row] : 0;
+        tie_rows++;
+        if (!sample->ranking.ends_a_tie[i]) {
+            continue;
+        }
+        if (i + 1 >= top) {
+            double share = (double)(top - (i + 1 - tie_rows)) / tie_rows;
+            return (found + share * tie_found) / (above + share * tie);
+        }
+        above += tie;
+        found += tie_found;
+        tie = tie_found = 0;
+        tie_rows = 0;
+    }
+    return NAN;
+}
+
+static void fill_times(const struct row_table *table, const uint32_t *chosen,
+                       const struct sample *sample, struct eval_slice *slice)
+{
+    double weights[EVAL_TIME_BINS] = {0};
+    slice->first_ms = slice->last_ms = table->rows[chosen[0]].time_ms;
+    for (uint32_t i = 0; i < sample->count; i++) {
+        int64_t time_ms = table->rows[chosen[i]].time_ms;
+        slice->first_ms = time_ms < slice->first_ms ? time_ms : slice->first_ms;
+        slice->last_ms = time_ms > slice->last_ms ? time_ms : slice->last_ms;
+    }
+    double span = (double)(slice->last_ms - slice->first_ms) + 1;
+    for (uint32_t i = 0; i < sample->count; i++) {
+        double since = (double)(table->rows[chosen[i]].time_ms - slice->first_ms);
+        uint32_t place = (uint32_t)(since / span * EVAL_TIME_BINS);
+        struct eval_time_bin *bin = &slice->times[place];
+        weights[place] += sample->weights[i];
+        bin->row_count++;
+        bin->chance += sample->weights[i] * (double)sample->chances[i];
+        bin->observed += sample->labels[i] ? sample->weights[i] : 0;
+    }
+    for (int i = 0; i < EVAL_TIME_BINS; i++) {
+        slice->times[i].chance = weights[i] > 0 ? slice->times[i].chance / weights[i] : NAN;
+        slice->times[i].observed = weights[i] > 0 ? slice->times[i].observed / weights[i] : NAN;
+    }
+}
+
 static void fill_base(const struct sample *sample, struct eval_slice *slice)
 {
     double positives = 0;
@@ -249,6 +333,10 @@ static void fill_base(const struct sample *sample, struct eval_slice *slice)
     slice->recall_at_percent =
         metric_recall_at(&sample->ranking, sample->labels, sample->weights, 0.01);
     fill_curves(sample, positives, all - positives, slice);
+    fill_gain(sample, positives, all, slice);
+    for (int i = 0; i < EVAL_TOPS; i++) {
+        slice->precision_at_top[i] = precision_at_top(sample, eval_tops[i]);
+    }
 }
 
 enum status evaluate_slice(const struct row_table *table, const uint32_t *chosen, uint32_t count,
@@ -271,6 +359,7 @@ enum status evaluate_slice(const struct row_table *table, const uint32_t *chosen
             slice.metric[m].value = values[m];
         }
         fill_base(&sample, &slice);
+        fill_times(table, chosen, &sample, &slice);
         (void)metric_calibration_error(&sample.ranking, sample.chances, sample.labels,
                                        sample.weights, slice.bins);
         status = bootstrap(&sample, options, &slice, error);

@@ -22,6 +22,9 @@ struct eval_value {
     double value, low, high; /* The interval holds 95% of the replicates; NaN without any. */
 };
 
+/* Sets the interval from the replicates' values [count], which it sorts; NaN ones are left out. */
+void eval_value_interval(double *values, uint32_t count, struct eval_value *value);
+
 struct eval_feature {
     uint32_t column;  /* UINT32_MAX: none that varies. */
     bool is_reversed; /* Low values speak for the positive class. */
@@ -29,6 +32,16 @@ struct eval_feature {
 };
 
 #define EVAL_CURVE_POINTS 101
+#define EVAL_TOPS 3
+#define EVAL_TIME_BINS 40
+
+extern const uint32_t eval_tops[EVAL_TOPS]; /* 10, 100 and 1,000 rows. */
+
+/* Rows of a fortieth of the time from the first to the last. */
+struct eval_time_bin {
+    uint32_t row_count;
+    double chance, observed; /* Mean given; share of positives. NaN without rows. */
+};
 
 struct eval_slice {
     char name[48];
@@ -42,6 +55,13 @@ struct eval_slice {
     double recall_at_percent;
     /* Curves over recall 0, 0.01 ... 1: precision; and over the false-positive rate: recall. */
     double precision[EVAL_CURVE_POINTS], recall[EVAL_CURVE_POINTS];
+    /* Recall over the share of rows looked at, 0, 0.01 ... 1, the highest chances first. */
+    double gain[EVAL_CURVE_POINTS];
+    /* Share of positives among the eval_tops[i] rows with the highest chances, of rows that tie at
+     * the end a share; NaN where there are fewer. */
+    double precision_at_top[EVAL_TOPS];
+    int64_t first_ms, last_ms; /* Event time of its rows. */
+    struct eval_time_bin times[EVAL_TIME_BINS];
 };
 
 struct eval_options {

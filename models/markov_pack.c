@@ -12,9 +12,11 @@
 
 #define PATH_BYTES 4096
 #define LEAVE "leave"
+#define START "start"
+#define BEFORE " > "
 
 struct markov_options {
-    int64_t format;
+    int64_t format, order;
     char *kind, *name, *version;
     char *trained_from, *trained_to, *data_hash;
     const struct yaml_node *steps;
@@ -29,6 +31,13 @@ static const struct setting settings[] = {
      .max = 1,
      .is_required = true,
      .doc = "Version of the file's form"},
+    {.name = "order",
+     .type = SETTING_INTEGER,
+     .offset = OPTION(order),
+     .fallback = "1",
+     .min = 1,
+     .max = MARKOV_ORDER_MAX,
+     .doc = "Events that the longest context may have"},
     {.name = "kind",
      .type = SETTING_TEXT,
      .offset = OPTION(kind),
@@ -75,9 +84,7 @@ static enum status out_of_memory(struct error *error)
     return error_set(error, STATUS_FATAL, "Markov table: out of memory");
 }
 
-/* ---- Chances ---- */
-
-/* Makes the weights of a state sum to 1. */
+/* Makes the weights of a line sum to 1. */
 static void normalize(struct markov *table, uint32_t from, double sum)
 {
     for (uint32_t to = 0; to < table->state_count; to++) {
@@ -86,50 +93,33 @@ static void normalize(struct markov *table, uint32_t from, double sum)
     table->leave[from] /= sum;
 }
 
-void markov_fit(const struct markov_counts *counts, const struct markov *prior, double strength,
-                struct markov *ret_table)
-{
-    uint32_t states = counts->state_count;
-    assert(states > 0 && states <= MARKOV_STATES_MAX && strength > 0);
-    assert(!prior || prior->state_count == states);
-    *ret_table = (struct markov){.state_count = states};
-    for (uint32_t from = 0; from < states; from++) {
-        double sum = 0;
-        for (uint32_t to = 0; to < states; to++) {
-            double chance = prior ? prior->step[from][to] : 1.0 / (states + 1);
-            ret_table->step[from][to] = (double)counts->step[from][to] + strength * chance;
-            sum += ret_table->step[from][to];
-        }
-        double chance = prior ? prior->leave[from] : 1.0 / (states + 1);
-        double leave = (double)counts->leave[from] + strength * chance;
-        double least = 2 * MARKOV_LEAVE_MIN * sum; /* Of many events that none ever left from. */
-        ret_table->leave[from] = leave > least ? leave : least;
-        normalize(ret_table, from, sum + ret_table->leave[from]);
-    }
-}
-
-/* ---- Reading ---- */
-
 struct reader {
     const char *const *states;
     uint32_t state_count;
+    uint32_t order;
     struct markov *table;
 };
 
-/* The place of a name, `state_count` for leave. STATUS_INVALID for others. */
+/*
+ * The place of a name of `length`, `state_count` for `other` unless that is NULL. STATUS_INVALID
+ * for others.
+ */
 static enum status find_state(const struct reader *reader, const struct yaml_node *node,
-                              bool may_leave, uint32_t *ret_state, struct error *error)
+                              const char *name, size_t length, const char *other,
+                              uint32_t *ret_state, struct error *error)
 {
     const char *names[MARKOV_STATES_MAX + 1];
-    uint32_t count = reader->state_count + (may_leave ? 1 : 0);
+    char wanted[64];
+    uint32_t count = reader->state_count + (other ? 1 : 0);
+    (void)snprintf(wanted, sizeof(wanted), "%.*s", (int)(length < 63 ? length : 63), name);
     for (uint32_t i = 0; i < count; i++) {
-        names[i] = i < reader->state_count ? reader->states[i] : LEAVE;
-        if (strcmp(node->key, names[i]) == 0) {
+        names[i] = i < reader->state_count ? reader->states[i] : other;
+        if (strcmp(wanted, names[i]) == 0) {
             *ret_state = i;
             return STATUS_OK;
         }
     }
-    const char *near = nearest_name(node->key, names, count);
+    const char *near = nearest_name(wanted, names, count);
     return yaml_complain(node, error, "no such state%s%s%s", near ? "; did you mean \"" : "",
                          near ? near : "", near ? "\"?" : "");
 }
@@ -139,7 +129,7 @@ static enum status read_weight(const struct reader *reader, const struct yaml_no
 {
     uint32_t to = 0;
     double weight = 0;
-    enum status status = find_state(reader, node, true, &to, error);
+    enum status status = find_state(reader, node, node->key, strlen(node->key), LEAVE, &to, error);
     if (status == STATUS_OK) {
         status = yaml_number(node, &weight, error);
     }
@@ -155,8 +145,8 @@ static enum status read_weight(const struct reader *reader, const struct yaml_no
     return status;
 }
 
-static enum status read_state(const struct reader *reader, const struct yaml_node *node,
-                              uint32_t from, struct error *error)
+static enum status read_line(const struct reader *reader, const struct yaml_node *node,
+                             uint32_t from, struct error *error)
 {
     double sum = 0;
     if (node->kind != YAML_MAPPING) {
@@ -178,19 +168,102 @@ static enum status read_state(const struct reader *reader, const struct yaml_nod
     return STATUS_OK;
 }
 
+/* "start > a > b", the oldest first. */
+static enum status read_context(const struct reader *reader, const struct yaml_node *node,
+                                struct markov_context *ret_context, struct error *error)
+{
+    uint32_t events[MARKOV_ORDER_MAX];
+    uint32_t count = 0;
+    const char *next = node->key;
+    while (next) {
+        const char *sign = strstr(next, BEFORE);
+        size_t length = sign ? (size_t)(sign - next) : strlen(next);
+        if (count == reader->order) {
+            return yaml_complain(node, error, "more events than the order, %u", reader->order);
+        }
+        bool may_start = count == 0 && sign;
+        uint32_t state = 0;
+        enum status status =
+            find_state(reader, node, next, length, may_start ? START : NULL, &state, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+        events[count++] = state == reader->state_count ? MARKOV_START : state + 1;
+        next = sign ? sign + strlen(BEFORE) : NULL;
+    }
+    *ret_context = (struct markov_context){.length = (uint8_t)count};
+    for (uint32_t i = 0; i < count; i++) {
+        ret_context->last[i] = (uint8_t)events[count - 1 - i];
+    }
+    return STATUS_OK;
+}
+
+/* The row of the table that the line is for; that of a longer context is made. */
+static enum status find_row(const struct reader *reader, const struct yaml_node *node,
+                            uint32_t *ret_row, struct error *error)
+{
+    struct markov_context context = {0};
+    struct markov *table = reader->table;
+    enum status status =
+        strstr(node->key, BEFORE) && reader->order > 1
+            ? read_context(reader, node, &context, error)
+            : find_state(reader, node, node->key, strlen(node->key), NULL, ret_row, error);
+    if (status != STATUS_OK || context.length == 0) {
+        return status;
+    }
+    if (table->context_count == MARKOV_CONTEXTS_MAX) {
+        return yaml_complain(node, error, "at most %u contexts of more than one event expected",
+                             MARKOV_CONTEXTS_MAX);
+    }
+    table->contexts[table->context_count] = context;
+    *ret_row = table->state_count + table->context_count++;
+    return STATUS_OK;
+}
+
+static bool has_pair(const struct markov *table, uint8_t last, uint8_t before)
+{
+    uint32_t k = 0;
+    while (k < table->context_count &&
+           (table->contexts[k].length != 2 || table->contexts[k].last[0] != last ||
+            table->contexts[k].last[1] != before)) {
+        k++;
+    }
+    return k < table->context_count;
+}
+
+/* A step may go no further back than the one before it did: see markov_next_row(). */
+static enum status check_contexts(const struct reader *reader, const struct yaml_node *steps,
+                                  struct error *error)
+{
+    for (uint32_t k = 0; k < reader->table->context_count; k++) {
+        const struct markov_context *context = &reader->table->contexts[k];
+        if (context->length == 3 &&
+            !(has_pair(reader->table, context->last[0], context->last[1]) &&
+              has_pair(reader->table, context->last[1], context->last[2]))) {
+            return yaml_complain(
+                steps, error,
+                "%s" BEFORE "%s" BEFORE
+                "%s has a line, but its first or its last two events have none",
+                context->last[2] == MARKOV_START ? START : reader->states[context->last[2] - 1],
+                reader->states[context->last[1] - 1], reader->states[context->last[0] - 1]);
+        }
+    }
+    return STATUS_OK;
+}
+
 static enum status read_steps(const struct reader *reader, const struct yaml_node *steps,
                               struct error *error)
 {
-    bool is_known[MARKOV_STATES_MAX] = {false};
+    bool is_known[MARKOV_ROWS_MAX] = {false};
     if (steps->kind != YAML_MAPPING) {
         return yaml_complain(steps, error, "expected a line for each state");
     }
     for (size_t i = 0; i < steps->child_count; i++) {
-        uint32_t from = 0;
-        enum status status = find_state(reader, &steps->children[i], false, &from, error);
+        uint32_t row = 0;
+        enum status status = find_row(reader, &steps->children[i], &row, error);
         if (status == STATUS_OK) {
-            is_known[from] = true;
-            status = read_state(reader, &steps->children[i], from, error);
+            is_known[row] = true;
+            status = read_line(reader, &steps->children[i], row, error);
         }
         if (status != STATUS_OK) {
             return status;
@@ -201,14 +274,19 @@ static enum status read_steps(const struct reader *reader, const struct yaml_nod
             return yaml_complain(steps, error, "the state %s is missing", reader->states[from]);
         }
     }
-    return STATUS_OK;
+    return check_contexts(reader, steps, error);
 }
 
 static uint64_t hash_table(const struct markov_pack *pack)
 {
     const struct markov *table = &pack->table;
     uint64_t hash = hash64_combine(hash64(text_of(pack->name)), hash64(text_of(pack->version)));
-    for (uint32_t from = 0; from < table->state_count; from++) {
+    for (uint32_t from = 0; from < table->state_count + table->context_count; from++) {
+        if (from >= table->state_count) {
+            const struct markov_context *context = &table->contexts[from - table->state_count];
+            hash = hash64_combine(hash,
+                                  hash64((struct text){(const char *)context, sizeof(*context)}));
+        }
         struct text row = {(const char *)table->step[from],
                            (uint32_t)(table->state_count * sizeof(table->step[0][0]))};
         hash = hash64_combine(hash, hash64(row));
@@ -240,7 +318,7 @@ static enum status take_texts(struct markov_pack *pack, struct markov_options *o
     return STATUS_OK;
 }
 
-static enum status read_document(const struct yaml_node *root, const struct reader *reader,
+static enum status read_document(const struct yaml_node *root, struct reader *reader,
                                  struct markov_pack *pack, struct error *error)
 {
     struct markov_options options;
@@ -252,6 +330,7 @@ static enum status read_document(const struct yaml_node *root, const struct read
         status = yaml_complain(yaml_find(root, "kind"), error, "\"%.40s\": expected markov",
                                options.kind);
     }
+    reader->order = (uint32_t)options.order;
     if (status == STATUS_OK) {
         status = read_steps(reader, options.steps, error);
     }
@@ -283,7 +362,7 @@ enum status markov_pack_load(const char *path, const char *const *states, uint32
         return out_of_memory(error);
     }
     pack->table.state_count = state_count;
-    const struct reader reader = {states, state_count, &pack->table};
+    struct reader reader = {states, state_count, 1, &pack->table};
     status = read_document(yaml_root(document), &reader, pack, error);
     yaml_unload(document);
     if (status != STATUS_OK) {

@@ -6,11 +6,15 @@
  *   name: shop
  *   version: 2026-05
  *   trained_from, trained_to, data_hash: text    # quoted by reports; not required
+ *   order: 3                                     # the longest context there may be; 1 if not given
  *   steps:                                       # a line for each state
  *     product_view: {product_view: 5231.5, add_to_cart: 120.25, leave: 912}
+ *     add_to_cart > product_view: {checkout: 12, leave: 3}           # and for longer contexts, the
+ *     start > search > product_view: {add_to_cart: 40, leave: 91.5}  # oldest first; start: its
+ * begin
  *
  * Numbers are weights, whatever their sum: the chance of a step is its weight among those of its
- * state. A step that is not named has none. Loaded once, constant, shared by threads.
+ * line. A step that is not named has none. Loaded once, constant, shared by threads.
  */
 #ifndef MODELS_MARKOV_PACK_H
 #define MODELS_MARKOV_PACK_H
@@ -18,9 +22,8 @@
 #include <stdbool.h>
 
 #include "models/markov.h"
+#include "models/markov_fit.h"
 #include "pipeline/base/status.h"
-
-#define MARKOV_LEAVE_MIN 1e-6 /* The least chance to leave, of each state. */
 
 struct markov_pack {
     struct markov table;
@@ -34,7 +37,8 @@ struct markov_pack {
  * `path` is a file, or a folder with markov.yaml; `states` are the names of the states in their
  * order, at most MARKOV_STATES_MAX. Refused, naming file, line and key: another format or kind,
  * unknown keys and states, a state without a line, weights that are negative or not finite, a
- * chance to leave below MARKOV_LEAVE_MIN.
+ * chance to leave below MARKOV_LEAVE_MIN, a context of more than `order` events or without a line
+ * for its first or its last two, more than MARKOV_CONTEXTS_MAX of them.
  */
 MUST_CHECK enum status markov_pack_load(const char *path, const char *const *states,
                                         uint32_t state_count, struct markov_pack **ret_pack,
@@ -50,21 +54,5 @@ struct markov_text {
 MUST_CHECK enum status markov_pack_write(const char *path, const struct markov *table,
                                          const char *const *states, const struct markov_text *text,
                                          struct error *error);
-
-/* What was seen to follow what. */
-struct markov_counts {
-    uint32_t state_count;
-    uint64_t step[MARKOV_STATES_MAX][MARKOV_STATES_MAX];
-    uint64_t leave[MARKOV_STATES_MAX];
-};
-
-/*
- * The chances that the counts speak for, each state's mixed with `prior` as if it had been seen
- * `strength` times (the posterior mean under a Dirichlet prior: Gelman et al., Bayesian Data
- * Analysis, 3.4), so that a state never seen is as in the prior. `prior` holds what markov.h says
- * and has as many states; NULL: all steps and leaving alike. `strength` is above 0.
- */
-void markov_fit(const struct markov_counts *counts, const struct markov *prior, double strength,
-                struct markov *ret_table);
 
 #endif

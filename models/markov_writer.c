@@ -14,11 +14,35 @@ static enum status complain(const char *path, struct error *error)
     return error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
 }
 
+/* The events of a row, the oldest first. */
+static void print_context(FILE *out, const struct markov *table, uint32_t row,
+                          const char *const *states)
+{
+    if (row < table->state_count) {
+        (void)fprintf(out, "  %s: {", states[row]);
+        return;
+    }
+    const struct markov_context *context = &table->contexts[row - table->state_count];
+    for (uint32_t i = context->length; i-- > 0;) {
+        uint8_t event = context->last[i];
+        (void)fprintf(out, "%s%s", i + 1u == context->length ? "  " : " > ",
+                      event == MARKOV_START ? "start" : states[event - 1]);
+    }
+    (void)fprintf(out, ": {");
+}
+
 static void print_table(FILE *out, const struct markov *table, const char *const *states)
 {
+    uint32_t order = 1;
+    for (uint32_t k = 0; k < table->context_count; k++) {
+        order = table->contexts[k].length > order ? table->contexts[k].length : order;
+    }
+    if (order > 1) {
+        (void)fprintf(out, "order: %u\n", order);
+    }
     (void)fprintf(out, "steps:\n");
-    for (uint32_t from = 0; from < table->state_count; from++) {
-        (void)fprintf(out, "  %s: {", states[from]);
+    for (uint32_t from = 0; from < table->state_count + table->context_count; from++) {
+        print_context(out, table, from, states);
         for (uint32_t to = 0; to < table->state_count; to++) {
             if (table->step[from][to] > 0) {
                 (void)fprintf(out, "%s: %.17g, ", states[to], table->step[from][to]);

@@ -49,6 +49,16 @@ struct pack_kind_ops;
 enum feature_transform { TRANSFORM_NONE, TRANSFORM_LOG1P, TRANSFORM_OCTAVES, TRANSFORM_COUNT };
 extern const char *const feature_transform_names[TRANSFORM_COUNT];
 
+/* What a score is: the chance of a logit, or of a model that predicts no chance the value itself,
+ * which the named function makes of the margin that stands in the logit's place. */
+enum pack_output {
+    PACK_OUTPUT_CHANCE, /* 1 / (1 + exp(-logit)) */
+    PACK_OUTPUT_VALUE,  /* margin */
+    PACK_OUTPUT_EXP,    /* exp(margin) */
+    PACK_OUTPUT_SQUARE, /* sign(margin) margin^2 */
+    PACK_OUTPUT_STEP,   /* 1 where margin > 0, else 0 */
+};
+
 struct pack_feature {
     char *name; /* Owned. */
     enum feature_transform transform;
@@ -63,6 +73,7 @@ struct model_pack {
     struct pack_feature *features;    /* Owned. */
     uint32_t feature_count;
     struct pack_calibration calibration;
+    enum pack_output output; /* Other than a chance of some packs of kind trees alone. */
     float threshold;
     struct tensor_file *tensors;   /* Owned; NULL where the pack has no weights.safetensors. */
     const float *p50, *p99, *p999; /* [feature_count]. All or none of them NULL. */
@@ -78,6 +89,24 @@ struct model_pack {
 MUST_CHECK enum status model_pack_load(const char *directory, struct model_pack **ret_pack,
                                        struct error *error);
 void model_pack_unload(struct model_pack *pack); /* NULL is a no-op. */
+
+/* The score of a calibrated logit. */
+static inline float model_pack_score(const struct model_pack *pack, float logit)
+{
+    switch (pack->output) {
+    case PACK_OUTPUT_VALUE:
+        return logit;
+    case PACK_OUTPUT_EXP:
+        return (float)fixed_exp((double)logit);
+    case PACK_OUTPUT_SQUARE:
+        return logit < 0 ? -logit * logit : logit * logit;
+    case PACK_OUTPUT_STEP:
+        return logit > 0 ? 1.0f : 0.0f;
+    case PACK_OUTPUT_CHANCE:
+        break;
+    }
+    return fixed_sigmoidf(logit);
+}
 
 static inline float octaves_of(float x)
 {

@@ -71,6 +71,11 @@ static enum status mean_read(const char *directory, const struct yaml_node *root
         enum status status = folder ? pack_load_member(folder, &body->packs[i], error)
                                     : error_set(error, STATUS_FATAL, "out of memory");
         free(folder);
+        if (status == STATUS_OK && body->packs[i]->output != PACK_OUTPUT_CHANCE) {
+            body->count++; /* It is unloaded with the rest. */
+            return yaml_complain(node, error, "pack %s predicts a value; a chance expected",
+                                 body->packs[i]->name);
+        }
         if (status != STATUS_OK) {
             return error_prefix(error, status, "%s/manifest.yaml: packs", directory);
         }

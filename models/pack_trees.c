@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "models/pack_kind.h"
+#include "pipeline/base/hash.h"
 
 static void trees_unload(void *given)
 {
@@ -29,34 +30,6 @@ static enum status read_reasons(const struct yaml_node *node, enum tree_reasons 
     }
     return yaml_complain(node, error, "\"%s\": shapley or path expected",
                          node->kind == YAML_SCALAR ? node->scalar : "");
-}
-
-static enum status check_use(const char *file, const struct tree_facts *facts, bool is_calibrated,
-                             float *ret_scale, struct error *error)
-{
-    if (facts->output_count != 1) {
-        return error_set(error, STATUS_INVALID,
-                         "%s: objective %s: %u outputs; one, of a model for two classes, expected",
-                         file, facts->objective, facts->output_count);
-    }
-    if (!facts->has_covers) {
-        return error_set(error, STATUS_INVALID,
-                         "%s: it does not say how many training rows reached each leaf, without "
-                         "which there are no reasons",
-                         file);
-    }
-    if (facts->link == TREE_LINK_SIGMOID) {
-        *ret_scale = (float)facts->link_scale;
-        return STATUS_OK;
-    }
-    if (is_calibrated || strcmp(facts->objective, "binary:logitraw") == 0) {
-        *ret_scale = 1.0f;
-        return STATUS_OK;
-    }
-    return error_set(error, STATUS_INVALID,
-                     "%s: objective %s: it gives no chance; one such as binary:logistic (XGBoost) "
-                     "or binary (LightGBM) expected, or a calibration in the manifest",
-                     file, facts->objective);
 }
 
 /* LightGBM writes Column_0, Column_1 ... where it was given no names. */
@@ -137,16 +110,23 @@ static enum status match_features(const char *file, struct model_pack *pack,
                        : error_set(error, STATUS_FATAL, "out of memory");
 }
 
-static enum status read_file(const char *file, bool is_calibrated, struct model_pack *pack,
-                             struct pack_trees *body, struct error *error)
+static enum status read_file(const char *file, const struct yaml_node *root,
+                             struct model_pack *pack, struct pack_trees *body, struct error *error)
 {
     enum status status = tree_ensemble_load(file, &body->ensemble, error);
     if (status != STATUS_OK) {
         return status;
     }
     const struct tree_facts *facts = tree_ensemble_facts(body->ensemble);
-    pack->body_hash = facts->hash;
-    status = check_use(file, facts, is_calibrated, &body->scale, error);
+    if (!facts->has_covers) {
+        return error_set(error, STATUS_INVALID,
+                         "%s: it does not say how many training rows reached each leaf, without "
+                         "which there are no reasons",
+                         file);
+    }
+    status = pack_trees_output_read(file, root, facts, pack, &body->output, error);
+    pack->body_hash =
+        body->output.hash == 0 ? facts->hash : hash64_combine(facts->hash, body->output.hash);
     return status == STATUS_OK ? match_features(file, pack, facts, &body->places, error) : status;
 }
 
@@ -171,18 +151,26 @@ static enum status trees_read(const char *directory, const struct yaml_node *roo
     if (!file) {
         return error_set(error, STATUS_FATAL, "%s: out of memory", directory);
     }
-    bool is_calibrated = !yaml_is_null(yaml_find(root, "calibration"));
-    status = read_file(file, is_calibrated, pack, body, error);
+    status = read_file(file, root, pack, body, error);
     free(file);
     return status;
 }
+
+/* Margins of a model with several outputs are made for so many at once: a block of rows. */
+#define MARGINS_MAX 16384u
+static_assert(MARGINS_MAX >= TREE_OUTPUTS_MAX, "room for one row");
 
 struct trees_model {
     struct model model;
     const struct pack_trees *body; /* Borrowed. */
     struct tree_scratch *scratch;
-    uint32_t *columns;    /* [file's features] in the rows. */
-    float *row, *reasons; /* [file's features] */
+    uint32_t *columns; /* [file's features] in the rows. */
+    float *row;        /* [file's features] */
+    float *reasons;    /* [outputs][file's features] */
+    float *terms;      /* [file's features] */
+    float *bases;      /* [outputs] */
+    double *weights;   /* [outputs] */
+    float *margins;    /* [MARGINS_MAX]; NULL: one output. */
 };
 
 static void model_unload_trees(struct model *base)
@@ -192,6 +180,10 @@ static void model_unload_trees(struct model *base)
     free(model->columns);
     free(model->row);
     free(model->reasons);
+    free(model->terms);
+    free(model->bases);
+    free(model->weights);
+    free(model->margins);
     free(model);
 }
 
@@ -201,12 +193,27 @@ static enum status trees_score(struct model *base, const float *features, uint32
 {
     (void)error;
     struct trees_model *model = (struct trees_model *)base;
-    tree_ensemble_score_picked(model->body->ensemble, model->scratch, features, stride,
-                               model->columns, rows, count, logits);
-    for (uint32_t i = 0; i < count; i++) {
-        logits[i] *= model->body->scale;
+    const struct pack_trees *body = model->body;
+    uint32_t block = model->margins ? MARGINS_MAX / body->output.count : count;
+    for (uint32_t first = 0; first < count; first += block) {
+        uint32_t some = count - first < block ? count - first : block;
+        float *margins = model->margins ? model->margins : logits;
+        tree_ensemble_score_picked(body->ensemble, model->scratch,
+                                   rows ? features : features + (size_t)first * stride, stride,
+                                   model->columns, rows ? rows + first : NULL, some, margins);
+        pack_trees_output_logits(&body->output, margins, some, logits + first);
     }
     return STATUS_OK;
+}
+
+static void explain_output(struct trees_model *model, uint32_t output)
+{
+    const struct pack_trees *body = model->body;
+    uint32_t count = tree_ensemble_facts(body->ensemble)->feature_count;
+    enum status status =
+        tree_ensemble_explain(body->ensemble, model->scratch, body->reasons, model->row, output,
+                              model->reasons + (size_t)output * count, &model->bases[output], NULL);
+    assert(status == STATUS_OK); /* The covers were checked at load. */
 }
 
 static void trees_explain(struct model *base, const float *row, const void *state, float *terms,
@@ -219,13 +226,16 @@ static void trees_explain(struct model *base, const float *row, const void *stat
     for (uint32_t f = 0; f < count; f++) {
         model->row[f] = row[model->columns[f]];
     }
-    enum status status = tree_ensemble_explain(body->ensemble, model->scratch, body->reasons,
-                                               model->row, 0, model->reasons, ret_base, NULL);
-    assert(status == STATUS_OK); /* The covers were checked at load. */
-    for (uint32_t f = 0; f < count; f++) {
-        terms[body->places[f]] = body->scale * model->reasons[f];
+    for (uint32_t k = 0; k < body->output.count; k++) {
+        if (body->output.is_softmax || k == body->output.chosen) {
+            explain_output(model, k);
+        }
     }
-    *ret_base *= body->scale;
+    pack_trees_output_reasons(&body->output, count, model->reasons, model->bases, model->weights,
+                              model->terms, ret_base);
+    for (uint32_t f = 0; f < count; f++) {
+        terms[body->places[f]] = model->terms[f];
+    }
 }
 
 static const struct model_ops trees_ops = {
@@ -250,10 +260,16 @@ static enum status trees_load(const struct model_backend_ops *backend,
     model->body = body;
     model->columns = calloc(count, sizeof(*model->columns));
     model->row = calloc(count, sizeof(float));
-    model->reasons = calloc(count, sizeof(float));
-    enum status status = model->columns && model->row && model->reasons
-                             ? tree_scratch_create(body->ensemble, &model->scratch, error)
-                             : error_set(error, STATUS_FATAL, "out of memory");
+    uint32_t outputs = body->output.count;
+    model->reasons = calloc((size_t)outputs * count, sizeof(float));
+    model->terms = calloc(count, sizeof(float));
+    model->bases = calloc(outputs, sizeof(float));
+    model->weights = calloc(outputs, sizeof(double));
+    model->margins = outputs > 1 ? calloc(MARGINS_MAX, sizeof(float)) : NULL;
+    bool is_made = model->columns && model->row && model->reasons && model->terms && model->bases &&
+                   model->weights && (model->margins || outputs == 1);
+    enum status status = is_made ? tree_scratch_create(body->ensemble, &model->scratch, error)
+                                 : error_set(error, STATUS_FATAL, "out of memory");
     if (status != STATUS_OK) {
         model_unload_trees(&model->model);
         return status;
@@ -265,7 +281,7 @@ static enum status trees_load(const struct model_backend_ops *backend,
     return STATUS_OK;
 }
 
-static const char *const keys[] = {"model", "reasons", NULL};
+static const char *const keys[] = {"model", "reasons", "class", "classes", "output", NULL};
 
 const struct pack_kind_ops pack_kind_trees = {
     .name = "trees",

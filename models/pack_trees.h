@@ -5,22 +5,29 @@
  *   model: model.ubj     # the file, beside the manifest: XGBoost's JSON or UBJSON, LightGBM's text
  *   reasons: shapley     # or path, which is many times as fast; see tree_ensemble.h
  *
- * The model must have one output, for two classes: its logit is the margin times the scale of the
- * file's link. One that has no link to a chance (a ranking, a regression, logitraw) is taken where
- * the manifest has a calibration; then the margin is the logit before it. Features that the file
- * names must be those of the manifest, in any order; without `features` in the manifest they are
- * the file's. Where the file names none, the manifest's stand in the file's order.
+ *   class: leave         # of a model with several outputs, which of them it is: by its number from
+ *                        # 0, or by its name in
+ *   classes: [browse, buy, leave]   # the names of the outputs, in the file's order
+ *   output: chance       # or value: what a regression, a ranking or a count predicts; see
+ *                        # pack_trees_output.h for what is made of which objective
+ *
+ * A model that gives no chance (a ranking, a regression, a hinge) is taken with output: value, or
+ * as a chance where the manifest has a calibration; then the margin is the logit before it.
+ * Features that the file names must be those of the manifest, in any order; without `features` in
+ * the manifest they are the file's. Where the file names none, the manifest's stand in the file's
+ * order.
  */
 #ifndef MODELS_PACK_TREES_H
 #define MODELS_PACK_TREES_H
 
 #include "models/model_pack.h"
+#include "models/pack_trees_output.h"
 #include "models/tree_ensemble.h"
 
 struct pack_trees {
     struct tree_ensemble *ensemble; /* Owned. */
     uint32_t *places;               /* [file's features] in the pack's. Owned. */
-    float scale;                    /* Logit for one of the margin. */
+    struct pack_trees_output output;
     enum tree_reasons reasons;
 };
 

@@ -13,6 +13,7 @@
 #include "pipeline/base/status.h"
 
 #define NO_KIND UINT8_MAX
+#define ROW_DIMENSIONS 5u
 
 struct table_row {
     int64_t time_ms;       /* Event time. */
@@ -23,7 +24,9 @@ struct table_row {
     uint32_t prefix;       /* Events of the session so far, this one included. */
     float score;           /* As served, NaN: not scored. */
     uint8_t label;
-    uint8_t kind;        /* Index of a kind of truth, NO_KIND: none. */
+    uint8_t kind; /* Index of a kind of truth, NO_KIND: none. */
+    /* The row's slice in each dimension that evaluation divides rows by; see row_slices.h. */
+    uint16_t slice[ROW_DIMENSIONS];
     bool is_first_cart;  /* The group's first row with a filled cart. */
     bool is_kept_whole;  /* Thinning passes by. */
     bool is_on_schedule; /* Its prefix is one of those asked for. */

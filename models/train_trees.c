@@ -150,11 +150,13 @@ static enum status set_number(const struct tree_training *training, void *booste
 static enum status set_all(const struct tree_training *training, void *booster, struct error *error)
 {
     const struct tree_train_options *options = training->options;
-    static const char *const texts[][2] = {{"objective", "binary:logistic"},
-                                           {"booster", "gbtree"},
-                                           {"tree_method", "hist"},
-                                           {"disable_default_eval_metric", "1"},
-                                           {"verbosity", "0"}};
+    const char *const texts[][2] = {
+        {"objective", "binary:logistic"},
+        {"booster", "gbtree"},
+        {"tree_method", "hist"},
+        {"grow_policy", options->leaves > 0 ? "lossguide" : "depthwise"},
+        {"disable_default_eval_metric", "1"},
+        {"verbosity", "0"}};
     const struct {
         const char *name;
         double value;
@@ -163,6 +165,7 @@ static enum status set_all(const struct tree_training *training, void *booster, 
         {"seed", (double)(options->seed % 2147483647u)},
         {"eta", options->rate},
         {"max_depth", options->depth},
+        {"max_leaves", options->leaves},
         {"max_bin", options->bins},
         {"min_child_weight", options->leaf_weight_min},
         {"lambda", options->lambda},

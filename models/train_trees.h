@@ -16,6 +16,7 @@ struct tree_train_options {
     uint32_t rounds_max; /* Trees, at most. */
     uint32_t patience;   /* Rounds without a better loss before it stops; 0: all are kept. */
     uint32_t depth, bins, threads;
+    uint32_t leaves; /* Of a tree, at most, grown leaf by leaf; 0: level by level down to depth. */
     double rate, leaf_weight_min, lambda, gamma;
     double row_share, column_share; /* Drawn for each tree. */
     double positive_weight;         /* Factor on the positives; 0: both classes weigh the same. */

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "models/kernel_trees.h"
-#include "models/tree_explain.h"
 #include "models/tree_layout.h"
+#include "models/tree_shapley.h"
 #include "pipeline/base/fixed_math.h"
 
 const char *const tree_link_names[TREE_LINK_COUNT] = {"identity", "sigmoid", "softmax", "exp",
@@ -66,13 +66,10 @@ enum status tree_scratch_create(const struct tree_ensemble *ensemble,
         scratch->tile = take_lines((size_t)ensemble->column_count * TREE_TILE_ROWS * sizeof(float));
         scratch->sums = take_lines((size_t)facts->output_count * TREE_TILE_ROWS * sizeof(double));
         scratch->contributions = calloc(facts->feature_count, sizeof(double));
-        scratch->steps = tree_path_steps_create(facts->depth);
-        for (uint32_t k = 1; k < TREE_DEPTH_MAX + 3; k++) {
-            scratch->inverses[k] = 1.0 / k;
-        }
+        scratch->shapley = tree_shapley_create(ensemble);
     }
     if (!scratch || !scratch->tile || !scratch->sums || !scratch->contributions ||
-        !scratch->steps) {
+        !scratch->shapley) {
         tree_scratch_destroy(scratch);
         return error_set(error, STATUS_FATAL, "scoring by trees: out of memory");
     }
@@ -88,7 +85,7 @@ void tree_scratch_destroy(struct tree_scratch *scratch)
     free(scratch->tile);
     free(scratch->sums);
     free(scratch->contributions);
-    free(scratch->steps);
+    tree_shapley_destroy(scratch->shapley);
     free(scratch);
 }
 

@@ -85,14 +85,13 @@ struct tree_ensemble {
     double *means;
 };
 
-struct tree_path_step; /* See tree_explain.c. */
+struct tree_shapley; /* See tree_shapley.h. */
 
 struct tree_scratch {
-    float *tile;                         /* [column_count][16] */
-    double *sums;                        /* [output_count][16] */
-    double *contributions;               /* [feature_count] */
-    struct tree_path_step *steps;        /* Of all paths on the way down. */
-    double inverses[TREE_DEPTH_MAX + 3]; /* [k] is 1 / k. */
+    float *tile;           /* [column_count][16] */
+    double *sums;          /* [output_count][16] */
+    double *contributions; /* [feature_count] */
+    struct tree_shapley *shapley;
 };
 
 /* Cuts the ensemble's trees, of `depths`, into blocks. False when memory is exhausted. */

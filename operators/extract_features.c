@@ -280,6 +280,7 @@ static enum status add_user_part(struct extract_features *self, struct record_la
         .version = USER_FEATURES_VERSION,
         .kind = ENTITY_USER,
         .bytes = USER_FEATURES_BYTES,
+        .upgrade = user_features_upgrade,
     };
     return record_layout_add(layout, &part, &self->user_offset, error);
 }

@@ -1,6 +1,7 @@
 #include "operators/feature_funnel.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "pipeline/base/fixed_math.h"
 
@@ -128,6 +129,13 @@ void funnel_default_markov(struct markov *ret_markov)
     }
 }
 
+/* The newest event of a row. */
+static uint32_t last_of(const struct markov *markov, uint32_t row)
+{
+    return row < markov->state_count ? row
+                                     : markov->contexts[row - markov->state_count].last[0] - 1u;
+}
+
 static enum status check(const struct markov *markov, struct error *error)
 {
     if (markov->state_count != EVENT_TYPE_COUNT) {
@@ -135,7 +143,7 @@ static enum status check(const struct markov *markov, struct error *error)
                          "Markov table: %u states, %d types of event expected", markov->state_count,
                          EVENT_TYPE_COUNT);
     }
-    for (uint32_t from = 0; from < EVENT_TYPE_COUNT; from++) {
+    for (uint32_t from = 0; from < markov->state_count + markov->context_count; from++) {
         double sum = markov->leave[from];
         bool is_right = markov->leave[from] >= LEAVE_MIN;
         for (uint32_t to = 0; to < EVENT_TYPE_COUNT; to++) {
@@ -146,36 +154,42 @@ static enum status check(const struct markov *markov, struct error *error)
             return error_set(error, STATUS_INVALID,
                              "Markov table: chances from state %s sum to %.9g, leaving %.3g; no "
                              "chance below 0, a sum of 1 and at least %.0e to leave expected",
-                             event_types[from].name, sum, markov->leave[from], LEAVE_MIN);
+                             event_types[last_of(markov, from)].name, sum, markov->leave[from],
+                             LEAVE_MIN);
         }
     }
     return STATUS_OK;
 }
 
 /*
- * buy[i] = step[i][purchase] + sum over j that is no purchase of step[i][j] * buy[j], solved by
- * elimination; each row sums to less than 1, so no pivot can come near 0.
+ * buy[i] = step[i][purchase] + sum over j that is no purchase of step[i][j] * buy[row after j],
+ * solved by elimination; each row sums to less than 1, so no pivot can come near 0. `a` is scratch
+ * [rows][rows], all 0.
  */
-static void solve_buy(const struct markov *markov, double buy[EVENT_TYPE_COUNT])
+static void solve_buy(const struct markov *markov, const struct markov_index *index, uint32_t rows,
+                      double *a, double *buy)
 {
-    double a[EVENT_TYPE_COUNT][EVENT_TYPE_COUNT];
-    for (int i = 0; i < EVENT_TYPE_COUNT; i++) {
-        for (int j = 0; j < EVENT_TYPE_COUNT; j++) {
-            a[i][j] = (i == j ? 1.0 : 0.0) - (j == EVENT_PURCHASE ? 0.0 : markov->step[i][j]);
+    for (uint32_t i = 0; i < rows; i++) {
+        a[(size_t)i * rows + i] = 1.0;
+        for (uint32_t type = 0; type < EVENT_TYPE_COUNT; type++) {
+            uint32_t next = markov_next_row(markov, index, i, type);
+            a[(size_t)i * rows + next] -= type == EVENT_PURCHASE ? 0.0 : markov->step[i][type];
         }
         buy[i] = markov->step[i][EVENT_PURCHASE];
     }
-    for (int pivot = 0; pivot < EVENT_TYPE_COUNT; pivot++) {
-        for (int i = 0; i < EVENT_TYPE_COUNT; i++) {
-            double factor = i == pivot ? 0.0 : a[i][pivot] / a[pivot][pivot];
-            for (int j = pivot; j < EVENT_TYPE_COUNT; j++) {
-                a[i][j] -= factor * a[pivot][j];
+    for (uint32_t pivot = 0; pivot < rows; pivot++) {
+        const double *above = a + (size_t)pivot * rows;
+        for (uint32_t i = 0; i < rows; i++) {
+            double *row = a + (size_t)i * rows;
+            double factor = i == pivot ? 0.0 : row[pivot] / above[pivot];
+            for (uint32_t j = pivot; factor != 0 && j < rows; j++) {
+                row[j] -= factor * above[j];
             }
             buy[i] -= factor * buy[pivot];
         }
     }
-    for (int i = 0; i < EVENT_TYPE_COUNT; i++) {
-        buy[i] /= a[i][i];
+    for (uint32_t i = 0; i < rows; i++) {
+        buy[i] /= a[(size_t)i * rows + i];
     }
 }
 
@@ -186,9 +200,16 @@ enum status funnel_table_init(struct funnel_table *table, const struct markov *m
     if (status != STATUS_OK) {
         return status;
     }
-    double buy[EVENT_TYPE_COUNT];
-    solve_buy(markov, buy);
-    for (int from = 0; from < EVENT_TYPE_COUNT; from++) {
+    uint32_t rows = markov->state_count + markov->context_count;
+    double buy[MARKOV_ROWS_MAX];
+    double *scratch = calloc((size_t)rows * rows, sizeof(*scratch));
+    if (!scratch) {
+        return error_set(error, STATUS_FATAL, "Markov table: out of memory");
+    }
+    markov_index_make(markov, &table->index);
+    solve_buy(markov, &table->index, rows, scratch, buy);
+    free(scratch);
+    for (uint32_t from = 0; from < rows; from++) {
         table->buy[from] = (float)buy[from];
         table->leave[from] = (float)markov->leave[from];
         for (int to = 0; to < EVENT_TYPE_COUNT; to++) {
@@ -197,6 +218,13 @@ enum status funnel_table_init(struct funnel_table *table, const struct markov *m
         }
     }
     return STATUS_OK;
+}
+
+/* The row of the Markov table where the session stands; it has had a forward event. */
+static uint32_t row_of(const struct user_session *session, const struct funnel_table *table)
+{
+    return table->index
+        .triple[session->last_type][session->earlier_types[0]][session->earlier_types[1]];
 }
 
 static uint8_t stage_of(enum event_type type)
@@ -226,11 +254,13 @@ void funnel_observe(struct user_session *session, const struct funnel_table *tab
         return;
     }
     if (session->last_type > 0) {
-        float surprise = table->surprise[session->last_type - 1][event->type];
+        float surprise = table->surprise[row_of(session, table)][event->type];
         row[FEATURE_FUNNEL_SURPRISE] = surprise;
         session->surprise_sum += surprise;
         feature_count16(&session->transitions);
     }
+    session->earlier_types[1] = session->earlier_types[0];
+    session->earlier_types[0] = session->last_type;
     session->last_type = (uint8_t)(event->type + 1);
 }
 
@@ -241,8 +271,8 @@ void funnel_write(const struct user_session *session, const struct funnel_table 
     }
     row[FEATURE_FUNNEL_STAGE] = (float)session->stage;
     if (session->last_type > 0) {
-        row[FEATURE_FUNNEL_BUY] = table->buy[session->last_type - 1];
-        row[FEATURE_FUNNEL_LEAVE] = table->leave[session->last_type - 1];
+        row[FEATURE_FUNNEL_BUY] = table->buy[row_of(session, table)];
+        row[FEATURE_FUNNEL_LEAVE] = table->leave[row_of(session, table)];
     }
     row[FEATURE_FUNNEL_SURPRISE_MEAN] =
         feature_ratio((double)session->surprise_sum, session->transitions);

@@ -25,6 +25,8 @@ struct user_session {
     uint8_t last_type; /* Of the last forward event, from 1; 0: none yet. */
     uint8_t stage;
     uint8_t requests, pages, direct_pages, referred, page_run; /* See feature_table.c. */
+    uint8_t earlier_types[2]; /* Of the forward events before that one, the newest first. */
+    uint8_t unused;
 };
 
 /* How the event stands to the newest session, which `session` holds. */

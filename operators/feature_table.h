@@ -258,13 +258,13 @@
       "or search, else 0",                                                                         \
       "no session yet")                                                                            \
     X(FUNNEL_BUY, "funnel_buy_chance", "funnel", "1",                                              \
-      "Chance by the Markov table that a purchase comes before the session is left, from the "     \
-      "type of the session's last forward event",                                                  \
+      "Chance by the Markov chain that a purchase comes before the session is left, from the "     \
+      "types of the session's last forward events, as many as the chain's order",                  \
       "no session yet")                                                                            \
     X(FUNNEL_LEAVE, "funnel_leave_chance", "funnel", "1",                                          \
-      "Chance by the Markov table that the session is left at the next step", "no session yet")    \
+      "Chance by the Markov chain that the session is left at the next step", "no session yet")    \
     X(FUNNEL_SURPRISE, "funnel_surprise", "funnel", "1",                                           \
-      "-ln of the chance by the Markov table of this step from the session's last forward event",  \
+      "-ln of the chance by the Markov chain of this step from the session's last forward events", \
       "the row is no forward event, or the first of its session")                                  \
     X(FUNNEL_SURPRISE_MEAN, "funnel_surprise_mean", "funnel", "1",                                 \
       "Mean funnel_surprise over the session's forward events, summed in single precision",        \

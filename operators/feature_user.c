@@ -34,6 +34,19 @@ static void write(const struct user_features *user, const struct feature_tables 
     funnel_write(&user->session, &tables->funnel, row);
 }
 
+bool user_features_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part)
+{
+    struct user_features *user = part;
+    if (version != 2 || length != sizeof(*user)) {
+        return false;
+    }
+    memcpy(user, bytes, sizeof(*user));
+    /* They stand where padding was. */
+    memset(user->session.earlier_types, 0, sizeof(user->session.earlier_types));
+    user->session.unused = 0;
+    return true;
+}
+
 void user_features_observe(struct user_features *user, const struct feature_tables *tables,
                            struct feature_event *event, float *row)
 {

@@ -30,7 +30,13 @@ struct user_features {
 };
 #define USER_FEATURES_BYTES 440
 static_assert(sizeof(struct user_features) == USER_FEATURES_BYTES, "written to the store as it is");
-#define USER_FEATURES_VERSION 2
+#define USER_FEATURES_VERSION 3
+
+/*
+ * Reads what version 2 wrote, which had no session.earlier_types: of a session that was open then
+ * it is as if its last event had been its first. See record.h.
+ */
+bool user_features_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part);
 
 /* What the features are computed with; built once, then constant. */
 struct feature_tables {

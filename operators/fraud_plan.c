@@ -297,6 +297,12 @@ enum status fraud_plan_load(const struct score_fraud_options *options,
     enum status status = plan->terms ? STATUS_OK : error_set(error, STATUS_FATAL, "out of memory");
     if (status == STATUS_OK && options->pack) {
         status = model_pack_load(options->pack, &plan->pack, error);
+        if (status == STATUS_OK && plan->pack->output != PACK_OUTPUT_CHANCE) {
+            status = error_set(error, STATUS_INVALID,
+                               "pack %s: it predicts a value, which does not add to the parts of a "
+                               "logit; a chance expected",
+                               plan->pack->name);
+        }
         status = status == STATUS_OK ? status : error_prefix(error, status, "score_fraud");
     }
     if (status == STATUS_OK) {

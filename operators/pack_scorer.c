@@ -1,5 +1,6 @@
 #include "operators/pack_scorer.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 struct pack_scorer {
@@ -84,13 +85,23 @@ uint32_t pack_scorer_explain(struct pack_scorer *scorer, const struct event_batc
                              uint32_t row, const void *state, float factor,
                              struct contribution *terms, uint32_t max)
 {
+    static const uint32_t no_state[MODEL_STATE_BYTES_MAX / sizeof(uint32_t)];
     const float *values = batch->features + (size_t)row * batch->feature_stride;
     float base;
     uint32_t count = 0;
+    if (state) { /* What it starts from without one; the rest of it is what the state says. */
+        model_explain(scorer->model, values, no_state, scorer->terms, &base);
+    }
+    float start = state ? base : 0;
     model_explain(scorer->model, values, state, scorer->terms, &base);
+    start = state ? start : base;
     if (max > 0) {
         terms[count++] =
-            (struct contribution){.name = "intercept", .value = 1.0f, .logit = factor * base};
+            (struct contribution){.name = "intercept", .value = 1.0f, .logit = factor * start};
+    }
+    if (max > 1 && base != start) {
+        terms[count++] = (struct contribution){
+            .name = "session_before", .value = NAN, .logit = factor * (base - start)};
     }
     for (uint32_t i = 0; i < scorer->pack->feature_count && count < max; i++) {
         float logit = factor * scorer->terms[i];

@@ -35,7 +35,7 @@ MUST_CHECK enum status pack_scorer_step(struct pack_scorer *scorer, const struct
 /*
  * The terms of one row times `factor`, and the intercept; they sum to factor times the logit. Terms
  * of zero are left out. `state` is what a recurrent model's row was scored from, else NULL; what it
- * says is in the intercept. Returns their number, at most `max`.
+ * adds to a session's first event is the term session_before. Returns their number, at most `max`.
  */
 uint32_t pack_scorer_explain(struct pack_scorer *scorer, const struct event_batch *batch,
                              uint32_t row, const void *state, float factor,

@@ -147,12 +147,13 @@ static enum status score_kind(struct predict_intent *self, const struct intent_m
     if (!model->scorer) {
         return STATUS_OK;
     }
+    const struct model_pack *pack = pack_scorer_pack(model->scorer);
     float logits[BATCH_ROWS_MAX];
     enum status status = score_rows(self, model, batch, count, logits, error);
     for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
         uint32_t row = self->rows[i];
         batch->score_logit[kind][row] = logits[row];
-        batch->score[kind][row] = fixed_sigmoidf(logits[row]);
+        batch->score[kind][row] = model_pack_score(pack, logits[row]);
     }
     return status;
 }

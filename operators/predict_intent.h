@@ -2,7 +2,8 @@
  * The chance that the session ends in a purchase, and that a filled cart is abandoned.
  * Reads features. Writes score and score_logit of purchase and abandon, and their explainers.
  * State: what recurrent packs remember of a user, see intent_state.h. Rows without a pack, or
- * without a cart for the second, have NaN.
+ * without a cart for the second, have NaN. A pack that predicts a value gives that, and its margin
+ * as the logit.
  */
 #ifndef OPERATORS_PREDICT_INTENT_H
 #define OPERATORS_PREDICT_INTENT_H

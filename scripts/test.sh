@@ -38,6 +38,8 @@ suite_examples() {
     test/integration/anomaly_test.sh build/release/nudge
     test/integration/markov_test.py build/release/nudge
     test/integration/train_eval_test.py build/release/nudge
+    test/integration/explain_models_test.py build/release/nudge
+    test/integration/eval_slices_test.py build/release/nudge
     scripts/features.sh
 }
 suite_bad_input() {

@@ -39,27 +39,45 @@ def write_table(path):
                       int(row["VisitorType"] == "New_Visitor"), int(row["Weekend"] == "TRUE")])
 
 
-def run_sklearn(path, scores_path, left_out):
+def read_table(path, left_out):
+    """Names of the features in use, times, features and labels of the table's rows."""
     import numpy
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import average_precision_score, roc_auc_score
 
     with open(path, newline="", encoding="ascii") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in rows[0] if name not in ("time", "label", *left_out)]
-    x = numpy.array([[float(row[name]) for name in names] for row in rows])
-    y = numpy.array([int(row["label"]) for row in rows])
-    is_test = numpy.array([row["time"] >= TEST_FROM for row in rows])
-    model = HistGradientBoostingClassifier(random_state=0).fit(x[~is_test], y[~is_test])
-    labels, theirs = y[is_test], model.predict_proba(x[is_test])[:, 1]
-    with open(scores_path, newline="", encoding="ascii") as file:
+    return (names, numpy.array([row["time"] for row in rows]),
+            numpy.array([[float(row[name]) for name in names] for row in rows]),
+            numpy.array([int(row["label"]) for row in rows]))
+
+
+def sklearn_chances(x, y, is_fitted, is_tested):
+    """Of scikit-learn's histogram gradient boosting, as it comes."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    model = HistGradientBoostingClassifier(random_state=0).fit(x[is_fitted], y[is_fitted])
+    return model.predict_proba(x[is_tested])[:, 1]
+
+
+def read_chances(path, labels):
+    """The chances of `nudge eval --scores`, which must be of rows with these labels."""
+    import numpy
+
+    with open(path, newline="", encoding="ascii") as file:
         scored = list(csv.DictReader(file))
-    ours = numpy.array([float(row["chance"]) for row in scored])
     if [int(row["label"]) for row in scored] != list(labels):
-        sys.exit(f"{scores_path}: the scores of the table's test months expected")
+        sys.exit(f"{path}: the scores of the table's {len(labels)} rows of these months expected")
+    return numpy.array([float(row["chance"]) for row in scored])
+
+
+def compare(labels, ours, theirs, out=sys.stdout):
+    """Both areas of both, and how far apart they are over drawn sets of test sessions."""
+    import numpy
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     for name, chances in (("scikit-learn", theirs), ("nudge", ours)):
         print(f"{name}: ROC-AUC {roc_auc_score(labels, chances):.4f}, "
-              f"average precision {average_precision_score(labels, chances):.4f}")
+              f"average precision {average_precision_score(labels, chances):.4f}", file=out)
     draw = numpy.random.default_rng(1)
     apart = []
     for _ in range(1000):
@@ -67,10 +85,18 @@ def run_sklearn(path, scores_path, left_out):
         apart.append(roc_auc_score(labels[picked], ours[picked])
                      - roc_auc_score(labels[picked], theirs[picked]))
     low, high = numpy.quantile(apart, [0.025, 0.975])
-    print(f"ROC-AUC of nudge less scikit-learn's, 95%: {low:+.4f} to {high:+.4f}")
+    print(f"ROC-AUC of nudge less scikit-learn's, 95%: {low:+.4f} to {high:+.4f}", file=out)
 
 
-if sys.argv[1] == "--sklearn":
-    run_sklearn(sys.argv[2], sys.argv[3], sys.argv[4:])
-else:
-    write_table(sys.argv[1])
+def run_sklearn(path, scores_path, left_out):
+    _, times, x, y = read_table(path, left_out)
+    is_test = times >= TEST_FROM
+    ours = read_chances(scores_path, y[is_test])
+    compare(y[is_test], ours, sklearn_chances(x, y, ~is_test, is_test))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--sklearn":
+        run_sklearn(sys.argv[2], sys.argv[3], sys.argv[4:])
+    else:
+        write_table(sys.argv[1])

@@ -5,6 +5,7 @@
 #include "pipeline/event/event_fields.h"
 #include "pipeline/event/rejection.h"
 #include "pipeline/kafka/kafka_metrics.h"
+#include "pipeline/kafka/kafka_route_slot.h"
 #include "pipeline/output/output_schema.h"
 #include "pipeline/run/config.h"
 #include "pipeline/run/run_metrics.h"
@@ -75,6 +76,7 @@ static void describe_metrics(bool markdown, FILE *out)
     metrics_describe(run_metric_infos, run_metric_count, markdown, out);
     metrics_describe(registry_metric_infos, REGISTRY_METRIC_COUNT, markdown, out);
     metrics_describe(kafka_partition_metric_infos, KAFKA_PARTITION_METRICS, markdown, out);
+    metrics_describe(kafka_route_metric_infos, KAFKA_ROUTE_METRICS, markdown, out);
     metrics_describe(kafka_client_metric_infos, KAFKA_CLIENT_METRICS, markdown, out);
 }
 

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "models/score_table.h"
 #include "pipeline/base/fixed_math.h"
 #include "pipeline/base/iso_time.h"
+#include "pipeline/base/number_text.h"
 #include "pipeline/commands/command.h"
 #include "pipeline/run/detection.h"
 #include "pipeline/run/eval_report.h"
@@ -21,13 +23,20 @@
 
 static const char help[] =
     "nudge eval FILE.yaml --pack DIR [--input FILE...] [--truth FILE] [--after TIME]\n"
-    "           [--before TIME] [--json FILE] [--html FILE] [--scores FILE]\n"
+    "           [--before TIME] [--attribute NAME] [--threshold CHANCE] [--json FILE]\n"
+    "           [--html FILE] [--scores FILE]\n"
+    "nudge eval FILE.yaml --score NAME [the same options but for --pack]\n"
     "nudge eval PIPELINE.yaml --detection --truth FILE [--input FILE...] [--json FILE]\n"
     "nudge eval FILE.yaml --families | --correlations [--allow PAIRS.yaml] [--input FILE...]\n"
     "\n"
     "Runs the pipeline over history, makes rows and labels as the training file says, and\n"
     "measures the pack on them, at 1, 3, 5 and 10 events of a session and at its first filled\n"
-    "cart, with the base rate and the best single feature beside it.\n"
+    "cart, with the base rate and the best single feature beside it. Then by slice, as it was at\n"
+    "each row: channel, kind of device, new and returning visitors, local hour, and by an\n"
+    "attribute of your choice with the gaps between its groups (fairness).\n"
+    "\n"
+    "With --score it measures the score that the file's pipeline gives as it stands, such as that\n"
+    "of a detector that learns from the stream (score_anomaly), on the rows that have one.\n"
     "\n"
     "With --detection it serves a pipeline's configuration as it is, and says how much of each\n"
     "kind of fraud of the truth the score finds where 0.1% and 1% of the human visits score as\n"
@@ -38,19 +47,25 @@ static const char help[] =
     "and fails where PAIRS.yaml does not list one with a reason.\n"
     "\n"
     "  --pack DIR       the pack; by default the training file's output\n"
+    "  --score NAME     fraud, purchase, abandon or anomaly\n"
     "  --input FILE...  history, in place of the file's input\n"
     "  --truth FILE     what is known of the visits, for target: truth\n"
     "  --after TIME     sessions that begin before it are left out; by default the training\n"
     "                   file's until\n"
     "  --before TIME    rows from this time on are left out; what comes after still says what\n"
     "                   became of those before\n"
-    "  --scores FILE    time, label and chance of each row as CSV, in order of processing\n"
+    "  --attribute NAME a field of the event, attributes.NAME, or a feature or column; see "
+    "section\n"
+    "                   eval of nudge train --settings\n"
+    "  --threshold P    rows whose chance is not below it are selected; by default the pack's\n"
+    "  --scores FILE    time, label, chance and slices of each row as CSV, in order of processing\n"
     "  --json FILE      the figures for programs\n"
     "  --html FILE      a page with plots\n";
 
 struct eval_arguments {
     const char *files[FILES_MAX];
-    const char *pack, *truth, *after, *before, *json, *html, *scores, *allow;
+    const char *pack, *truth, *after, *before, *json, *html, *scores, *allow, *score;
+    const char *attribute, *threshold;
     const char *config;
     size_t file_count;
     bool is_detection, has_families, has_correlations;
@@ -72,6 +87,9 @@ static enum status parse(int argc, char **argv, struct eval_arguments *arguments
         {.name = "families", .is_flag = true},
         {.name = "correlations", .is_flag = true},
         {.name = "scores", .values = &arguments->scores, .value_max = 1},
+        {.name = "score", .values = &arguments->score, .value_max = 1},
+        {.name = "attribute", .values = &arguments->attribute, .value_max = 1},
+        {.name = "threshold", .values = &arguments->threshold, .value_max = 1},
     };
     size_t count;
     enum status status = command_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
@@ -95,9 +113,12 @@ struct evaluation {
     uint32_t columns[PACK_FEATURES_MAX]; /* Where the pack's features stand in the rows. */
     struct row_table table;
     struct row_counts counts;
-    float *chances; /* [table.count] */
+    struct row_slices slices;
+    const char *attribute; /* Rows are divided by; NULL: none. */
+    float *chances;        /* [table.count] */
     struct eval_report report;
     char after[ISO_TIME_BYTES_MAX + 1];
+    char scored[64];
 };
 
 static const uint32_t prefixes[] = {1, 3, 5, 10};
@@ -134,11 +155,78 @@ static enum status choose_rows(struct evaluation *evaluation, struct row_options
     return STATUS_OK;
 }
 
+/* Minutes that the features' clock is ahead of UTC; checked when the pipeline was loaded. */
+static int64_t utc_offset_minutes(const struct train_config *config)
+{
+    int64_t minutes = 0;
+    const struct yaml_node *root =
+        config->config.document ? yaml_root(config->config.document) : NULL;
+    const struct yaml_node *node =
+        yaml_find(yaml_find(root, "extract_features"), "utc_offset_minutes");
+    return node && yaml_integer(node, &minutes, NULL) == STATUS_OK ? minutes : 0;
+}
+
+static enum status choose_threshold(struct evaluation *evaluation, struct error *error)
+{
+    const struct train_config *config = evaluation->config;
+    const char *text = evaluation->arguments->threshold;
+    struct eval_slices *slices = &evaluation->report.by_slice;
+    double value =
+        config->has_threshold ? config->eval.threshold : (double)evaluation->pack->threshold;
+    if (text) {
+        value = number_text_read_double(text, strlen(text));
+        if (!(value >= 0 && value <= 1)) {
+            return error_set(error, STATUS_INVALID,
+                             "--threshold: \"%s\": a number from 0 to 1 expected", text);
+        }
+    }
+    slices->options.threshold = (float)value;
+    slices->is_packs_threshold = !text && !config->has_threshold;
+    return STATUS_OK;
+}
+
+static enum status choose_attribute(struct evaluation *evaluation, struct error *error)
+{
+    const struct train_config *config = evaluation->config;
+    const char *by_flag = evaluation->arguments->attribute;
+    evaluation->attribute = by_flag ? by_flag : config->eval.attribute;
+    if (!evaluation->attribute) {
+        return STATUS_OK;
+    }
+    struct error why;
+    enum status status = row_slices_choose(&evaluation->slices, evaluation->attribute,
+                                           config->settings.target != TARGET_TABLE, config->names,
+                                           config->name_count, &why);
+    if (status != STATUS_OK && by_flag) {
+        return error_set(error, status, "--attribute: %s", why.message);
+    }
+    const struct yaml_node *section = yaml_find(yaml_root(config->document), eval_section.name);
+    return status == STATUS_OK
+               ? STATUS_OK
+               : yaml_complain(yaml_find(section, "attribute"), error, "%s", why.message);
+}
+
+/* What the rows are divided by, and the threshold. */
+static enum status prepare_slices(struct evaluation *evaluation, struct error *error)
+{
+    const struct train_config *config = evaluation->config;
+    struct slice_options *options = &evaluation->report.by_slice.options;
+    bool has_events = config->settings.target != TARGET_TABLE;
+    options->replicates = REPLICATES;
+    options->seed = (uint64_t)config->settings.seed;
+    evaluation->slices.visitor_column =
+        has_events ? feature_index(stage_plan_features(config->config.plan), "rfm_return_s") : -1;
+    evaluation->slices.utc_offset_ms = utc_offset_minutes(config) * 60000;
+    enum status status = choose_threshold(evaluation, error);
+    return status == STATUS_OK ? choose_attribute(evaluation, error) : status;
+}
+
 static enum status make_rows(struct evaluation *evaluation, struct error *error)
 {
     const struct train_config *config = evaluation->config;
     struct row_options rows;
     enum status status = choose_rows(evaluation, &rows, error);
+    rows.slices = evaluation->pack ? &evaluation->slices : NULL;
     if (status == STATUS_OK) {
         status = train_config_rows(config, &rows, &evaluation->table, &evaluation->counts, error);
     }
@@ -156,6 +244,13 @@ static enum status open_model(struct evaluation *evaluation, struct error *error
     uint32_t *columns = evaluation->columns;
     uint32_t width = evaluation->config->name_count;
     enum status status = model_pack_match(pack, evaluation->config->names, width, columns, error);
+    if (status == STATUS_OK && pack->output != PACK_OUTPUT_CHANCE) {
+        status =
+            error_set(error, STATUS_INVALID,
+                      "pack %s: it predicts a value; of a label that is true or false a chance "
+                      "expected (a calibration in the manifest makes one)",
+                      pack->name);
+    }
     if (status == STATUS_OK) {
         status = model_load(&backend_lanes, pack, columns, width, &evaluation->model, error);
     }
@@ -182,6 +277,62 @@ static enum status score_rows(struct evaluation *evaluation, struct error *error
                                      evaluation->columns, error);
     }
     return status;
+}
+
+/* ---- The score of the pipeline itself ---- */
+
+static enum status choose_score(struct evaluation *evaluation, struct error *error)
+{
+    const char *name = evaluation->arguments->score;
+    if (evaluation->arguments->pack) {
+        return error_set(error, STATUS_INVALID, "eval: either --pack or --score expected");
+    }
+    if (!evaluation->config->settings.pipeline) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --score: a training file with a pipeline expected");
+    }
+    int kind = 0;
+    while (kind < SCORE_KIND_COUNT && strcmp(name, score_names[kind]) != 0) {
+        kind++;
+    }
+    if (kind == SCORE_KIND_COUNT) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --score: \"%s\": fraud, purchase, abandon or anomaly expected",
+                         name);
+    }
+    evaluation->config->rows.score = (enum score_kind)kind;
+    return STATUS_OK;
+}
+
+static bool is_scored(void *context, const struct table_row *row)
+{
+    (void)context;
+    return !isnan(row->score);
+}
+
+static enum status take_scores(struct evaluation *evaluation, struct error *error)
+{
+    struct row_table *table = &evaluation->table;
+    uint32_t made = table->count;
+    row_table_filter(table, is_scored, NULL);
+    if (table->count == 0) {
+        return error_set(error, STATUS_INVALID,
+                         "eval: --score: none of %" PRIu32
+                         " rows has a score %s: is it chosen in the pipeline?",
+                         made, evaluation->arguments->score);
+    }
+    if (table->count < made) {
+        (void)printf("%" PRIu32 " of %" PRIu32 " rows have no score %s and are left out\n",
+                     made - table->count, made, evaluation->arguments->score);
+    }
+    evaluation->chances = calloc(table->count, sizeof(float));
+    if (!evaluation->chances) {
+        return error_set(error, STATUS_FATAL, "eval: out of memory");
+    }
+    for (uint32_t i = 0; i < table->count; i++) {
+        evaluation->chances[i] = table->rows[i].score;
+    }
+    return STATUS_OK;
 }
 
 static bool is_in_slice(const struct table_row *row, size_t slice)
@@ -219,7 +370,24 @@ static enum status measure(struct evaluation *evaluation, struct error *error)
         }
     }
     free(chosen);
-    return status;
+    return status == STATUS_OK
+               ? eval_slices_measure(table, evaluation->chances, &evaluation->slices,
+                                     evaluation->attribute, &evaluation->config->eval,
+                                     &report->by_slice, error)
+               : status;
+}
+
+/* A comma and the word as a cell of CSV (RFC 4180), nothing where it is missing. */
+static void write_cell(const struct row_slices *slices, enum slice_dimension dimension,
+                       uint16_t code, FILE *out)
+{
+    const char *word = code == SLICE_MISSING ? "" : row_slices_word(slices, dimension, code);
+    bool is_quoted = strpbrk(word, ",\"") != NULL;
+    (void)fputs(is_quoted ? ",\"" : ",", out);
+    for (; *word; word++) {
+        (void)fprintf(out, *word == '"' ? "\"\"" : "%c", *word);
+    }
+    (void)fputs(is_quoted ? "\"" : "", out);
 }
 
 static enum status write_scores(const struct evaluation *evaluation, const char *path,
@@ -230,12 +398,22 @@ static enum status write_scores(const struct evaluation *evaluation, const char 
     if (!out) {
         return error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
     }
-    (void)fprintf(out, "time,label,chance\n");
+    const struct row_slices *slices = &evaluation->slices;
+    int dimensions = evaluation->attribute ? SLICE_DIMENSION_COUNT : SLICE_ATTRIBUTE;
+    (void)fprintf(out, "time,label,chance");
+    for (int d = 0; d < dimensions; d++) {
+        (void)fprintf(out, ",%s", slice_dimension_names[d]);
+    }
+    (void)fprintf(out, "\n");
     for (uint32_t i = 0; i < table->count; i++) {
         char time[ISO_TIME_BYTES_MAX + 1];
         time[iso_time_format(table->rows[i].time_ms, time)] = '\0';
-        (void)fprintf(out, "%s,%d,%.9g\n", time, table->rows[i].label,
+        (void)fprintf(out, "%s,%d,%.9g", time, table->rows[i].label,
                       (double)evaluation->chances[i]);
+        for (int d = 0; d < dimensions; d++) {
+            write_cell(slices, (enum slice_dimension)d, table->rows[i].slice[d], out);
+        }
+        (void)fprintf(out, "\n");
     }
     bool has_failed = ferror(out) != 0;
     return fclose(out) == 0 && !has_failed
@@ -246,7 +424,9 @@ static enum status write_scores(const struct evaluation *evaluation, const char 
 static enum status write_reports(struct evaluation *evaluation, struct error *error)
 {
     struct eval_report *report = &evaluation->report;
-    report->pack = evaluation->pack->label;
+    (void)snprintf(evaluation->scored, sizeof(evaluation->scored), "the pipeline's score %s",
+                   evaluation->arguments->score ? evaluation->arguments->score : "");
+    report->pack = evaluation->pack ? evaluation->pack->label : evaluation->scored;
     report->target = row_target_names[evaluation->config->settings.target];
     report->names = evaluation->config->names;
     report->after = evaluation->after;
@@ -293,10 +473,28 @@ static enum status report_features(struct evaluation *evaluation, struct error *
                                : status;
 }
 
+static enum status evaluate_score(struct evaluation *evaluation, struct error *error)
+{
+    enum status status = choose_score(evaluation, error);
+    if (status == STATUS_OK) {
+        status = make_rows(evaluation, error);
+    }
+    if (status == STATUS_OK) {
+        status = take_scores(evaluation, error);
+    }
+    if (status == STATUS_OK) {
+        status = measure(evaluation, error);
+    }
+    return status == STATUS_OK ? write_reports(evaluation, error) : status;
+}
+
 static enum status evaluate(struct evaluation *evaluation, struct error *error)
 {
     if (evaluation->arguments->has_families || evaluation->arguments->has_correlations) {
         return report_features(evaluation, error);
+    }
+    if (evaluation->arguments->score) {
+        return evaluate_score(evaluation, error);
     }
     const char *folder =
         evaluation->arguments->pack ? evaluation->arguments->pack : evaluation->config->output;
@@ -306,6 +504,9 @@ static enum status evaluate(struct evaluation *evaluation, struct error *error)
     enum status status = model_pack_load(folder, &evaluation->pack, error);
     if (status == STATUS_OK) {
         status = open_model(evaluation, error);
+    }
+    if (status == STATUS_OK) {
+        status = prepare_slices(evaluation, error);
     }
     if (status == STATUS_OK) {
         status = make_rows(evaluation, error);
@@ -387,6 +588,7 @@ static enum status eval(int argc, char **argv, struct error *error)
     model_unload(evaluation->model);
     model_pack_unload(evaluation->pack);
     row_table_release(&evaluation->table);
+    row_slices_release(&evaluation->slices);
     free(evaluation->chances);
     free(evaluation);
     train_config_release(&config);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pipeline/base/fixed_math.h"
+
 const char *explain_text(const struct yaml_node *node, const char *key)
 {
     const struct yaml_node *child = yaml_find(node, key);
@@ -169,6 +171,17 @@ static void add_rest(const struct explain_facts *facts, const char *key, const c
     }
 }
 
+bool explain_is_share(const struct explain_facts *facts, const char *name, double score)
+{
+    const char *explained = explain_text(facts->emitted, "score");
+    double logit = explain_number(facts->emitted, "logit");
+    if (score < 0 || score > 1) {
+        return false;
+    }
+    return !explained || strcmp(explained, name) != 0 || isnan(logit) ||
+           fabs((double)fixed_sigmoidf((float)logit) - score) < 1e-3;
+}
+
 uint32_t explain_terms(const struct explain_facts *facts,
                        struct explain_term ret_terms[EXPLAIN_TERMS_MAX], double *ret_largest)
 {
@@ -178,7 +191,9 @@ uint32_t explain_terms(const struct explain_facts *facts,
         const struct yaml_node *term = &terms->children[i];
         const char *name = explain_text(term, "name");
         ret_terms[count++] = (struct explain_term){
-            .name = name ? name : "",
+            .name = !name                                 ? ""
+                    : strcmp(name, "session_before") == 0 ? "the session before this event"
+                                                          : name,
             .value = explain_number(term, "value"),
             .logit = explain_number(term, "logit"),
             .feature = name ? find_feature(facts->features, name) : NULL,

@@ -43,6 +43,9 @@ struct explain_entry {
 uint32_t explain_limits(const struct explain_facts *facts,
                         struct explain_entry ret_limits[EXPLAIN_LIMITS_MAX]);
 
+/* Whether `score` is shown as a share of 1: not where a model that predicts a value gave it. */
+bool explain_is_share(const struct explain_facts *facts, const char *name, double score);
+
 /* One line of the sum that makes a score. */
 struct explain_term {
     const char *name;

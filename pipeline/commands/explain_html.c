@@ -205,6 +205,8 @@ static void print_scores(const struct explain_facts *facts, FILE *out)
         escaped(out, name);
         if (isnan(score)) {
             (void)fputs("</td><td class=\"soft\">not scored</td><td></td></tr>\n", out);
+        } else if (!explain_is_share(facts, name, score)) {
+            (void)fprintf(out, "</td><td></td><td class=\"n\">%.6g</td></tr>\n", score);
         } else {
             (void)fputs("</td><td>", out);
             share_bar(score, out);
@@ -250,15 +252,18 @@ static void print_terms(const struct explain_facts *facts, FILE *out)
     (void)fputs("<section>\n<h2>What moved the ", out);
     escaped(out, score);
     (void)fputs(" score</h2>\n<p>", out);
-    if (!isnan(start)) {
+    double made = explain_number(yaml_find(facts->decision, "scores"), score ? score : "");
+    bool is_share = score && explain_is_share(facts, score, made);
+    if (!isnan(start) && is_share) {
         (void)fprintf(out, "It starts at %.2f%% and comes to %.2f%%. ",
                       (double)fixed_sigmoidf((float)start) * 100,
                       (double)fixed_sigmoidf((float)logit) * 100);
     }
-    (void)fputs("Bars to the right raise it, bars to the left lower it; the numbers are log-odds "
-                "and add up.</p>\n<table>\n<thead><tr><th>Term</th><th class=\"n\">Value</th>"
-                "<th></th><th class=\"n\">Adds</th></tr></thead>\n<tbody>\n",
-                out);
+    (void)fprintf(out,
+                  "Bars to the right raise it, bars to the left lower it; the numbers are %s "
+                  "and add up.</p>\n<table>\n<thead><tr><th>Term</th><th class=\"n\">Value</th>"
+                  "<th></th><th class=\"n\">Adds</th></tr></thead>\n<tbody>\n",
+                  is_share ? "log-odds" : "parts of the model's margin");
     for (uint32_t i = 0; i < count; i++) {
         print_term(&terms[i], largest, out);
     }

@@ -68,9 +68,9 @@ static void print_fields(const struct explain_facts *facts, FILE *out)
 
 /* ---- Why ---- */
 
-static void print_scores(const struct yaml_node *decision, FILE *out)
+static void print_scores(const struct explain_facts *facts, FILE *out)
 {
-    const struct yaml_node *scores = yaml_find(decision, "scores");
+    const struct yaml_node *scores = yaml_find(facts->decision, "scores");
     for (size_t i = 0; scores && i < scores->child_count; i++) {
         const char *name = scores->children[i].key;
         double score = explain_number(scores, name);
@@ -78,10 +78,22 @@ static void print_scores(const struct yaml_node *decision, FILE *out)
             (void)fprintf(out, "  %-16s not scored\n", name);
             continue;
         }
+        if (!explain_is_share(facts, name, score)) {
+            (void)fprintf(out, "  %-16s %.6g\n", name, score);
+            continue;
+        }
         (void)fprintf(out, "  %-16s ", name);
         bar(out, score, BAR_WIDTH);
         (void)fprintf(out, " %6.2f%%\n", score * 100);
     }
+}
+
+/* Counts and shares are of unit 1, which says nothing. */
+static void print_doc(const struct feature_info *feature, const char *indent, FILE *out)
+{
+    bool has_unit = strcmp(feature->unit, "1") != 0;
+    (void)fprintf(out, "%s%s%s%s%s\n", indent, feature->doc, has_unit ? " (" : "",
+                  has_unit ? feature->unit : "", has_unit ? ")" : "");
 }
 
 /* One row of the sum: to the right of the middle what raises the score, to the left what lowers it.
@@ -106,7 +118,7 @@ static void print_term(const struct explain_term *term, double largest, FILE *ou
     }
     (void)fputc('\n', out);
     if (term->feature) {
-        (void)fprintf(out, "      %s (%s)\n", term->feature->doc, term->feature->unit);
+        print_doc(term->feature, "      ", out);
     }
 }
 
@@ -119,8 +131,11 @@ static void print_terms(const struct explain_facts *facts, FILE *out)
         return;
     }
     const char *score = explain_text(facts->emitted, "score");
-    (void)fprintf(out, "\n  What moved the %s score most (log-odds; > raises it, < lowers it):\n",
-                  score ? score : "");
+    double made = explain_number(yaml_find(facts->decision, "scores"), score ? score : "");
+    (void)fprintf(out, "\n  What moved the %s score most (%s; > raises it, < lowers it):\n",
+                  score ? score : "",
+                  score && explain_is_share(facts, score, made) ? "log-odds"
+                                                                : "the model's margin");
     (void)fprintf(out, "  %-28s %12s %8s\n", "term", "value", "adds");
     for (uint32_t i = 0; i < count; i++) {
         print_term(&terms[i], largest, out);
@@ -147,7 +162,7 @@ static void print_why(const struct explain_facts *facts, FILE *out)
     const char *condition = explain_text(decision, "condition");
     entry(out, "condition", condition ? condition : "none: the rule always matches");
     entry(out, "priority", explain_text(decision, "priority"));
-    print_scores(decision, out);
+    print_scores(facts, out);
     print_fraud_parts(decision, out);
     print_terms(facts, out);
 }
@@ -216,8 +231,8 @@ static void print_features(const struct explain_facts *facts, FILE *out)
         if (isnan(features[i].value)) {
             (void)fprintf(out, "    %-28s %12s  missing: %s\n", info->name, "-", info->missing);
         } else {
-            (void)fprintf(out, "    %-28s %12.6g  %s (%s)\n", info->name, features[i].value,
-                          info->doc, info->unit);
+            (void)fprintf(out, "    %-28s %12.6g", info->name, features[i].value);
+            print_doc(info, "  ", out);
         }
     }
     if (hidden > 0) {

@@ -4,11 +4,13 @@
 #include "pipeline/kafka/kafka_lag.h"
 #include "pipeline/kafka/kafka_setup.h"
 
-static const char help[] = "nudge lag CONFIG\n"
-                           "\n"
-                           "Prints for each partition of the input topic what the group has "
-                           "committed, where the\n"
-                           "partition ends, and how many records lie in between.\n";
+static const char help[] =
+    "nudge lag CONFIG\n"
+    "\n"
+    "Prints for each partition of the input topic what the group has "
+    "committed, where the\n"
+    "partition ends, and how many records lie in between; with kafka.repartition,\n"
+    "of that topic as well, where the end of each transaction counts too.\n";
 
 static enum status run(int argc, char **argv, struct error *error)
 {

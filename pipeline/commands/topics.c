@@ -9,18 +9,23 @@
 static const char help[] =
     "nudge topics create|check CONFIG\n"
     "\n"
-    "create makes the topics of the application that are missing: outputs, changelog and\n"
-    "journal, with as many partitions as the input topic and the settings they need. check\n"
+    "create makes the topics of the application that are missing: outputs, changelog, journal\n"
+    "and, with kafka.repartition, the repartition topic, with as many partitions as the input "
+    "topic and the settings they need. check\n"
     "says what is wrong with those that are there; run does the same before it starts.\n";
 
 static enum status check_contents(const struct kafka_setup *setup, rd_kafka_t *client,
                                   struct error *error)
 {
     struct kafka_topics topics;
+    struct kafka_topics sources;
     uint32_t partitions = 0;
     enum status status = kafka_topics_name(setup, &topics, error);
     if (status == STATUS_OK) {
         status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
+    }
+    if (status == STATUS_OK) {
+        kafka_topics_divide(setup, &topics, &sources);
     }
     return status == STATUS_OK ? kafka_contents_check(setup, client, &topics, partitions, error)
                                : status;

@@ -250,15 +250,20 @@ static enum status write_markov(const struct train_config *config, const char *p
     char hash[32];
     struct markov prior;
     struct markov table;
+    uint32_t order = (uint32_t)config->settings.markov_order;
     for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
         states[type] = event_types[type].name;
     }
     funnel_default_markov(&prior);
-    markov_fit(&counts, &prior, MARKOV_PRIOR_EVENTS, &table);
+    bool is_fitted = markov_fit(&counts, &prior, MARKOV_PRIOR_EVENTS, order, &table);
+    uint64_t data_hash = markov_counts_hash(&counts);
+    markov_counts_release(&counts);
+    if (!is_fitted) {
+        return error_set(error, STATUS_FATAL, "train: out of memory");
+    }
     from[iso_time_format(totals.first_ms, from)] = '\0';
     to[iso_time_format(totals.last_ms, to)] = '\0';
-    (void)snprintf(hash, sizeof(hash), "%016" PRIx64,
-                   hash64((struct text){(const char *)&counts, sizeof(counts)}));
+    (void)snprintf(hash, sizeof(hash), "%016" PRIx64, data_hash);
     const struct markov_text text = {.name = config->settings.name,
                                      .version = config->settings.version,
                                      .trained_from = from,
@@ -266,8 +271,10 @@ static enum status write_markov(const struct train_config *config, const char *p
                                      .data_hash = hash};
     status = markov_pack_write(path, &table, states, &text, error);
     if (status == STATUS_OK) {
-        (void)printf("%" PRIu64 " events, %" PRIu64 " sessions\nMarkov table: %s\n", totals.events,
-                     totals.sessions, path);
+        (void)printf("%" PRIu64 " events, %" PRIu64
+                     " sessions\nMarkov table: %s: order %u, %u contexts "
+                     "of more than one event\n",
+                     totals.events, totals.sessions, path, order, table.context_count);
     }
     return status;
 }
@@ -283,6 +290,7 @@ static enum status train(int argc, char **argv, struct error *error)
         settings_describe(&train_section, false, stdout);
         settings_describe(&train_trees_section, false, stdout);
         settings_describe(&train_descent_section, false, stdout);
+        settings_describe(&eval_section, false, stdout);
         return STATUS_OK;
     }
     struct train_overrides overrides = {

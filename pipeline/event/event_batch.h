@@ -148,7 +148,8 @@ struct event_batch {
 
     /* Written by score_fraud (SCORE_FRAUD, fraud_logit), score_anomaly (SCORE_ANOMALY; NaN where no
      * detector is chosen) and predict_intent (the others). */
-    float *score[SCORE_KIND_COUNT]; /* 0 to 1; NaN: not scored. */
+    /* 0 to 1, or what a pack whose output is a value predicts; NaN: not scored. */
+    float *score[SCORE_KIND_COUNT];
     float *score_logit[SCORE_KIND_COUNT];
     float *fraud_logit[FRAUD_PART_COUNT]; /* Parts of score_logit[SCORE_FRAUD]. */
     struct score_explainer explainer[SCORE_KIND_COUNT];

@@ -59,9 +59,10 @@ static const struct property fetcher_properties[] = {
 
 static const struct property producer_properties[] = {
     /* A transaction that begins right behind another is answered with "try again". */
-    {"retry.backoff.ms", "10"},
+    {"retry.backoff.ms", "5"},
     {"enable.idempotence", "true"},
-    {"linger.ms", "5"},
+    /* What is queued goes out when its partition is registered, not when the commit flushes. */
+    {"linger.ms", "1"},
     {"queue.buffering.max.messages", "1000000"},
     {"queue.buffering.max.kbytes", "131072"},
     {NULL, NULL},
@@ -425,9 +426,14 @@ enum status kafka_producer_create(const struct kafka_setup *setup, int32_t parti
     if (status != STATUS_OK) {
         return status;
     }
-    if (setup->options->is_exactly_once) {
+    if (setup->is_route) {
+        /* What is in the input must go into another topic, whatever its brokers took it by. */
+        status = set(conf, "message.max.bytes", "4194304", error);
+    }
+    if (status == STATUS_OK && setup->options->is_exactly_once) {
         char id[VALUE_BYTES];
-        (void)snprintf(id, sizeof(id), "%s-%d", setup->application, (int)partition);
+        (void)snprintf(id, sizeof(id), "%s%s-%d", setup->application,
+                       setup->is_route ? "-route" : "", (int)partition);
         status = set(conf, "transactional.id", id, error);
         if (status == STATUS_OK) {
             status = set_number(conf, "transaction.timeout.ms",

@@ -23,6 +23,7 @@ struct kafka_setup {
     /* Hash of the topics that members read: brokers give a static member that is back what it had
      * before, also where it wants other topics; so then it has to be another member. */
     uint32_t subscription;
+    bool is_route;    /* Producers are of routes, which have names of their own. */
     bool has_metrics; /* Clients tell statistics, every few seconds. */
 };
 

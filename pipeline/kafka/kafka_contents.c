@@ -36,7 +36,10 @@ static enum status check_record(const struct kafka_setup *setup, rd_kafka_t *obs
                          "name",
                          topics->changelog, (int)partition, (long long)message->offset);
     }
-    enum status status = kafka_read_committed(observer, topics, partition, &committed, error);
+    enum status status = kafka_check_way(observer, setup, topics, partition, error);
+    if (status == STATUS_OK) {
+        status = kafka_read_committed(observer, topics, partition, &committed, error);
+    }
     if (status == STATUS_OK && committed.is_new) {
         status = error_set(error, STATUS_INVALID,
                            "kafka: group %s has no committed offset for partition %d, but %s has "

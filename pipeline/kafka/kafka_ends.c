@@ -121,6 +121,12 @@ static enum status read_origin(const struct kafka_ends *self, char ret_origin[OR
     return STATUS_OK;
 }
 
+enum wire_format kafka_ends_format(const struct config *config,
+                                   const struct schema_registry *registry)
+{
+    return config->input.format == INPUT_JSONL ? WIRE_JSON : registry ? WIRE_CONFLUENT : WIRE_AVRO;
+}
+
 /* Store and log; a store that is not of this changelog is made anew. */
 static enum status open_state(struct kafka_ends *self, const struct partition_options *options,
                               const struct kafka_log_options *log, struct task_parts *parts,
@@ -197,13 +203,12 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
         .places = &self->places,
         .traces = &self->traces,
         .partition = self->partition,
-        .format = config->input.format == INPUT_JSONL ? WIRE_JSON
-                  : self->registry                    ? WIRE_CONFLUENT
-                                                      : WIRE_AVRO,
+        .format = kafka_ends_format(config, self->registry),
         .schema = self->input_schema,
         .registry = self->registry,
         .mapping = config->mapping,
         .ends = self->setup->options->ends,
+        .origin_count = options->origin_count,
     };
     enum status status = open_state(self, options, &log, parts, error);
     if (status == STATUS_OK) {

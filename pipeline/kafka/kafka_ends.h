@@ -7,6 +7,7 @@
 #include "pipeline/kafka/kafka_fetch.h"
 #include "pipeline/kafka/kafka_log.h"
 #include "pipeline/run/partition.h"
+#include "pipeline/wire/wire_decoder.h"
 
 struct kafka_ends {
     struct partition_ends ends;
@@ -32,6 +33,10 @@ struct kafka_ends {
      */
     struct kafka_fetch pulse;
 };
+
+/* What the input's records are. */
+enum wire_format kafka_ends_format(const struct config *config,
+                                   const struct schema_registry *registry);
 
 /* Sets ends->ends; the other members are the caller's to set. */
 void kafka_ends_init(struct kafka_ends *ends);

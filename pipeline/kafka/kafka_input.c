@@ -7,7 +7,9 @@
 
 #include "pipeline/base/arena.h"
 #include "pipeline/kafka/kafka_fetch.h"
+#include "pipeline/kafka/kafka_route_mark.h"
 #include "pipeline/limits.h"
+#include "pipeline/run/origin_clock.h"
 #include "pipeline/stage.h" /* container_of */
 
 #define ARENA_BLOCK_BYTES (256u << 10)
@@ -34,6 +36,8 @@ struct kafka_input {
     uint64_t ordinal;                  /* Its number. */
     uint32_t at_end;                   /* Of the sources, when it was. */
     bool comes_again;                  /* That record, before any other. */
+    struct digest whole;               /* Of that record, where it was cut. */
+    bool has_ended[ORIGINS_MAX];       /* Origins. */
     struct arena bytes; /* Of the records since release: decoders read beyond a record's end. */
 };
 
@@ -225,6 +229,64 @@ static enum status take_next(struct kafka_input *self, const rd_kafka_message_t 
     return STATUS_OK;
 }
 
+static bool have_origins_ended(const struct kafka_input *self)
+{
+    for (uint32_t i = 0; i < self->options.origin_count; i++) {
+        if (!self->has_ended[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* False: the record was not sent on by a route of this application. */
+static bool read_mark(const struct kafka_input *self, const rd_kafka_message_t *from,
+                      struct kafka_route_mark *ret_mark)
+{
+    rd_kafka_headers_t *headers;
+    const void *bytes;
+    size_t length;
+    return rd_kafka_message_headers(from, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+           rd_kafka_header_get_last(headers, KAFKA_ROUTE_HEADER, &bytes, &length) ==
+               RD_KAFKA_RESP_ERR_NO_ERROR &&
+           bytes && kafka_route_mark_read(bytes, length, ret_mark) &&
+           ret_mark->partition < self->options.origin_count;
+}
+
+/* Where the record was before it was sent on: INPUT_EVENT, what it is there is still to be seen. */
+static enum input_result take_origin(struct kafka_input *self, const rd_kafka_message_t *from,
+                                     struct input_item *item, struct wire_message *message)
+{
+    struct kafka_route_mark mark;
+    if (!read_mark(self, from, &mark)) {
+        item->rejection.reason = REJECTION_NOT_PARSED;
+        (void)snprintf(item->rejection.detail, sizeof(item->rejection.detail),
+                       "header %s expected: written by another program", KAFKA_ROUTE_HEADER);
+        return INPUT_REJECTED;
+    }
+    item->origin = (struct input_origin){
+        .is_known = true,
+        .is_ahead = mark.flags & KAFKA_ROUTE_AHEAD,
+        .partition = mark.partition,
+        .ordinal = (uint64_t)mark.offset,
+        .mark_ms = mark.mark_ms,
+    };
+    self->has_ended[mark.partition] = mark.flags & KAFKA_ROUTE_ENDED;
+    if (mark.flags & KAFKA_ROUTE_MARKER) {
+        return INPUT_MARK;
+    }
+    message->topic = copy_bytes(self, mark.topic.data, mark.topic.length);
+    message->partition = (int32_t)mark.partition;
+    message->timestamp_ms = mark.timestamp_ms;
+    item->source = message->topic;
+    if (mark.flags & KAFKA_ROUTE_CUT) {
+        self->whole = mark.whole;
+        item->raw.whole = &self->whole;
+        item->raw.defect = REJECTION_TOO_LONG;
+    }
+    return INPUT_EVENT;
+}
+
 static enum status kafka_input_next(struct input *input, struct event_batch *batch, uint32_t row,
                                     struct input_item *ret_item, struct error *error)
 {
@@ -236,7 +298,8 @@ static enum status kafka_input_next(struct input *input, struct event_batch *bat
         return status;
     }
     if (!from) {
-        ret_item->result = has_ended && self->options.ends ? INPUT_END : INPUT_WAIT;
+        has_ended = has_ended && self->options.ends && have_origins_ended(self);
+        ret_item->result = has_ended ? INPUT_END : INPUT_WAIT;
         return STATUS_OK;
     }
     struct wire_message message;
@@ -244,10 +307,18 @@ static enum status kafka_input_next(struct input *input, struct event_batch *bat
         return error_set(error, STATUS_FATAL, "kafka: out of memory for a record");
     }
     ret_item->source = message.topic;
+    if (self->options.origin_count > 0) {
+        ret_item->result = take_origin(self, from, ret_item, &message);
+        if (ret_item->result != INPUT_EVENT) {
+            return STATUS_OK;
+        }
+    }
     if (ret_item->raw.defect != REJECTION_NONE) {
+        const struct digest *whole = ret_item->raw.whole;
         ret_item->rejection.reason = ret_item->raw.defect;
         (void)snprintf(ret_item->rejection.detail, sizeof(ret_item->rejection.detail),
-                       "%zu bytes, at most %u expected", from->len, RAW_RECORD_BYTES_MAX);
+                       "%llu bytes, at most %u expected",
+                       whole ? (unsigned long long)whole->length : from->len, RAW_RECORD_BYTES_MAX);
         ret_item->result = INPUT_REJECTED;
         return STATUS_OK;
     }
@@ -283,6 +354,13 @@ static enum status kafka_input_seek(struct input *input, const struct input_posi
 static void kafka_input_release(struct input *input)
 {
     arena_reset(&self_of(input)->bytes);
+}
+
+const rd_kafka_message_t *kafka_input_message(const struct input *input, uint32_t *ret_topic)
+{
+    const struct kafka_input *self = container_of(input, const struct kafka_input, input);
+    *ret_topic = self->last;
+    return self->message;
 }
 
 static double kafka_input_progress(const struct input *input)

@@ -24,9 +24,15 @@ struct kafka_input_options {
     struct schema_registry *registry; /* For WIRE_CONFLUENT. */
     const struct mapping *mapping;
     bool ends; /* Where the partition ended, INPUT_END instead of INPUT_WAIT. */
+    /* Partitions that the records were sent on from: all of them have to end. 0: they were not. */
+    uint32_t origin_count;
 };
 
 MUST_CHECK enum status kafka_input_open(const struct kafka_input_options *options,
                                         struct input **ret_input, struct error *error);
+
+/* The record that was taken last, as it came, and which of the topics it is from; until the next.
+ */
+const rd_kafka_message_t *kafka_input_message(const struct input *input, uint32_t *ret_topic);
 
 #endif

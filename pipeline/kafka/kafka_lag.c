@@ -44,11 +44,22 @@ static enum status print_all(rd_kafka_t *client, const struct kafka_topics *topi
     return status;
 }
 
+static enum status print_topic(rd_kafka_t *client, const struct kafka_setup *setup,
+                               const struct kafka_topics *topics, uint32_t count, FILE *out,
+                               int64_t *sum, struct error *error)
+{
+    (void)fprintf(out, "group %s, topic %s%s\n%9s %14s %14s %14s\n", setup->group,
+                  topics->inputs[0], topics->input_count > 1 ? " and more" : "", "partition",
+                  "committed", "end", "lag");
+    return print_all(client, topics, count, out, sum, error);
+}
+
 enum status kafka_lag_print(const struct kafka_setup *setup, FILE *out, struct error *error)
 {
     rd_kafka_t *client;
     struct kafka_refusal refusal;
     struct kafka_topics topics;
+    struct kafka_topics sources;
     uint32_t count = 0;
     int64_t sum = 0;
     enum status status = kafka_topics_name(setup, &topics, error);
@@ -60,10 +71,13 @@ enum status kafka_lag_print(const struct kafka_setup *setup, FILE *out, struct e
     }
     status = kafka_topics_find_inputs(setup, client, &topics, &count, error);
     if (status == STATUS_OK) {
-        (void)fprintf(out, "group %s, topic %s%s\n%9s %14s %14s %14s\n", setup->group,
-                      topics.inputs[0], topics.input_count > 1 ? " and more" : "", "partition",
-                      "committed", "end", "lag");
-        status = print_all(client, &topics, count, out, &sum, error);
+        kafka_topics_divide(setup, &topics, &sources);
+    }
+    if (status == STATUS_OK && topics.sources) {
+        status = print_topic(client, setup, &sources, count, out, &sum, error);
+    }
+    if (status == STATUS_OK) {
+        status = print_topic(client, setup, &topics, count, out, &sum, error);
     }
     if (status == STATUS_OK) {
         (void)fprintf(out, "%9s %14s %14s %14lld\n", "sum", "", "", (long long)sum);

@@ -29,7 +29,8 @@ struct kafka_log {
     struct kafka_producer producer;
     rd_kafka_consumer_group_metadata_t *metadata;
     struct commit_content content;
-    struct kafka_place place; /* Of content.position. */
+    struct kafka_place place;   /* Of content.position. */
+    struct partition_time time; /* A route's, there. */
     struct journal_entry journal[JOURNAL_MAX];
     unsigned char interleaving[KAFKA_INTERLEAVING_BYTES_MAX];
     char names[KAFKA_INPUTS_MAX * KAFKA_TOPIC_BYTES]; /* Of the input's topics, a line each. */
@@ -177,7 +178,9 @@ static enum kafka_outcome commit_once(struct kafka_log *self, struct error *erro
     struct kafka_committed committed = {
         .number = self->number,
         .is_counting = self->options.places->is_counting,
+        .is_routed = self->options.routed != NULL,
         .ordinal = self->place.ordinal,
+        .time = self->time,
     };
     memcpy(committed.offsets, self->place.offsets, sizeof(committed.offsets));
     rd_kafka_topic_partition_list_t *list =
@@ -350,9 +353,11 @@ static enum status find_place(struct kafka_log *self, const struct kafka_committ
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < topics->input_count && status == STATUS_OK; i++) {
         if (committed->is_new || place->offsets[i] < 0) {
-            status = kafka_start_offset(self->options.fetcher, self->options.setup->options,
-                                        topics->inputs[i], self->options.partition,
-                                        &place->offsets[i], error);
+            struct kafka_options options = *self->options.setup->options;
+            /* What was sent on begins where that began. */
+            options.start = topics->sources ? KAFKA_START_EARLIEST : options.start;
+            status = kafka_start_offset(self->options.fetcher, &options, topics->inputs[i],
+                                        self->options.partition, &place->offsets[i], error);
         }
     }
     places->count = topics->input_count;
@@ -374,8 +379,17 @@ static enum status kafka_recover(struct commit_log *log, uint64_t from,
     if (status != STATUS_OK) {
         return status;
     }
-    status = committed.is_new ? begin_anew(self, error)
-                              : go_on(self, from, committed.number, visitor, error);
+    status = kafka_check_way(self->options.member, self->options.setup, self->options.topics,
+                             self->options.partition, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (self->options.routed) {
+        self->options.routed->committed = committed.time;
+    } else {
+        status = committed.is_new ? begin_anew(self, error)
+                                  : go_on(self, from, committed.number, visitor, error);
+    }
     if (status == STATUS_OK) {
         status = find_place(self, &committed, error);
     }
@@ -399,6 +413,10 @@ static void take_content(struct kafka_log *self, const struct commit_content *co
     assert(content->position.ordinal == places->now.ordinal);
     self->content = *content;
     self->place = places->now;
+    if (self->options.routed) {
+        self->time = self->options.routed->time;
+        return; /* The order in which records were sent on is that of the repartition topic. */
+    }
     size_t length = kafka_places_write(places, self->interleaving);
     if (length > 0) {
         assert(content->journal_count + 2 <= JOURNAL_MAX);
@@ -527,6 +545,7 @@ enum status kafka_log_open(const struct kafka_log_options *options, struct commi
     self->producer.topics = options->topics;
     self->producer.partition = options->partition;
     self->producer.traces = options->traces;
+    self->producer.routed = options->routed;
     self->producer.events.metrics = options->client_metrics;
     (void)pthread_mutex_init(&self->lock, NULL);
     pthread_condattr_t attributes;
@@ -536,7 +555,7 @@ enum status kafka_log_open(const struct kafka_log_options *options, struct commi
     (void)pthread_cond_init(&self->wake, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     enum status status = kafka_producer_open(&self->producer, error);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !options->routed) {
         status = read_range(self, error);
     }
     if (status == STATUS_OK) {

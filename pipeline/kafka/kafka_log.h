@@ -27,6 +27,8 @@ struct kafka_log_options {
     rd_kafka_t *fetcher;
     struct kafka_places *places; /* Of the task, as its input has them. */
     struct kafka_traces *traces;
+    struct kafka_route_batch *routed;            /* A route's, which has neither outputs nor records
+                                                    nor a journal: what its commits hold. Else NULL. */
     struct kafka_progress *progress;             /* Of reading back. */
     struct kafka_client_metrics *client_metrics; /* Of the producer. */
     int32_t partition;

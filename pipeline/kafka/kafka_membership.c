@@ -21,7 +21,11 @@ static rd_kafka_topic_partition_list_t *list_topics(const struct kafka_topics *t
     for (uint32_t i = 0; i < topics->input_count; i++) {
         (void)rd_kafka_topic_partition_list_add(list, topics->inputs[i], RD_KAFKA_PARTITION_UA);
     }
-    if (topics->input_count > 1) {
+    for (uint32_t i = 0; topics->sources && i < topics->sources->input_count; i++) {
+        (void)rd_kafka_topic_partition_list_add(list, topics->sources->inputs[i],
+                                                RD_KAFKA_PARTITION_UA);
+    }
+    if (topics->leader != topics->inputs[0]) {
         (void)rd_kafka_topic_partition_list_add(list, topics->leader, RD_KAFKA_PARTITION_UA);
     }
     return list;

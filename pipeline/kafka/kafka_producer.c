@@ -25,6 +25,9 @@ static enum status open_topic(struct kafka_producer *producer, const char *name,
 static enum status open_topics(struct kafka_producer *producer, struct error *error)
 {
     const struct kafka_topics *names = producer->topics;
+    if (producer->routed) {
+        return open_topic(producer, names->repartition, &producer->repartition, error);
+    }
     enum status status = open_topic(producer, names->changelog, &producer->changelog, error);
     if (status == STATUS_OK) {
         status = open_topic(producer, names->journal, &producer->journal, error);
@@ -69,8 +72,8 @@ void kafka_producer_close(struct kafka_producer *producer)
         }
         producer->outputs[i] = NULL;
     }
-    rd_kafka_topic_t **own[] = {&producer->changelog, &producer->journal};
-    for (size_t i = 0; i < 2; i++) {
+    rd_kafka_topic_t **own[] = {&producer->changelog, &producer->journal, &producer->repartition};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
         if (*own[i]) {
             rd_kafka_topic_destroy(*own[i]);
         }
@@ -251,9 +254,25 @@ static rd_kafka_resp_err_t produce_journal(struct kafka_producer *producer,
     return code;
 }
 
+static rd_kafka_resp_err_t produce_routed(struct kafka_producer *producer)
+{
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (uint32_t i = 0; i < producer->routed->count && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        struct kafka_route_entry *entry = &producer->routed->entries[i];
+        int waited_ms = 0;
+        do {
+            code = kafka_route_entry_produce(entry, producer->client, producer->repartition);
+        } while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && wait_for_room(producer, &waited_ms));
+    }
+    return code;
+}
+
 static rd_kafka_resp_err_t produce_all(struct kafka_producer *producer,
                                        const struct commit_content *content)
 {
+    if (producer->routed) {
+        return produce_routed(producer);
+    }
     rd_kafka_resp_err_t code =
         content->outputs ? produce_outputs(producer, content->outputs) : RD_KAFKA_RESP_ERR_NO_ERROR;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {

@@ -7,6 +7,7 @@
 #include "pipeline/base/byte_buffer.h"
 #include "pipeline/commit/commit_log.h"
 #include "pipeline/kafka/kafka_client.h"
+#include "pipeline/kafka/kafka_route_batch.h"
 #include "pipeline/kafka/kafka_topics.h"
 #include "pipeline/kafka/kafka_traces.h"
 
@@ -15,16 +16,18 @@ struct kafka_producer {
     const struct kafka_topics *topics; /* Borrowed. */
     int32_t partition;
     const struct kafka_traces *traces; /* Borrowed. */
+    struct kafka_route_batch *routed;  /* Borrowed. A route's: instead of a commit's content. */
     rd_kafka_t *client;                /* NULL: not open. */
     rd_kafka_topic_t *outputs[TOPIC_COUNT];
     rd_kafka_topic_t *changelog;
     rd_kafka_topic_t *journal;
+    rd_kafka_topic_t *repartition; /* Of a route. */
     struct kafka_producer_events events;
     uint64_t closed_before;   /* Connections closed when the transaction began. */
     struct byte_buffer frame; /* Scratch for a framed value. */
 };
 
-/* `producer` has the first four members set. Ends an earlier transaction of the same id. */
+/* `producer` has the first five members set. Ends an earlier transaction of the same id. */
 MUST_CHECK enum status kafka_producer_open(struct kafka_producer *producer, struct error *error);
 /* Keeps the scratch memory, for an open that follows. An open transaction is left to time out, or
  * to the next owner. */

@@ -11,11 +11,45 @@
 #include "pipeline/kafka/kafka_records.h"
 
 #define REQUEST_TIMEOUT_MS 10000
-#define METADATA_BYTES 48
+#define METADATA_BYTES 96
+#define ROUTE_COUNTING 1u
+#define ROUTE_STARTED 2u
+#define ROUTE_PROVISIONAL 4u
 /* A fetch waits this long for a whole block of records, also where there are fewer. */
 #define FETCH_TIMEOUT_MS 3
 #define SILENCE_NS_MAX (30ull * 1000000000u)
 #define REPORT_NS (2ull * 1000000000u)
+
+/* A route's: r, number, next record's number, newest event time, flags. */
+static void read_routed(const char *text, int64_t offset, struct kafka_committed *committed)
+{
+    unsigned long long number = 0;
+    unsigned long long ordinal = 0;
+    long long newest_ms = 0;
+    unsigned flags = 0;
+    if (sscanf(text, "r%llu %llu %lld %u", &number, &ordinal, &newest_ms, &flags) != 4 ||
+        number < committed->number) {
+        return;
+    }
+    committed->is_routed = true;
+    committed->number = number;
+    committed->is_counting = flags & ROUTE_COUNTING;
+    committed->ordinal = committed->is_counting ? ordinal : (uint64_t)offset;
+    committed->time = (struct partition_time){.newest_ms = newest_ms,
+                                              .is_started = flags & ROUTE_STARTED,
+                                              .is_provisional = flags & ROUTE_PROVISIONAL};
+}
+
+static int write_routed(const struct kafka_committed *committed, char ret_text[METADATA_BYTES])
+{
+    const struct partition_time *time = &committed->time;
+    unsigned flags = (committed->is_counting ? ROUTE_COUNTING : 0) |
+                     (time->is_started ? ROUTE_STARTED : 0) |
+                     (time->is_provisional ? ROUTE_PROVISIONAL : 0);
+    return snprintf(ret_text, METADATA_BYTES, "r%llu %llu %lld %u",
+                    (unsigned long long)committed->number, (unsigned long long)committed->ordinal,
+                    (long long)time->newest_ms, flags);
+}
 
 /* Beside each offset: the number of the commit, and the next record's where records are counted. */
 static void read_metadata(const rd_kafka_topic_partition_t *found,
@@ -24,6 +58,10 @@ static void read_metadata(const rd_kafka_topic_partition_t *found,
     char text[METADATA_BYTES] = "";
     if (found->metadata_size > 0 && found->metadata_size < sizeof(text)) {
         memcpy(text, found->metadata, found->metadata_size);
+    }
+    if (text[0] == 'r') {
+        read_routed(text, found->offset, committed);
+        return;
     }
     char *rest = text;
     uint64_t number = strtoull(text, &rest, 10);
@@ -71,6 +109,24 @@ enum status kafka_read_committed(rd_kafka_t *member, const struct kafka_topics *
     return STATUS_OK;
 }
 
+enum status kafka_check_way(rd_kafka_t *member, const struct kafka_setup *setup,
+                            const struct kafka_topics *topics, int32_t partition,
+                            struct error *error)
+{
+    const struct kafka_topics *inputs = topics->sources ? topics->sources : topics;
+    bool is_routed = setup->options->is_repartitioned;
+    struct kafka_committed committed;
+    enum status status = kafka_read_committed(member, inputs, partition, &committed, error);
+    if (status != STATUS_OK || committed.is_new || committed.is_routed == is_routed) {
+        return status;
+    }
+    return error_set(
+        error, STATUS_INVALID,
+        "kafka.repartition: %s, and group %s has read %s with%s it: users' state is in "
+        "other partitions; give the application another name",
+        is_routed ? "true" : "false", setup->group, inputs->inputs[0], is_routed ? "out" : "");
+}
+
 rd_kafka_topic_partition_list_t *kafka_committed_list(const struct kafka_topics *topics,
                                                       int32_t partition,
                                                       const struct kafka_committed *committed)
@@ -78,7 +134,8 @@ rd_kafka_topic_partition_list_t *kafka_committed_list(const struct kafka_topics 
     rd_kafka_topic_partition_list_t *list = list_of(topics, partition);
     char text[METADATA_BYTES];
     int length =
-        committed->is_counting
+        committed->is_routed ? write_routed(committed, text)
+        : committed->is_counting
             ? snprintf(text, sizeof(text), "%llu %llu", (unsigned long long)committed->number,
                        (unsigned long long)committed->ordinal)
             : snprintf(text, sizeof(text), "%llu", (unsigned long long)committed->number);

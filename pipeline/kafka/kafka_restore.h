@@ -5,20 +5,32 @@
 #include "pipeline/commit/commit_log.h"
 #include "pipeline/kafka/kafka_client.h"
 #include "pipeline/kafka/kafka_topics.h"
+#include "pipeline/run/partition_time.h"
 
 /* What the group has committed for a partition of each of the input's topics. */
 struct kafka_committed {
     bool is_new;      /* Nothing. */
     bool is_counting; /* Records are counted; the next one is `ordinal`. */
+    bool is_routed;   /* By a route, which keeps the partition's time here. */
     uint64_t number;  /* Of the commit. */
     uint64_t ordinal;
     int64_t offsets[KAFKA_INPUTS_MAX]; /* The next record; negative: nothing of this topic. */
+    struct partition_time time;        /* is_routed */
 };
 
 MUST_CHECK enum status kafka_read_committed(rd_kafka_t *member, const struct kafka_topics *topics,
                                             int32_t partition,
                                             struct kafka_committed *ret_committed,
                                             struct error *error);
+
+/*
+ * STATUS_INVALID: the group has read the input with kafka.repartition, and now is to without, or
+ * the other way round; then users' state would be in other partitions. `topics` are a task's or a
+ * route's.
+ */
+MUST_CHECK enum status kafka_check_way(rd_kafka_t *member, const struct kafka_setup *setup,
+                                       const struct kafka_topics *topics, int32_t partition,
+                                       struct error *error);
 
 /* The offsets to commit, with what else is to be known at the next start beside them. Owned. */
 rd_kafka_topic_partition_list_t *kafka_committed_list(const struct kafka_topics *topics,

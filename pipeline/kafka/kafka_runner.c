@@ -21,7 +21,9 @@
 
 struct kafka_runner {
     struct kafka_names names;
+    struct kafka_setup route_setup;
     struct kafka_topics topics;
+    struct kafka_topics sources;
     struct kafka_shared shared;
     char *input_schema;
     struct schema_registry *registry;
@@ -236,6 +238,16 @@ static enum status open_metrics(struct kafka_runner *runner, const struct config
     return status;
 }
 
+/* Of what members subscribe to. */
+static uint32_t hash_topics(const struct kafka_topics *topics, uint32_t before)
+{
+    uint32_t hash = before;
+    for (uint32_t i = 0; i < topics->input_count; i++) {
+        hash = (uint32_t)hash64_combine(hash, hash64(text_of(topics->inputs[i])));
+    }
+    return hash;
+}
+
 static enum status prepare(struct kafka_runner *runner, const struct kafka_run_options *options,
                            struct error *error)
 {
@@ -244,6 +256,7 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
     runner->shared = (struct kafka_shared){
         .config = config,
         .setup = &runner->names.setup,
+        .route_setup = &runner->route_setup,
         .topics = &runner->topics,
         .state_directory = options->state_directory,
     };
@@ -256,11 +269,13 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         status = look_around(&runner->names.setup, true, &runner->topics,
                              &runner->shared.partition_count, error);
     }
-    for (uint32_t i = 0; i < runner->topics.input_count; i++) {
-        uint64_t before = runner->names.setup.subscription;
+    if (status == STATUS_OK) {
+        kafka_topics_divide(&runner->names.setup, &runner->topics, &runner->sources);
         runner->names.setup.subscription =
-            (uint32_t)hash64_combine(before, hash64(text_of(runner->topics.inputs[i])));
+            hash_topics(&runner->topics, hash_topics(&runner->sources, 0));
     }
+    runner->route_setup = runner->names.setup;
+    runner->route_setup.is_route = true;
     if (status == STATUS_OK) {
         status = read_schema(runner, config->kafka.input_schema, error);
     }
@@ -273,7 +288,8 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         assert(runner->shared.partition_count > 0);
         struct memory_plan memory =
             memory_plan_make(memory_bytes / 8 * 7, runner->shared.partition_count);
-        runner->shared.queue_bytes = (size_t)(memory_bytes / 24) / runner->shared.partition_count;
+        uint32_t streams = runner->shared.partition_count * (runner->topics.sources ? 2 : 1);
+        runner->shared.queue_bytes = (size_t)(memory_bytes / 24) / streams;
         runner->shared.cache_bytes = memory.cache_bytes;
         runner->shared.input_schema = runner->input_schema;
         status = rocksdb_budget_create(memory.block_cache_bytes, memory.filter_bytes,

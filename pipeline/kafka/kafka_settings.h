@@ -23,6 +23,9 @@ struct kafka_options {
     int start;           /* enum kafka_start */
     bool ends;           /* The run ends where the topic ended; for backfills and tests. */
     bool is_exactly_once;
+    bool is_repartitioned; /* Records are sent on to the partition of their user. */
+    int64_t repartition_idle_ms;
+    int64_t repartition_purge_ms; /* 0: nothing is deleted. */
     int64_t transaction_timeout_ms;
     int64_t session_timeout_ms;
     int64_t replication;

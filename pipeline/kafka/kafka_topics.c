@@ -9,18 +9,23 @@
 
 #include "pipeline/base/clock.h"
 #include "pipeline/kafka/kafka_ask.h"
+#include "pipeline/run/origin_clock.h"
 
 #define REQUEST_TIMEOUT_MS 15000
-#define TOPICS_MAX (TOPIC_COUNT + 2)
+#define TOPICS_MAX (TOPIC_COUNT + 3)
+/* What a record of the input can come to, with key and headers (kafka_route.c). */
+#define REPARTITION_BYTES "4194304"
 
 /* One topic of the application and how it must be. */
 struct topic_plan {
     const char *name;
     bool is_compacted;
     bool is_output;
+    bool is_repartition;
 };
 
-static uint32_t plan_topics(const struct kafka_topics *topics, struct topic_plan plans[TOPICS_MAX])
+static uint32_t plan_topics(const struct kafka_setup *setup, const struct kafka_topics *topics,
+                            struct topic_plan plans[TOPICS_MAX])
 {
     uint32_t count = 0;
     for (int i = 0; i < TOPIC_COUNT; i++) {
@@ -28,6 +33,9 @@ static uint32_t plan_topics(const struct kafka_topics *topics, struct topic_plan
     }
     plans[count++] = (struct topic_plan){.name = topics->changelog, .is_compacted = true};
     plans[count++] = (struct topic_plan){.name = topics->journal};
+    if (setup->options->is_repartitioned) {
+        plans[count++] = (struct topic_plan){.name = topics->repartition, .is_repartition = true};
+    }
     return count;
 }
 
@@ -63,6 +71,10 @@ enum status kafka_topics_name(const struct kafka_setup *setup, struct kafka_topi
     if (status == STATUS_OK) {
         status = name_topic(setup->application, "-journal", ret_topics->journal, error);
     }
+    if (status == STATUS_OK) {
+        status = name_topic(setup->application, "-repartition", ret_topics->repartition, error);
+    }
+    ret_topics->sources = NULL;
     return status;
 }
 
@@ -77,7 +89,8 @@ static bool is_candidate(const struct kafka_topics *topics, const char *name,
         name[match.rm_eo] != '\0' || strncmp(name, "__", 2) == 0) {
         return false;
     }
-    bool is_own = strcmp(name, topics->changelog) == 0 || strcmp(name, topics->journal) == 0;
+    bool is_own = strcmp(name, topics->changelog) == 0 || strcmp(name, topics->journal) == 0 ||
+                  strcmp(name, topics->repartition) == 0;
     for (int i = 0; i < TOPIC_COUNT; i++) {
         is_own = is_own || strcmp(name, topics->outputs[i]) == 0;
     }
@@ -170,10 +183,29 @@ enum status kafka_topics_find_inputs(const struct kafka_setup *setup, rd_kafka_t
         count = present;
     }
     topics->leader = topics->input_count > 1 ? topics->journal : topics->inputs[0];
+    if (status == STATUS_OK && setup->options->is_repartitioned && count > ORIGINS_MAX) {
+        status = error_set(error, STATUS_INVALID,
+                           "kafka.repartition: topic %s has %u partitions, at most %u expected",
+                           topics->inputs[0], count, ORIGINS_MAX);
+    }
     if (status == STATUS_OK) {
         *ret_count = count;
     }
     return status;
+}
+
+void kafka_topics_divide(const struct kafka_setup *setup, struct kafka_topics *topics,
+                         struct kafka_topics *ret_sources)
+{
+    *ret_sources = (struct kafka_topics){0};
+    if (setup->options->is_repartitioned) {
+        *ret_sources = *topics;
+        (void)snprintf(topics->inputs[0], KAFKA_TOPIC_BYTES, "%s", topics->repartition);
+        topics->input_count = 1;
+        topics->leader = topics->journal;
+        topics->sources = ret_sources;
+        ret_sources->leader = ret_sources->journal;
+    }
 }
 
 static enum status compare_partitions(const struct kafka_topics *topics, const char *name,
@@ -216,12 +248,18 @@ static rd_kafka_NewTopic_t *make_request(const struct kafka_options *options,
     } else {
         (void)rd_kafka_NewTopic_set_config(request, "cleanup.policy", "delete");
     }
-    if (plan->is_output) {
+    if (plan->is_repartition) {
+        (void)rd_kafka_NewTopic_set_config(request, "max.message.bytes", REPARTITION_BYTES);
+        /* What is deleted goes a segment at a time. */
+        (void)rd_kafka_NewTopic_set_config(request, "segment.bytes", "52428800");
+    }
+    if (plan->is_output || plan->is_repartition) {
         /* Their time stamps are event times, which the brokers' clock has no say in. */
         (void)rd_kafka_NewTopic_set_config(request, "message.timestamp.after.max.ms",
                                            "9223372036854775807");
         (void)rd_kafka_NewTopic_set_config(request, "message.timestamp.type", "CreateTime");
-    } else {
+    }
+    if (!plan->is_output) {
         (void)rd_kafka_NewTopic_set_config(request, "retention.ms", "-1");
         (void)rd_kafka_NewTopic_set_config(request, "retention.bytes", "-1");
     }
@@ -302,7 +340,7 @@ enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *cli
     if (status == STATUS_OK) {
         status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
     }
-    uint32_t planned = status == STATUS_OK ? plan_topics(&topics, plans) : 0;
+    uint32_t planned = status == STATUS_OK ? plan_topics(setup, &topics, plans) : 0;
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
         uint32_t present = 0;
         status = kafka_ask_partitions(client, plans[i].name, &present, error);
@@ -348,6 +386,28 @@ static const char *entry_value(const rd_kafka_ConfigEntry_t **entries, size_t co
     return "";
 }
 
+/* Records wait there until they are processed, however long that takes. */
+static enum status check_repartition(const rd_kafka_ConfigEntry_t **entries, size_t count,
+                                     const char *topic, struct error *error)
+{
+    static const char *const endless[] = {"retention.ms", "retention.bytes"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *value = entry_value(entries, count, endless[i]);
+        if (strcmp(value, "-1") != 0) {
+            return error_set(error, STATUS_INVALID,
+                             "kafka: topic %s: %s is \"%s\", and must be -1: records that are not "
+                             "processed yet would be lost",
+                             topic, endless[i], value);
+        }
+    }
+    const char *bytes = entry_value(entries, count, "max.message.bytes");
+    return strtoll(bytes, NULL, 10) >= strtoll(REPARTITION_BYTES, NULL, 10)
+               ? STATUS_OK
+               : error_set(error, STATUS_INVALID,
+                           "kafka: topic %s: max.message.bytes is \"%s\", and must be at least %s",
+                           topic, bytes, REPARTITION_BYTES);
+}
+
 static enum status check_policy(rd_kafka_event_t *event, const struct topic_plan *plan,
                                 struct error *error)
 {
@@ -367,13 +427,15 @@ static enum status check_policy(rd_kafka_event_t *event, const struct topic_plan
         rd_kafka_ConfigResource_configs(resources[0], &entry_count);
     const char *policy = entry_value(entries, entry_count, "cleanup.policy");
     const char *expected = plan->is_compacted ? "compact" : "delete";
-    return strcmp(policy, expected) == 0
-               ? STATUS_OK
-               : error_set(error, STATUS_INVALID,
-                           "kafka: topic %s: cleanup.policy is \"%s\", and must be %s: %s",
-                           plan->name, policy, expected,
-                           plan->is_compacted ? "state would be lost"
-                                              : "all but the newest record of a key would be lost");
+    if (strcmp(policy, expected) == 0) {
+        return plan->is_repartition ? check_repartition(entries, entry_count, plan->name, error)
+                                    : STATUS_OK;
+    }
+    return error_set(error, STATUS_INVALID,
+                     "kafka: topic %s: cleanup.policy is \"%s\", and must be %s: %s", plan->name,
+                     policy, expected,
+                     plan->is_compacted ? "state would be lost"
+                                        : "all but the newest record of a key would be lost");
 }
 
 static enum status check_settings(rd_kafka_t *client, const struct topic_plan *plan,
@@ -407,7 +469,7 @@ enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *clie
     if (status == STATUS_OK) {
         status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
     }
-    uint32_t planned = status == STATUS_OK ? plan_topics(&topics, plans) : 0;
+    uint32_t planned = status == STATUS_OK ? plan_topics(setup, &topics, plans) : 0;
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
         uint32_t present = 0;
         status = kafka_ask_partitions(client, plans[i].name, &present, error);

@@ -12,11 +12,15 @@ struct kafka_topics {
     char outputs[TOPIC_COUNT][KAFKA_TOPIC_BYTES];
     char changelog[KAFKA_TOPIC_BYTES];
     char journal[KAFKA_TOPIC_BYTES];
+    char repartition[KAFKA_TOPIC_BYTES];
     char inputs[KAFKA_INPUTS_MAX][KAFKA_TOPIC_BYTES]; /* After kafka_topics_find_inputs(). */
     uint32_t input_count;
     /* Its assignment decides who has a partition of all inputs: where there are several, the
      * journal, which does not change with them. */
     const char *leader;
+    /* Set where the one input is the repartition topic: whose inputs are sent on to it. Borrowed.
+     */
+    const struct kafka_topics *sources;
     bool is_framed;                   /* Output values begin with Confluent's header. */
     uint32_t schema_ids[TOPIC_COUNT]; /* For it. */
 };
@@ -34,20 +38,28 @@ MUST_CHECK enum status kafka_topics_find_inputs(const struct kafka_setup *setup,
                                                 struct kafka_topics *topics, uint32_t *ret_count,
                                                 struct error *error);
 
+/*
+ * After kafka_topics_find_inputs(): where records are sent on (kafka.repartition), `topics` becomes
+ * what tasks read and `ret_sources`, which it borrows, what routes read. Else nothing changes.
+ */
+void kafka_topics_divide(const struct kafka_setup *setup, struct kafka_topics *topics,
+                         struct kafka_topics *ret_sources);
+
 /* STATUS_INVALID: one of the inputs is not there any more. `client` may be of any kind. */
 MUST_CHECK enum status kafka_topics_still_there(const struct kafka_topics *topics,
                                                 rd_kafka_t *client, struct error *error);
 
 /*
- * Makes the topics that are missing: outputs, changelog (compacted) and journal, each with as many
- * partitions as the input topic. Blocks.
+ * Makes the topics that are missing: outputs, changelog (compacted), journal and, where records are
+ * sent on, the repartition topic, each with as many partitions as the input topic. Blocks.
  */
 MUST_CHECK enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *client,
                                            uint32_t *ret_created, struct error *error);
 
 /*
  * Refuses, naming the topic and what is expected: a topic that is missing, another number of
- * partitions, a changelog that is not compacted, another topic that is.
+ * partitions, a changelog that is not compacted, another topic that is, a repartition topic that
+ * forgets records or takes only short ones.
  */
 MUST_CHECK enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *client,
                                           struct error *error);

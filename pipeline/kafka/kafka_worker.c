@@ -7,18 +7,18 @@
 
 #include "pipeline/base/clock.h"
 #include "pipeline/base/log.h"
+#include "pipeline/kafka/kafka_backoff.h"
 
-#define FAILURES_MAX 12u
-#define RETRY_MS_MIN 500u
-#define RETRY_MS_MAX 8000u
 #define POLL_EVERY_NS UINT64_C(500000000)
 /* How long commits may take before a partition is given up without. */
 #define COMMIT_NS_MAX (8ull * 1000000000u)
 /*
  * Between commits that are made before their time: so many for each task of the worker. The library
- * spends about two milliseconds of CPU on a transaction, however small.
+ * spends one to two milliseconds of CPU on a transaction, however small.
  */
-#define HASTE_NS (5ull * 1000000u)
+#define HASTE_NS (2ull * 1000000u)
+/* A transaction that begins before the markers of the last one are written is told to try again. */
+#define SETTLE_NS (2ull * 1000000u)
 
 static void pause_ms(long ms)
 {
@@ -38,6 +38,7 @@ static void *open_slot(void *context)
         .file = shared->topics->inputs[0],
         .name = slot->held.name,
         .count = shared->partition_count,
+        .origin_count = shared->topics->sources ? shared->partition_count : 0,
         .state_directory = shared->state_directory,
         .budget = shared->budget,
         .cache_bytes = shared->cache_bytes,
@@ -48,14 +49,9 @@ static void *open_slot(void *context)
     return NULL;
 }
 
-/* Tries again later, each time a little less soon, and not all partitions at once. */
 static void put_off(struct kafka_slot *slot)
 {
-    uint64_t now_ns = clock_monotonic_ns();
-    uint64_t ms = (uint64_t)RETRY_MS_MIN << (slot->failures < 4 ? slot->failures : 4);
-    ms = ms < RETRY_MS_MAX ? ms : RETRY_MS_MAX;
-    uint64_t jitter_ms = hash64_combine(now_ns, (uint64_t)slot->ends.partition) % (ms / 2);
-    slot->retry_ns = now_ns + (ms + jitter_ms) * 1000000u;
+    slot->retry_ns = kafka_retry_ns(slot->failures, slot->ends.partition);
 }
 
 static void close_metrics(struct kafka_slot *slot)
@@ -92,7 +88,7 @@ static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
     if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
         slot->state = SLOT_OPENING;
     } else {
-        slot->retry_ns = clock_monotonic_ns() + RETRY_MS_MIN * 1000000u;
+        slot->retry_ns = clock_monotonic_ns() + KAFKA_RETRY_MS_MIN * 1000000u;
     }
 }
 
@@ -104,7 +100,7 @@ static enum status handle_failure(struct kafka_slot *slot, enum status status, c
              slot->held.name, doing, slot->failures, error->message);
     slot->failures += status == STATUS_RETRY ? 0 : 1;
     put_off(slot);
-    bool is_final = status == STATUS_INVALID || slot->failures > FAILURES_MAX;
+    bool is_final = status == STATUS_INVALID || slot->failures > KAFKA_FAILURES_MAX;
     return is_final ? error_prefix(error, status, "partition %s", slot->held.name) : STATUS_OK;
 }
 
@@ -195,6 +191,10 @@ static void commit_slots(struct kafka_worker *worker)
         bool is_late = clock_monotonic_ns() - begin_ns > COMMIT_NS_MAX;
         for (uint32_t i = 0; i < count; i++) {
             struct kafka_slot *slot = &worker->slots[i];
+            if (is_late) {
+                kafka_route_slot_drop(&slot->route);
+            }
+            is_pending = !kafka_route_slot_settle(&slot->route) || is_pending;
             if (slot->state != SLOT_OPEN || task_is_committed(slot->held.task)) {
                 continue;
             }
@@ -243,6 +243,7 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
         if (slot->is_wanted && is_running(slot)) {
             kafka_log_rejoin(slot->ends.log);
         }
+        kafka_route_slot_rejoin(&slot->route);
     }
     worker->has_assignment = true;
     log_line(LOG_INFO, "assigned", "worker=%u partitions=%d", worker->index, list->cnt);
@@ -263,6 +264,9 @@ static void revoke_slots(struct kafka_worker *worker)
         if (is_lost && is_running(slot)) {
             kafka_log_disown(slot->ends.log);
             close_slot(worker, slot, false);
+        }
+        if (is_lost) {
+            kafka_route_slot_drop(&slot->route);
         }
     }
     worker->has_assignment = false;
@@ -292,6 +296,7 @@ static enum status return_to_group(struct kafka_worker *worker, struct error *er
     for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         slot->is_wanted = false;
+        kafka_route_slot_drop(&slot->route);
         if (is_running(slot)) {
             kafka_log_disown(slot->ends.log);
             close_slot(worker, slot, false);
@@ -302,7 +307,8 @@ static enum status return_to_group(struct kafka_worker *worker, struct error *er
     }
     kafka_membership_leave(&worker->membership);
     /* Where two of one name are at it, they should not be in step. */
-    pause_ms(RETRY_MS_MIN + (long)(hash64_combine(clock_monotonic_ns(), worker->index) % 1000u));
+    pause_ms(KAFKA_RETRY_MS_MIN +
+             (long)(hash64_combine(clock_monotonic_ns(), worker->index) % 1000u));
     return kafka_membership_join(&worker->membership, error);
 }
 
@@ -318,18 +324,22 @@ static enum status poll_group(struct kafka_worker *worker, struct error *error)
  * Called while the task waits. Where all of the input so far is processed and something came of
  * it, that is not kept back until the interval is over. Under load the input is never all
  * processed, and transactions become as large as the interval allows; where nothing is output,
- * none is made before its time.
+ * none is made before its time. True: one was asked for, and the next step makes it.
  */
-static void hasten_commit(struct kafka_worker *worker, struct kafka_slot *slot)
+static bool hasten_commit(const struct kafka_worker *worker, struct kafka_slot *slot)
 {
-    if (task_is_committed(slot->held.task) || count_outputs(slot) == slot->outputs_committed) {
-        return;
+    if (task_is_committing(slot->held.task) || task_is_committed(slot->held.task) ||
+        count_outputs(slot) == slot->outputs_committed) {
+        return false;
     }
     uint64_t now_ns = clock_monotonic_ns();
-    if (now_ns - slot->hastened_ns >= HASTE_NS * worker->open_count) {
-        slot->hastened_ns = now_ns;
-        task_request_commit(slot->held.task);
+    if (now_ns - slot->hastened_ns < HASTE_NS * worker->open_count ||
+        now_ns - slot->committed_ns < SETTLE_NS) {
+        return false;
     }
+    slot->hastened_ns = now_ns;
+    task_request_commit(slot->held.task);
+    return true;
 }
 
 static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slot, bool *ret_waits,
@@ -344,8 +354,9 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
     if (task_commits(slot->held.task) > commits) {
         slot->failures = 0;
         slot->outputs_committed = count_outputs(slot);
+        slot->committed_ns = clock_monotonic_ns();
     } else if (*ret_waits) {
-        hasten_commit(worker, slot);
+        *ret_waits = !hasten_commit(worker, slot);
         kafka_ends_serve(&slot->ends);
     }
     kafka_partition_metrics_publish_lag(&slot->ends.metrics, worker->fetcher,
@@ -380,6 +391,28 @@ static void steer_slot(struct kafka_worker *worker, struct kafka_slot *slot)
     }
 }
 
+/* What the partition of the input has is sent on, and what came of that is deleted. */
+static enum status run_route(struct kafka_worker *worker, struct kafka_slot *slot, bool *ret_waits,
+                             struct error *error)
+{
+    const struct kafka_topics *topics = worker->shared->topics;
+    *ret_waits = true;
+    if (!topics->sources) {
+        return STATUS_OK;
+    }
+    if (slot->state == SLOT_OPEN) {
+        kafka_purge_run(&slot->purge, worker->fetcher, topics->repartition, slot->ends.partition,
+                        slot->ends.places.committed.offsets[0],
+                        worker->shared->setup->options->repartition_purge_ms);
+    }
+    if (slot->route.state == ROUTE_CLOSED) {
+        slot->route.options.member = worker->membership.member;
+        slot->route.options.fetcher = worker->fetcher;
+    }
+    return kafka_route_slot_run(&slot->route, slot->is_wanted, HASTE_NS * (worker->open_count + 1),
+                                ret_waits, error);
+}
+
 static void serve_statistics(struct kafka_worker *worker)
 {
     uint64_t now_ns = clock_monotonic_ns();
@@ -393,7 +426,10 @@ bool kafka_worker_is_ready(const struct kafka_worker *worker)
 {
     bool is_ready = worker->has_assignment;
     for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
-        is_ready = is_ready && (!worker->slots[i].is_wanted || is_running(&worker->slots[i]));
+        const struct kafka_slot *slot = &worker->slots[i];
+        bool is_open = is_running(slot) &&
+                       (!worker->shared->topics->sources || kafka_route_slot_is_open(&slot->route));
+        is_ready = is_ready && (!slot->is_wanted || is_open);
     }
     return is_ready;
 }
@@ -409,9 +445,13 @@ enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, boo
     uint64_t open_count = 0;
     for (uint32_t i = 0; i < worker->shared->partition_count && status == STATUS_OK; i++) {
         struct kafka_slot *slot = &worker->slots[i];
+        bool waits = true;
         steer_slot(worker, slot);
-        if (slot->state == SLOT_OPEN && worker->has_assignment) {
-            bool waits = true;
+        if (worker->has_assignment) {
+            status = run_route(worker, slot, &waits, error);
+            *ret_waits = *ret_waits && waits;
+        }
+        if (status == STATUS_OK && slot->state == SLOT_OPEN && worker->has_assignment) {
             open_count++;
             status = step_slot(worker, slot, &waits, error);
             *ret_waits = *ret_waits && waits;
@@ -433,6 +473,7 @@ enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error)
     commit_slots(worker);
     for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
+        kafka_route_slot_drop(&slot->route);
         if (slot->state == SLOT_OPENING) {
             atomic_store(&slot->ends.is_cancelled, true);
             (void)pthread_join(slot->opener, NULL);
@@ -460,6 +501,24 @@ static enum status open_fetcher(struct kafka_worker *worker, struct error *error
                : status;
 }
 
+static void init_route(struct kafka_slot *slot)
+{
+    const struct kafka_shared *shared = slot->shared;
+    slot->route.registry = run_metrics_registry(shared->metrics);
+    slot->route.options = (struct kafka_route_options){
+        .setup = shared->route_setup,
+        .topics = shared->topics->sources,
+        .format = kafka_ends_format(shared->config, shared->registry),
+        .schema = shared->input_schema,
+        .registry = shared->registry,
+        .mapping = shared->config->mapping,
+        .partition = slot->ends.partition,
+        .partition_count = shared->partition_count,
+        .max_ahead_ms = shared->config->input.max_ahead_ms,
+        .commit_interval_ms = shared->config->commit.interval_ms,
+    };
+}
+
 enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_shared *shared,
                               uint32_t index, struct error *error)
 {
@@ -481,6 +540,7 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
         slot->ends.partition = (int32_t)i;
         slot->ends.ends.is_finite = shared->setup->options->ends;
         kafka_ends_init(&slot->ends);
+        init_route(slot);
     }
     worker->membership = (struct kafka_membership){.setup = shared->setup,
                                                    .topics = shared->topics,
@@ -500,6 +560,9 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
 void kafka_worker_release(struct kafka_worker *worker)
 {
     kafka_membership_leave(&worker->membership);
+    for (uint32_t i = 0; worker->slots && i < worker->shared->partition_count; i++) {
+        kafka_purge_release(&worker->slots[i].purge);
+    }
     if (worker->fetcher) {
         rd_kafka_destroy(worker->fetcher);
     }

@@ -10,6 +10,8 @@
 
 #include "pipeline/kafka/kafka_ends.h"
 #include "pipeline/kafka/kafka_membership.h"
+#include "pipeline/kafka/kafka_purge.h"
+#include "pipeline/kafka/kafka_route_slot.h"
 #include "pipeline/run/held_partition.h"
 #include "pipeline/run/runner.h"
 
@@ -17,6 +19,7 @@
 struct kafka_shared {
     const struct config *config;
     const struct kafka_setup *setup;
+    const struct kafka_setup *route_setup; /* Where topics->sources are sent on. */
     const struct kafka_topics *topics;
     const char *state_directory;
     const char *input_schema;
@@ -34,12 +37,15 @@ struct kafka_slot {
     const struct kafka_shared *shared;
     struct held_partition held;
     struct kafka_ends ends;
+    struct kafka_route_slot route; /* Where topics->sources are sent on. */
+    struct kafka_purge purge;
     enum slot_state state;
     bool is_wanted;             /* The group says that the partition is ours. */
     uint32_t failures;          /* Since the last commit. */
     uint64_t retry_ns;          /* Not opened before then. */
     uint64_t outputs_committed; /* Records of all topics, as of the last commit. */
-    uint64_t hastened_ns;       /* When a commit was last asked for before its time. */
+    uint64_t hastened_ns;       /* When a commit was last asked for before its time ... */
+    uint64_t committed_ns;      /* ... and when the last one was done. */
     pthread_t opener;           /* SLOT_OPENING */
     atomic_bool is_ready;       /* The opener is done; then what follows is set. */
     enum status open_status;

@@ -73,7 +73,7 @@ void dead_letter_write(struct output_batch *batch, const struct input_place *pla
     }
     struct output_writer *writer =
         output_begin(batch, TOPIC_DEAD_LETTERS, (struct key128){0}, time_ms);
-    output_set_cause(writer, place->ordinal);
+    output_set_cause(writer, place->cause);
     output_text(writer, place->source);
     output_text(writer, place->partition);
     output_long(writer, (int64_t)place->ordinal);

@@ -16,6 +16,8 @@ struct input_place {
     struct text partition; /* Name of the partition. */
     uint64_t ordinal;
     uint64_t byte_position;
+    uint64_t cause; /* For output_set_cause(): the ordinal, or what it is here where the record was
+                       sent on from there. */
 };
 
 /*

@@ -405,11 +405,13 @@ static enum status read_entities(struct config *config, const struct yaml_node *
                                  near ? near : "", near ? ", " : "");
         }
         if (kind != ENTITY_USER && partitions > 1) {
-            return yaml_complain(node, error,
-                                 "state by %s cannot be kept: the input has %u partitions and one "
-                                 "%s's events may be in several; use one file or one partition, or "
-                                 "leave it out. Records are not sent on to other partitions",
-                                 name, partitions, name);
+            return yaml_complain(
+                node, error,
+                "state by %s cannot be kept: the input has %u partitions and one "
+                "%s's events may be in several; use one file or one partition, or "
+                "leave it out. kafka.repartition brings together the events of a user, not "
+                "those of a %s",
+                name, partitions, name, name);
         }
         config->entity_mask |= 1u << kind;
     }
@@ -421,7 +423,8 @@ static enum status check_route(const struct config *config, const struct yaml_no
                                uint32_t partitions, struct error *error)
 {
     struct mapping_traits traits = mapping_traits(config->mapping);
-    if (partitions <= 1 || mapping_is_canonical(config->mapping) ||
+    bool is_sent_on = config->input.source == SOURCE_KAFKA && config->kafka.is_repartitioned;
+    if (partitions <= 1 || is_sent_on || mapping_is_canonical(config->mapping) ||
         traits.route_field == traits.user_field) {
         return STATUS_OK;
     }
@@ -430,7 +433,7 @@ static enum status check_route(const struct config *config, const struct yaml_no
     return yaml_complain(yaml_find(yaml_find(root, "input"), "mapping"), error,
                          "the input is partitioned by %s and users are known by %s, so one user's "
                          "events may be in several of its %u partitions: partition it by %s, or "
-                         "do not map %s. Records are not sent on to other partitions",
+                         "do not map %s; a topic can be sent on by kafka.repartition",
                          route, user, partitions, user, user);
 }
 
@@ -572,6 +575,13 @@ void config_describe(const struct config *config, FILE *out)
                   input_format_names[config->input.format], config->input.files.count,
                   (long long)config->input.allowed_lateness_ms,
                   config->input.late_events ? "diverted" : "processed");
+    if (config->input.source == SOURCE_KAFKA && config->kafka.is_repartitioned) {
+        (void)fprintf(out,
+                      "repartition: by the user's identity, over topic %s-repartition; idle "
+                      "partitions hold back time for %lld ms, processed records are deleted %s\n",
+                      config->name, (long long)config->kafka.repartition_idle_ms,
+                      config->kafka.repartition_purge_ms > 0 ? "now and then" : "never");
+    }
     (void)fprintf(out, "mapping: %s\n",
                   config->input.mapping ? config->input.mapping : "none, events are canonical");
     if (config->input.mapping) {

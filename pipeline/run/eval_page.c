@@ -3,7 +3,20 @@
 #include <math.h>
 #include <string.h>
 
+#include "pipeline/base/iso_time.h"
+#include "pipeline/run/eval_page.h"
 #include "pipeline/run/eval_report.h"
+
+void eval_page_escaped(const char *text, FILE *out)
+{
+    for (; *text; text++) {
+        if (strchr("<>&'\"", *text)) {
+            (void)fprintf(out, "&#%d;", *text);
+        } else {
+            (void)fputc(*text, out);
+        }
+    }
+}
 
 #define SIDE 240.0 /* Of a plot, in pixels. */
 
@@ -63,6 +76,47 @@ static void plot_calibration(FILE *out, const struct eval_slice *slice)
     end_plot(out);
 }
 
+static void plot_time_line(FILE *out, const struct eval_slice *slice, bool is_observed, double most)
+{
+    (void)fprintf(out, "<polyline fill='none' stroke='%s' stroke-width='2' points='",
+                  is_observed ? "#c30" : "#06c");
+    for (int i = 0; i < EVAL_TIME_BINS; i++) {
+        const struct eval_time_bin *bin = &slice->times[i];
+        if (bin->row_count > 0) {
+            (void)fprintf(out, "%.1f,%.1f ", SIDE * (i + 0.5) / EVAL_TIME_BINS,
+                          SIDE * (1 - (is_observed ? bin->observed : bin->chance) / most));
+        }
+    }
+    (void)fprintf(out, "'/>");
+}
+
+/* Mean chance and share of positives over event time. */
+static void plot_times(FILE *out, const struct eval_slice *slice)
+{
+    double most = 1e-6;
+    for (int i = 0; i < EVAL_TIME_BINS; i++) {
+        most = fmax(most, fmax(slice->times[i].chance, slice->times[i].observed));
+    }
+    char from[ISO_TIME_BYTES_MAX + 1];
+    char to[ISO_TIME_BYTES_MAX + 1];
+    char title[160];
+    from[iso_time_format(slice->first_ms, from)] = '\0';
+    to[iso_time_format(slice->last_ms, to)] = '\0';
+    (void)snprintf(title, sizeof(title),
+                   "Over time, axis to %.3g: <span style='color:#06c'>mean chance</span>, <span "
+                   "style='color:#c30'>share observed</span>",
+                   most);
+    (void)fprintf(out,
+                  "<figure><figcaption>%s</figcaption><svg viewBox='-34 -8 290 290' width='290' "
+                  "height='290'><rect width='240' height='240' fill='none' stroke='#999'/>"
+                  "<text x='0' y='262'>%.16s</text><text x='240' y='276' "
+                  "text-anchor='end'>%.16s</text>",
+                  title, from, to);
+    plot_time_line(out, slice, false, most);
+    plot_time_line(out, slice, true, most);
+    end_plot(out);
+}
+
 static void print_slice(const struct eval_report *report, const struct eval_slice *slice, FILE *out)
 {
     static const char *const titles[EVAL_METRIC_COUNT] = {"PR-AUC", "ROC-AUC", "log loss", "Brier",
@@ -105,6 +159,11 @@ static void print_slice(const struct eval_report *report, const struct eval_slic
     plot_line(out, slice->recall, "#06c");
     end_plot(out);
     plot_calibration(out, slice);
+    begin_plot(out, "Gain", "share of rows looked at", "recall");
+    plot_straight(out, 0, 1);
+    plot_line(out, slice->gain, "#06c");
+    end_plot(out);
+    plot_times(out, slice);
     (void)fprintf(out, "</div>\n");
 }
 
@@ -128,18 +187,6 @@ static void print_importance(const struct eval_report *report, FILE *out)
     (void)fprintf(out, "</table>\n");
 }
 
-/* The few characters that HTML takes for itself. */
-static void print_escaped(const char *text, FILE *out)
-{
-    for (; *text; text++) {
-        if (*text == '<' || *text == '>' || *text == '&') {
-            (void)fprintf(out, "&#%d;", *text);
-        } else {
-            (void)fputc(*text, out);
-        }
-    }
-}
-
 enum status eval_report_write_html(const struct eval_report *report, const char *path,
                                    struct error *error)
 {
@@ -151,8 +198,10 @@ enum status eval_report_write_html(const struct eval_report *report, const char 
                        "</title><style>body{font:15px sans-serif;max-width:60em;margin:2em auto}"
                        "table{border-collapse:collapse}td,th{padding:.2em .7em;text-align:left;"
                        "border-bottom:1px solid #ddd}small{color:#666}figure{display:inline-block;"
-                       "margin:.5em}svg text{font-size:11px}</style>\n<h1>");
-    print_escaped(report->pack, out);
+                       "margin:.5em}svg text{font-size:11px}.wide{overflow-x:auto}"
+                       ".wide small{display:block;white-space:nowrap}"
+                       "</style>\n<h1>");
+    eval_page_escaped(report->pack, out);
     (void)fprintf(out,
                   "</h1><p>Target %s%s%s. Intervals: 95%%, bootstrap over sessions. The single "
                   "features are the best ones, chosen on these very rows.</p>\n",
@@ -164,6 +213,7 @@ enum status eval_report_write_html(const struct eval_report *report, const char 
     if (report->importance_count > 0) {
         print_importance(report, out);
     }
+    eval_slices_print_html(&report->by_slice, out);
     (void)fprintf(out, "</html>\n");
     bool has_failed = ferror(out) != 0;
     if (fclose(out) != 0 || has_failed) {

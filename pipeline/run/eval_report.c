@@ -12,6 +12,16 @@ static const char *feature_name(const struct eval_report *report,
     return feature->column == UINT32_MAX ? "none" : report->names[feature->column];
 }
 
+static void print_tops(const struct eval_slice *slice, FILE *out)
+{
+    (void)fprintf(out, "  precision in the top");
+    for (int i = 0; i < EVAL_TOPS && isfinite(slice->precision_at_top[i]); i++) {
+        (void)fprintf(out, "%s %u: %.4f", i ? "," : "", eval_tops[i], slice->precision_at_top[i]);
+    }
+    (void)fprintf(out, "; recall at 0.1%% false positives: %.4f, at 1%%: %.4f\n",
+                  slice->recall_at_permille, slice->recall_at_percent);
+}
+
 static void print_slice(const struct eval_report *report, const struct eval_slice *slice, FILE *out)
 {
     (void)fprintf(out, "%-12s %7u %6u  ", slice->name, slice->row_count, slice->positive_count);
@@ -33,6 +43,9 @@ static void print_slice(const struct eval_report *report, const struct eval_slic
     (void)fprintf(out, "  best single feature by ROC-AUC %.4f (PR-AUC %.4f)  %s%s\n",
                   by_roc->roc_auc, by_roc->pr_auc, by_roc->is_reversed ? "low " : "",
                   feature_name(report, by_roc));
+    if (isfinite(slice->precision_at_top[0])) {
+        print_tops(slice, out);
+    }
 }
 
 #define IMPORTANCE_PRINTED 15u
@@ -62,6 +75,7 @@ void eval_report_print(const struct eval_report *report, FILE *out)
     if (report->importance_count > 0) {
         print_importance(report, out);
     }
+    eval_slices_print(&report->by_slice, out);
 }
 
 static void append_number(struct byte_buffer *json, const char *name, double value)
@@ -82,6 +96,36 @@ static void append_feature(struct byte_buffer *json, const struct eval_report *r
     append_number(json, "pr_auc", feature->pr_auc);
     append_number(json, "roc_auc", feature->roc_auc);
     json_append_raw(json, "}");
+}
+
+static void append_curve(struct byte_buffer *json, const char *name, const double *values)
+{
+    json_append_name(json, name);
+    json_append_raw(json, "[");
+    for (int i = 0; i < EVAL_CURVE_POINTS; i++) {
+        json_append_separator(json);
+        json_append_double(json, values[i]);
+    }
+    json_append_raw(json, "]");
+}
+
+static void append_times(struct byte_buffer *json, const struct eval_slice *slice)
+{
+    json_append_name(json, "first_time");
+    json_append_time(json, slice->first_ms);
+    json_append_name(json, "last_time");
+    json_append_time(json, slice->last_ms);
+    json_append_name(json, "over_time");
+    json_append_raw(json, "[");
+    for (int i = 0; i < EVAL_TIME_BINS; i++) {
+        json_append_separator(json);
+        json_append_raw(json, "{");
+        append_number(json, "rows", slice->times[i].row_count);
+        append_number(json, "chance", slice->times[i].chance);
+        append_number(json, "observed", slice->times[i].observed);
+        json_append_raw(json, "}");
+    }
+    json_append_raw(json, "]");
 }
 
 static void append_slice(struct byte_buffer *json, const struct eval_report *report,
@@ -107,6 +151,16 @@ static void append_slice(struct byte_buffer *json, const struct eval_report *rep
     }
     append_number(json, "recall_at_0.001_false_positives", slice->recall_at_permille);
     append_number(json, "recall_at_0.01_false_positives", slice->recall_at_percent);
+    json_append_name(json, "precision_at_top");
+    json_append_raw(json, "{");
+    for (int i = 0; i < EVAL_TOPS; i++) {
+        char rows[16];
+        (void)snprintf(rows, sizeof(rows), "%u", eval_tops[i]);
+        append_number(json, rows, slice->precision_at_top[i]);
+    }
+    json_append_raw(json, "}");
+    append_curve(json, "gain", slice->gain);
+    append_times(json, slice);
     append_feature(json, report, "best_feature_by_pr_auc", &slice->best_by_pr);
     append_feature(json, report, "best_feature_by_roc_auc", &slice->best_by_roc);
     json_append_name(json, "calibration");
@@ -160,7 +214,9 @@ enum status eval_report_write_json(const struct eval_report *report, const char 
         append_number(&json, "mean_term", report->importance[i].mean_term);
         json_append_raw(&json, "}");
     }
-    json_append_raw(&json, "]}\n");
+    json_append_raw(&json, "]");
+    eval_slices_append_json(&report->by_slice, &json);
+    json_append_raw(&json, "}\n");
     enum status status = json.has_failed ? error_set(error, STATUS_FATAL, "%s: out of memory", path)
                                          : write_file(path, json.bytes, json.length, error);
     byte_buffer_release(&json);

@@ -8,6 +8,7 @@
 #include "models/evaluate.h"
 #include "models/model_backend.h"
 #include "models/model_pack.h"
+#include "pipeline/run/eval_slices.h"
 
 #define EVAL_SLICES_MAX 16
 
@@ -28,6 +29,7 @@ struct eval_report {
     struct eval_importance importance[PACK_FEATURES_MAX];
     uint32_t importance_count;
     uint32_t importance_rows; /* Over so many rows. */
+    struct eval_slices by_slice;
 };
 
 /*

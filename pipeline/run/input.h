@@ -13,8 +13,18 @@ enum input_result {
     INPUT_EVENT,    /* The row is filled. */
     INPUT_REJECTED, /* `raw` and `rejection` say what and why. */
     INPUT_SKIPPED,  /* Not an event, says the mapping. */
+    INPUT_MARK,     /* No record, but word of an origin's time. */
     INPUT_WAIT,     /* Nothing at the moment. */
     INPUT_END,
+};
+
+/* Where a record stood before it was sent on to this input, and what time it was there. */
+struct input_origin {
+    bool is_known; /* It was sent on; else what follows is not set. */
+    bool is_ahead; /* An event that is too far ahead of that time. */
+    uint32_t partition;
+    uint64_t ordinal;
+    int64_t mark_ms; /* See origin_clock.h. */
 };
 
 struct input_item {
@@ -22,6 +32,7 @@ struct input_item {
     struct raw_record raw;      /* EVENT, REJECTED, SKIPPED: valid until release. */
     struct rejection rejection; /* REJECTED */
     struct text source;         /* Which of several it is from; data NULL: there is one. */
+    struct input_origin origin;
 };
 
 struct input;

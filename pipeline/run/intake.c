@@ -5,6 +5,7 @@
 
 #include "pipeline/output/topic_records.h"
 #include "pipeline/run/intake_records.h"
+#include "pipeline/run/partition_time.h"
 
 /* So that the timer slots of all popped records always find rows. */
 #define POPPED_MAX ((BATCH_ROWS_MAX - BATCH_EVENTS_MAX) / TIMER_SLOT_COUNT)
@@ -105,6 +106,7 @@ static int64_t watermark_of(const struct intake *intake, const struct task_progr
 struct builder {
     struct event_batch *batch;
     struct task_progress *progress;
+    struct origin_clock *clock; /* NULL: records were not sent on. */
     struct output_batch *outputs;
     int64_t watermark_ms;
     int64_t base_ms; /* Watermark of the first row. */
@@ -164,23 +166,40 @@ static enum status pop_timers(struct intake *intake, struct builder *builder, in
 static void reject_item(struct intake *intake, struct builder *builder,
                         const struct input_item *item)
 {
+    const struct task_progress *progress = builder->progress;
+    const struct input_origin *origin = &item->origin;
+    char partition[16];
+    (void)snprintf(partition, sizeof(partition), "%u", origin->partition);
     builder->progress->counters.dead_letters[item->rejection.reason]++;
     struct input_place place = {
         .source = item->source.data ? item->source : text_of(intake->options.source_name),
-        .partition = text_of(intake->options.partition),
-        .ordinal = item->raw.position.ordinal,
+        .partition = text_of(origin->is_known ? partition : intake->options.partition),
+        .ordinal = origin->is_known ? origin->ordinal : item->raw.position.ordinal,
         .byte_position = item->raw.position.bytes,
+        .cause = item->raw.position.ordinal,
     };
     dead_letter_write(builder->outputs, &place, &item->rejection, item->raw.bytes, item->raw.whole,
                       intake->options.keeps_rejected_bytes,
-                      builder->progress->is_started ? builder->progress->time_max_ms : 0);
+                      origin->is_known && origin->mark_ms != ORIGIN_IDLE ? origin->mark_ms
+                      : progress->is_started                             ? progress->time_max_ms
+                                                                         : 0);
 }
 
-static bool is_ahead(const struct intake *intake, const struct task_progress *progress,
-                     int64_t time_ms)
+static struct partition_time time_of(const struct task_progress *progress)
 {
-    return progress->is_started && !progress->is_provisional &&
-           time_ms > add_clamped(progress->time_max_ms, intake->options.max_ahead_ms);
+    return (struct partition_time){.newest_ms = progress->time_max_ms,
+                                   .is_started = progress->is_started != 0,
+                                   .is_provisional = progress->is_provisional != 0};
+}
+
+/* An event that was sent on was judged there. */
+static bool is_ahead(const struct intake *intake, const struct task_progress *progress,
+                     const struct input_item *item, int64_t time_ms)
+{
+    struct partition_time time = time_of(progress);
+    return item->origin.is_known
+               ? item->origin.is_ahead
+               : partition_time_is_ahead(&time, time_ms, intake->options.max_ahead_ms);
 }
 
 /* False: the event is a dead letter. */
@@ -188,42 +207,44 @@ static bool is_within_bounds(struct intake *intake, struct builder *builder,
                              struct input_item *item, int64_t time_ms)
 {
     const struct task_progress *progress = builder->progress;
-    if (!is_ahead(intake, progress, time_ms)) {
+    if (!is_ahead(intake, progress, item, time_ms)) {
         return true;
     }
+    int64_t newest_ms = item->origin.is_known ? item->origin.mark_ms : progress->time_max_ms;
     item->rejection.reason = REJECTION_TIME_AHEAD;
     (void)snprintf(item->rejection.detail, sizeof(item->rejection.detail),
                    "event_time: %lld is %lld ms ahead of the newest event, at most %lld expected",
-                   (long long)time_ms, (long long)(time_ms - progress->time_max_ms),
+                   (long long)time_ms, (long long)(time_ms - newest_ms),
                    (long long)intake->options.max_ahead_ms);
     reject_item(intake, builder, item);
     return false;
 }
 
-/*
- * Until two events in a row agree on what time it is, one that is further from the last than
- * max_ahead is not judged by it but begins the partition's time anew, be it earlier or later.
- */
 static bool restarts_time(const struct intake *intake, const struct task_progress *progress,
                           int64_t time_ms)
 {
-    int64_t ahead_ms = intake->options.max_ahead_ms;
-    return progress->is_provisional &&
-           (time_ms > add_clamped(progress->time_max_ms, ahead_ms) ||
-            time_ms < subtract_clamped(progress->time_max_ms, ahead_ms));
+    struct partition_time time = time_of(progress);
+    return partition_time_restarts(&time, time_ms, intake->options.max_ahead_ms);
 }
 
 static void move_time(const struct intake *intake, struct task_progress *progress, int64_t time_ms)
 {
-    if (!progress->is_started || restarts_time(intake, progress, time_ms)) {
+    struct partition_time time = time_of(progress);
+    partition_time_move(&time, time_ms, intake->options.max_ahead_ms);
+    progress->time_max_ms = time.newest_ms;
+    progress->is_started = 1;
+    progress->is_provisional = time.is_provisional;
+}
+
+/* Where records were sent on: their origins' clock, which this one moves on, is the time. */
+static void follow_origin(struct builder *builder, const struct input_origin *origin)
+{
+    struct task_progress *progress = builder->progress;
+    origin_clock_tell(builder->clock, origin->partition, origin->mark_ms);
+    int64_t time_ms = builder->clock->time_ms;
+    if (!progress->is_started || time_ms > progress->time_max_ms) {
         progress->time_max_ms = time_ms;
         progress->is_started = 1;
-        progress->is_provisional = 1;
-        return;
-    }
-    progress->is_provisional = 0;
-    if (time_ms > progress->time_max_ms) {
-        progress->time_max_ms = time_ms;
     }
 }
 
@@ -235,7 +256,11 @@ static void accept_event(struct intake *intake, struct builder *builder, uint32_
     int64_t time_ms = batch->time_ms[row];
     bool is_late = progress->is_started && !restarts_time(intake, progress, time_ms) &&
                    time_ms < watermark_of(intake, progress);
-    move_time(intake, progress, time_ms);
+    if (builder->clock) {
+        follow_origin(builder, &item->origin);
+    } else {
+        move_time(intake, progress, time_ms);
+    }
     batch->kind[row] = ROW_EVENT;
     batch->ordinal[row] = item->raw.position.ordinal;
     batch->watermark_ms[row] = watermark_ms;
@@ -252,6 +277,41 @@ static void accept_event(struct intake *intake, struct builder *builder, uint32_
                                                 : 0;
     batch->event_count = row + 1;
     builder_advance(builder, watermark_ms);
+}
+
+/* The watermark that the item brings. */
+static int64_t watermark_with(const struct intake *intake, const struct builder *builder,
+                              const struct input_item *item, int64_t time_ms)
+{
+    const struct input_origin *origin = &item->origin;
+    int64_t newest_ms = builder->clock
+                            ? origin_clock_after(builder->clock, origin->partition, origin->mark_ms)
+                            : time_ms;
+    return subtract_clamped(newest_ms, intake->options.allowed_lateness_ms);
+}
+
+/*
+ * Lets the timers come that are before an item with watermark `candidate_ms`. *ret_fits: the item
+ * still belongs to this batch, and `builder->watermark_ms` may be moved to *ret_watermark_ms.
+ */
+static enum status make_way(struct intake *intake, struct builder *builder, int64_t candidate_ms,
+                            bool restarts, bool *ret_fits, int64_t *ret_watermark_ms,
+                            struct error *error)
+{
+    if (restarts && candidate_ms < builder->watermark_ms) {
+        *ret_fits = builder->is_empty; /* A watermark falls only with the first row of a batch. */
+        if (!*ret_fits) {
+            return STATUS_OK;
+        }
+        builder->watermark_ms = candidate_ms;
+    }
+    int64_t watermark_ms =
+        candidate_ms > builder->watermark_ms ? candidate_ms : builder->watermark_ms;
+    bool is_full = false;
+    enum status status = pop_timers(intake, builder, watermark_ms, &is_full, error);
+    *ret_fits = !is_full && watermark_ms <= builder_bound(intake, builder);
+    *ret_watermark_ms = watermark_ms;
+    return status;
 }
 
 /*
@@ -273,46 +333,39 @@ static enum status take_event(struct intake *intake, struct builder *builder, bo
         return STATUS_OK;
     }
     struct task_counters *counters = &builder->progress->counters;
+    bool is_event = item.result == INPUT_EVENT;
+    int64_t time_ms = is_event ? builder->batch->time_ms[row] : 0;
+    int64_t watermark_ms = 0;
+    bool moves_time =
+        is_event ? !is_ahead(intake, builder->progress, &item, time_ms) : item.origin.is_known;
     builder->records++;
     builder->bytes += item.raw.bytes.length;
-    if (item.result == INPUT_EVENT) {
-        int64_t time_ms = builder->batch->time_ms[row];
-        int64_t candidate_ms = subtract_clamped(time_ms, intake->options.allowed_lateness_ms);
-        if (candidate_ms < builder->watermark_ms &&
-            restarts_time(intake, builder->progress, time_ms)) {
-            if (!builder->is_empty) { /* A watermark falls only with the first row of a batch. */
-                intake->input->ops->unread(intake->input);
-                *ret_goes_on = false;
-                return STATUS_OK;
-            }
-            builder->watermark_ms = candidate_ms;
+    if (moves_time) {
+        bool fits = false;
+        status = make_way(intake, builder, watermark_with(intake, builder, &item, time_ms),
+                          restarts_time(intake, builder->progress, time_ms), &fits, &watermark_ms,
+                          error);
+        if (status != STATUS_OK) {
+            return status;
         }
-        int64_t watermark_ms =
-            candidate_ms > builder->watermark_ms ? candidate_ms : builder->watermark_ms;
-        if (!is_ahead(intake, builder->progress, time_ms)) {
-            bool is_full = false;
-            status = pop_timers(intake, builder, watermark_ms, &is_full, error);
-            if (status != STATUS_OK) {
-                return status;
-            }
-            if (is_full || watermark_ms > builder_bound(intake, builder)) {
-                intake->input->ops->unread(intake->input);
-                *ret_goes_on = false;
-                return STATUS_OK;
-            }
+        if (!fits) {
+            intake->input->ops->unread(intake->input);
+            *ret_goes_on = false;
+            return STATUS_OK;
         }
-        counters->events_read++;
-        if (is_within_bounds(intake, builder, &item, time_ms)) {
-            accept_event(intake, builder, row, &item, watermark_ms);
-            /* It takes effect behind the stages: what comes after is for another batch. */
-            *ret_goes_on = builder->batch->state[row] != ROW_ERASURE;
-        }
-        return STATUS_OK;
     }
-    counters->events_read++;
+    counters->events_read += item.result != INPUT_MARK;
+    if (is_event && is_within_bounds(intake, builder, &item, time_ms)) {
+        accept_event(intake, builder, row, &item, watermark_ms);
+        /* It takes effect behind the stages: what comes after is for another batch. */
+        *ret_goes_on = builder->batch->state[row] != ROW_ERASURE;
+    } else if (!is_event && moves_time) {
+        follow_origin(builder, &item.origin);
+        builder_advance(builder, watermark_ms);
+    }
     if (item.result == INPUT_SKIPPED) {
         counters->events_skipped++;
-    } else {
+    } else if (item.result == INPUT_REJECTED) {
         reject_item(intake, builder, &item);
     }
     return STATUS_OK;
@@ -387,9 +440,10 @@ static enum status tick(struct intake *intake, struct builder *builder, struct e
     return status;
 }
 
-enum status intake_fill(struct intake *intake, struct task_progress *progress, bool is_draining,
-                        struct event_batch *batch, struct output_batch *outputs,
-                        enum intake_result *ret_result, struct error *error)
+enum status intake_fill(struct intake *intake, struct task_progress *progress,
+                        struct origin_clock *clock, bool is_draining, struct event_batch *batch,
+                        struct output_batch *outputs, enum intake_result *ret_result,
+                        struct error *error)
 {
     event_batch_reset(batch);
     intake->input->ops->release(intake->input);
@@ -397,6 +451,7 @@ enum status intake_fill(struct intake *intake, struct task_progress *progress, b
     struct builder builder = {
         .batch = batch,
         .progress = progress,
+        .clock = clock,
         .outputs = outputs,
         .watermark_ms = watermark_of(intake, progress),
         .is_empty = true,

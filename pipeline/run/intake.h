@@ -9,6 +9,7 @@
 #include "pipeline/event/event_batch.h"
 #include "pipeline/output/output.h"
 #include "pipeline/run/input.h"
+#include "pipeline/run/origin_clock.h"
 #include "pipeline/run/task_progress.h"
 #include "pipeline/state/record_cache.h"
 #include "pipeline/state/timer_index.h"
@@ -47,12 +48,13 @@ enum intake_result {
 /*
  * Fills `batch` (reset by this call) and writes dead letters and diverted late events to
  * `outputs`. `progress` is moved on: newest time and counters. While `is_draining`, only timers
- * come, all of them; while progress->is_ticking, those up to progress->tick_ms.
+ * come, all of them; while progress->is_ticking, those up to progress->tick_ms. Where records were
+ * sent on from origins, their clock moves the time, and is moved on itself; else `clock` is NULL.
  */
 MUST_CHECK enum status intake_fill(struct intake *intake, struct task_progress *progress,
-                                   bool is_draining, struct event_batch *batch,
-                                   struct output_batch *outputs, enum intake_result *ret_result,
-                                   struct error *error);
+                                   struct origin_clock *clock, bool is_draining,
+                                   struct event_batch *batch, struct output_batch *outputs,
+                                   enum intake_result *ret_result, struct error *error);
 
 /* After the stages: erases who is to be erased, and puts the timers that they set into the index.
  */

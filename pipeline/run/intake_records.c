@@ -6,16 +6,21 @@
 #define DOMAIN_USER_BY_DEVICE 64
 #define DOMAIN_USER_BY_ADDRESS 65
 
+enum event_field intake_user_field(const struct event_batch *batch, uint32_t row)
+{
+    return event_has(batch, row, FIELD_USER_ID)     ? FIELD_USER_ID
+           : event_has(batch, row, FIELD_DEVICE_ID) ? FIELD_DEVICE_ID
+                                                    : FIELD_IP;
+}
+
 static struct key128 make_user_key(const struct event_batch *batch, uint32_t row,
                                    const struct pseudonym_key *key)
 {
-    if (event_has(batch, row, FIELD_USER_ID)) {
-        return pseudonym_make(key, ENTITY_USER, batch->text[FIELD_USER_ID][row]);
-    }
-    if (event_has(batch, row, FIELD_DEVICE_ID)) {
-        return pseudonym_make(key, DOMAIN_USER_BY_DEVICE, batch->text[FIELD_DEVICE_ID][row]);
-    }
-    return pseudonym_make(key, DOMAIN_USER_BY_ADDRESS, batch->text[FIELD_IP][row]);
+    enum event_field field = intake_user_field(batch, row);
+    uint8_t domain = field == FIELD_USER_ID     ? ENTITY_USER
+                     : field == FIELD_DEVICE_ID ? DOMAIN_USER_BY_DEVICE
+                                                : DOMAIN_USER_BY_ADDRESS;
+    return pseudonym_make(key, domain, batch->text[field][row]);
 }
 
 struct identity {

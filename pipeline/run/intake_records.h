@@ -5,10 +5,12 @@
 #include "pipeline/event/event_batch.h"
 #include "pipeline/state/record_cache.h"
 
+/* What the user of an event row is known by: their id, else the device, else the address. */
+enum event_field intake_user_field(const struct event_batch *batch, uint32_t row);
+
 /*
  * Hashes the identities and words of the event rows and takes their records: columns user_key, hash
- * and record. A row's user is its user id, else its device id, else its address. Diverted rows get
- * no records, and erasures only that of their user.
+ * and record. Diverted rows get no records, and erasures only that of their user.
  */
 MUST_CHECK enum status intake_take_records(struct record_cache *cache,
                                            const struct pseudonym_key *key, uint32_t entity_mask,

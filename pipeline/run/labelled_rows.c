@@ -174,7 +174,7 @@ static bool is_wanted(const struct collector *self, const struct event_batch *ba
     }
     if (options->target == TARGET_PURCHASE || options->target == TARGET_ABANDON) {
         bool is_before = group->purchase_sequence == UINT64_MAX;
-        return is_before && (options->target == TARGET_PURCHASE || has_cart);
+        return is_before && (options->target == TARGET_PURCHASE || has_cart || options->keeps_all);
     }
     return true;
 }
@@ -194,7 +194,8 @@ static enum status take_row(struct collector *self, const struct event_batch *ba
     bool has_cart = self->cart_column >= 0 && features[self->cart_column] > 0;
     bool is_first_cart = has_cart && !group->has_cart;
     group->has_cart = group->has_cart || has_cart;
-    bool is_due = is_on_schedule(options, batch->session_event_count[row]);
+    bool is_due = is_on_schedule(options, batch->session_event_count[row]) &&
+                  (options->target != TARGET_ABANDON || has_cart);
     if (!is_wanted(self, batch, row, group, &truth, has_cart) ||
         !(is_due || is_first_cart || options->keeps_all) || group->begin_ms < options->from_ms ||
         batch->time_ms[row] >= options->before_ms) {
@@ -215,7 +216,10 @@ static enum status take_row(struct collector *self, const struct event_batch *ba
         .is_kept_whole = options->target == TARGET_TRUTH && is_true,
         .is_on_schedule = is_due,
     };
-    return row_table_add(self->table, &made, features, error);
+    if (options->slices) {
+        status = row_slices_of_event(options->slices, batch, row, made.slice, error);
+    }
+    return status == STATUS_OK ? row_table_add(self->table, &made, features, error) : status;
 }
 
 static void count_event(struct collector *self, int64_t time_ms)

@@ -21,6 +21,7 @@
 #include "pipeline/event/event_batch.h"
 #include "pipeline/event/feature_set.h"
 #include "pipeline/run/config.h"
+#include "pipeline/run/row_slices.h"
 #include "pipeline/run/truth_file.h"
 
 enum row_target {
@@ -44,7 +45,8 @@ struct row_options {
     enum row_target target;
     uint32_t prefixes[PREFIXES_MAX]; /* Rows at these events of a session ... */
     uint32_t prefix_count;           /* ... 0: all rows. */
-    bool keeps_all;                  /* Rows between these stay, but are not on schedule. */
+    bool keeps_all;                  /* Rows between these stay, but are not on schedule; of
+                                        abandon_cart those before the cart, too. */
     uint64_t types;                  /* Bit per enum event_type; 0: all. */
     int64_t from_ms;                 /* Groups that began before it are left out. */
     int64_t before_ms;               /* Rows from then on are left out; what comes after still
@@ -59,6 +61,7 @@ struct row_options {
     uint64_t kinds_left_out;              /* Bit per kind of truth. */
     const struct text_list *label_values; /* Borrowed; TARGET_LABEL. */
     const struct truth_file *truth;       /* Borrowed; NULL but for TARGET_TRUTH. */
+    struct row_slices *slices;            /* Borrowed; NULL: rows are not divided. */
     /* Told now and then; may be NULL. */
     void (*progress)(uint64_t events, int64_t time_ms);
 };

@@ -113,6 +113,10 @@ static enum status build_parts(const struct partition_options *options,
     const struct config *config = options->config;
     enum status status =
         record_layout_add(layout, &task_progress_part, &parts->progress_offset, error);
+    if (status == STATUS_OK && options->origin_count > 0) {
+        parts->origin_count = options->origin_count;
+        status = record_layout_add(layout, &origin_marks_part, &parts->origins_offset, error);
+    }
     if (status == STATUS_OK && !options->ends) {
         status = open_input(options, parts, error);
     }
@@ -148,8 +152,8 @@ struct portion {
 
 /*
  * The more records a transaction holds, the fewer are written twice. All that it changes, encoded,
- * must fit into the eighth of the cache that is set aside for that: what it has, one batch more,
- * and the timers that fall due with that batch.
+ * must fit into the share of the cache that is set aside for that: what it has, one batch more, and
+ * the timers that fall due with that batch.
  */
 static struct portion plan_portion(const struct record_layout *layout, size_t cache_bytes,
                                    uint32_t batch_events_max)
@@ -163,7 +167,8 @@ static struct portion plan_portion(const struct record_layout *layout, size_t ca
     }
     size_t set_aside =
         user_bytes * (BATCH_ROWS_MAX - BATCH_EVENTS_MAX) / TIMER_SLOT_COUNT + TASK_BYTES_MAX;
-    size_t room = cache_bytes / 8 > set_aside ? cache_bytes / 8 - set_aside : 0;
+    size_t share = cache_bytes / RECORD_CACHE_TRANSACTION_SHARE;
+    size_t room = share > set_aside ? share - set_aside : 0;
     size_t events = room / 2 / event_bytes;
     events = events < batch_events_max ? events : batch_events_max;
     return (struct portion){

@@ -23,6 +23,7 @@ struct partition_options {
     const char *file;            /* Or what else the source is called. */
     const char *name; /* Of the partition, in file names, records and ids; outlives the task. */
     uint32_t count;   /* Partitions of the run. */
+    uint32_t origin_count; /* Partitions that its records were sent on from; 0: they were not. */
     const char *output_directory; /* NULL: nothing is written, state is in memory. */
     const char *state_directory;
     struct rocksdb_budget *budget;

@@ -12,7 +12,7 @@ static_assert(EVENT_TYPE_COUNT <= MARKOV_STATES_MAX, "a state for each type");
 
 struct step_session {
     int64_t last_ms;
-    uint8_t last_type; /* From 1; 0: a new session. */
+    struct markov_history history;
 };
 
 struct step_counter {
@@ -57,15 +57,17 @@ static enum status count_event(struct step_counter *self, const struct event_bat
     totals->first_ms = totals->events && totals->first_ms < time_ms ? totals->first_ms : time_ms;
     totals->last_ms = totals->events && totals->last_ms > time_ms ? totals->last_ms : time_ms;
     totals->events++;
-    if (session->last_type > 0 && time_ms < session->last_ms) {
+    bool is_new = session->history.last[0] == 0;
+    if (!is_new && time_ms < session->last_ms) {
         return STATUS_OK;
     }
-    if (session->last_type > 0) {
-        self->counts->step[session->last_type - 1][batch->type[row]]++;
-    } else {
+    if (is_new) {
         totals->sessions++;
+    } else {
+        markov_counts_add(self->counts, &session->history, batch->type[row], 1);
     }
-    *session = (struct step_session){time_ms, (uint8_t)(batch->type[row] + 1)};
+    session->last_ms = time_ms;
+    markov_history_add(&session->history, batch->type[row]);
     return STATUS_OK;
 }
 
@@ -112,8 +114,8 @@ static void count_ends(struct step_counter *self, int64_t gap_ms)
 {
     for (uint32_t i = 0; i < self->capacity; i++) {
         const struct step_session *session = &self->sessions[i];
-        if (session->last_type > 0 && session->last_ms <= self->totals->last_ms - gap_ms) {
-            self->counts->leave[session->last_type - 1]++;
+        if (session->history.last[0] > 0 && session->last_ms <= self->totals->last_ms - gap_ms) {
+            markov_counts_add(self->counts, &session->history, EVENT_TYPE_COUNT, 1);
         }
     }
 }
@@ -125,15 +127,20 @@ enum status step_counts_make(const struct config *config, const char *const *fil
 {
     struct step_counter self = {
         .stage = {.ops = &ops}, .counts = ret_counts, .totals = ret_totals, .until_ms = until_ms};
-    *ret_counts = (struct markov_counts){.state_count = EVENT_TYPE_COUNT};
     *ret_totals = (struct step_totals){0};
-    enum status status = runner_replay(config, files, file_count, &self.stage, error);
+    enum status status = markov_counts_init(ret_counts, EVENT_TYPE_COUNT)
+                             ? runner_replay(config, files, file_count, &self.stage, error)
+                             : error_set(error, STATUS_FATAL, "steps: out of memory");
     if (status == STATUS_OK && ret_totals->events == ret_totals->sessions) {
         status = error_set(error, STATUS_INVALID,
                            "steps: none of %llu events follows another one in its session",
                            (unsigned long long)ret_totals->events);
     }
-    count_ends(&self, gap_ms);
+    if (status == STATUS_OK) {
+        count_ends(&self, gap_ms);
+    } else {
+        markov_counts_release(ret_counts);
+    }
     key_map_release(&self.numbers);
     free(self.sessions);
     return status;

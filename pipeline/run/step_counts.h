@@ -17,7 +17,8 @@ struct step_totals {
 
 /*
  * Events from `until_ms` on are not looked at; the end of a session counts where the data go on for
- * `gap_ms` after it. States are the types of events. STATUS_INVALID where no step was seen.
+ * `gap_ms` after it. States are the types of events. STATUS_INVALID where no step was seen. The
+ * caller releases the counts where it succeeds.
  */
 MUST_CHECK enum status step_counts_make(const struct config *config, const char *const *files,
                                         uint32_t file_count, int64_t until_ms, int64_t gap_ms,

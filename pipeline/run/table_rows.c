@@ -234,7 +234,11 @@ static enum status read_rows(struct reader *reader, const struct layout *layout,
             continue;
         }
         count_row(&row, counts);
-        if (row.time_ms >= options->from_ms && row.time_ms < options->before_ms) {
+        bool is_wanted = row.time_ms >= options->from_ms && row.time_ms < options->before_ms;
+        if (is_wanted && options->slices) {
+            status = row_slices_of_line(options->slices, row.time_ms, features, row.slice, error);
+        }
+        if (status == STATUS_OK && is_wanted) {
             status = row_table_add(table, &row, features, error);
         }
         if (status != STATUS_OK) {

@@ -117,6 +117,8 @@ enum status task_create(const struct task_options *options, const struct task_pa
     }
     task->options = *options;
     task->parts = *parts;
+    assert(parts->origin_count <= ORIGINS_MAX);
+    task->origins.count = parts->origin_count;
     task->numeric_profile = profile;
     task->partition = partition;
     task->requested_tick_ms = TIMER_NONE;
@@ -155,6 +157,10 @@ static void end_input(struct task *task)
 static void begin_tick(struct task *task)
 {
     if (task->requested_tick_ms == TIMER_NONE || task->progress.is_ticking) {
+        return;
+    }
+    if (task->origins.count > 0 && !origin_clock_is_idle(&task->origins)) {
+        task->requested_tick_ms = TIMER_NONE; /* Where records come from, time goes on. */
         return;
     }
     if (task->journal_count + 2 > JOURNAL_MAX) {
@@ -238,6 +244,11 @@ void task_request_commit(struct task *task)
 bool task_is_committed(const struct task *task)
 {
     return !task->is_dirty && task->phase != PHASE_COMMITTING;
+}
+
+bool task_is_committing(const struct task *task)
+{
+    return task->phase == PHASE_COMMITTING;
 }
 
 void task_tick(struct task *task, int64_t watermark_ms)

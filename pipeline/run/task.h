@@ -21,6 +21,8 @@ struct task_parts {
     uint32_t stage_count;
     const struct record_layout *layout; /* Borrowed; with task_progress_part added. */
     uint32_t progress_offset;           /* Of that part. */
+    uint32_t origin_count;   /* Partitions that records were sent on from; 0: none were. */
+    uint32_t origins_offset; /* Then of origin_marks_part. */
 };
 
 /* Releases what there is of them; for when they never reached a task. */
@@ -81,6 +83,9 @@ void task_request_commit(struct task *task);
 
 /* True when everything that was processed is committed. */
 bool task_is_committed(const struct task *task);
+
+/* True while a commit is on its way; another one that is asked for meanwhile is not made. */
+bool task_is_committing(const struct task *task);
 
 /* Moves the watermark of an idle partition to `watermark_ms`; journaled. */
 void task_tick(struct task *task, int64_t watermark_ms);

@@ -85,14 +85,19 @@ static void count_outputs(struct task *task)
     }
 }
 
+static struct origin_clock *clock_of(struct task *task)
+{
+    return task->origins.count > 0 ? &task->origins : NULL;
+}
+
 enum status task_process_batch(struct task *task, struct error *error)
 {
     uint64_t mark_ns = clock_thread_cpu_ns();
     enum intake_result result;
     bool asks = task->asks_again && !task->progress.is_ticking;
     bool is_draining = task->progress.is_drained && !asks;
-    enum status status = intake_fill(task->intake, &task->progress, is_draining, &task->batch,
-                                     task->parts.outputs, &result, error);
+    enum status status = intake_fill(task->intake, &task->progress, clock_of(task), is_draining,
+                                     &task->batch, task->parts.outputs, &result, error);
     if (status != STATUS_OK) {
         return status;
     }

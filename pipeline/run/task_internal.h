@@ -23,7 +23,8 @@ struct task {
     struct intake *intake;
     struct event_batch batch;
 
-    struct task_progress progress; /* Working copy, as of the last batch. */
+    struct task_progress progress; /* Working copy, as of the last batch ... */
+    struct origin_clock origins;   /* ... as is this; count 0: records were not sent on. */
     struct journal_entry journal[JOURNAL_MAX];
     uint32_t journal_count;
     struct input_position position; /* After the last batch. */

@@ -49,6 +49,9 @@ static enum status read_progress(struct task *task, struct error *error)
     if (status == STATUS_OK) {
         memcpy(&task->progress, record_part_at(own, task->parts.progress_offset),
                sizeof(task->progress));
+        if (task->origins.count > 0) {
+            origin_clock_set(&task->origins, record_part_at(own, task->parts.origins_offset));
+        }
         record_cache_abort(task->cache);
         task->asks_again = task->progress.is_drained != 0;
     }
@@ -133,6 +136,10 @@ enum status task_start_commit(struct task *task, struct error *error)
     }
     memcpy(record_part_at(own, task->parts.progress_offset), &task->progress,
            sizeof(task->progress));
+    if (task->origins.count > 0) {
+        memcpy(record_part_at(own, task->parts.origins_offset), &task->origins.marks,
+               sizeof(task->origins.marks));
+    }
     struct commit_content content = {
         .outputs = task->parts.outputs,
         .journal = task->journal,

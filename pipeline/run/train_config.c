@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/markov.h"
 #include "pipeline/base/time_text.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -93,6 +94,9 @@ static const struct setting settings[] = {
     NUMBER("held_share", SETTING_NUMBER, held_share, "0.25", 0, 0.9,
            "Share of the rows, the last by time, held out to choose l2, or the number of trees, "
            "and to calibrate"),
+    NUMBER("markov_order", SETTING_INTEGER, markov_order, "1", 1, MARKOV_ORDER_MAX,
+           "Of --markov: events that the longest context of its table has, where there are enough "
+           "of it; shorter ones speak for those"),
     TEXT("features", SETTING_LIST, features, "all",
          "Features in use; all: but for ids, such as event_type, which are for embeddings"),
     TEXT("leave_out_features", SETTING_LIST, leave_out_features, NULL, "Features not in use"),
@@ -426,11 +430,6 @@ static enum status read_rows(struct train_config *config, const struct train_ove
         status = read_types(config, error);
     }
     bool is_stepped = made->kind == TRAIN_GRU || made->kind == TRAIN_LSTM;
-    if (status == STATUS_OK && is_stepped && made->target == TARGET_ABANDON) {
-        status = yaml_complain(node_of(config, "kind"), error,
-                               "a network that is stepped along sessions needs rows before the "
-                               "cart, too: target purchase_in_session, label or truth expected");
-    }
     if (status == STATUS_OK && is_stepped && rows->types != 0) {
         status = yaml_complain(node_of(config, "event_types"), error,
                                "a network that is stepped along sessions sees events of all types");
@@ -472,7 +471,7 @@ enum status train_config_rows(const struct train_config *config, const struct ro
 static enum status load_all(struct train_config *config, const struct train_overrides *overrides,
                             struct error *error)
 {
-    static const char *const keys[] = {"train", NULL};
+    static const char *const keys[] = {"train", "eval", NULL};
     const struct yaml_node *root = yaml_root(config->document);
     const struct yaml_node *section = yaml_find(root, train_section.name);
     if (root->kind != YAML_MAPPING || (root->child_count == 0)) {
@@ -491,6 +490,11 @@ static enum status load_all(struct train_config *config, const struct train_over
     if (status == STATUS_OK) {
         status = settings_read(&train_descent_section, config->settings.descent, &config->descent,
                                error);
+    }
+    if (status == STATUS_OK) {
+        const struct yaml_node *eval = yaml_find(root, eval_section.name);
+        config->has_threshold = yaml_find(eval, "threshold") != NULL;
+        status = settings_read(&eval_section, eval, &config->eval, error);
     }
     if (status == STATUS_OK) {
         status = read_files(config, overrides, error);
@@ -547,6 +551,7 @@ void train_config_release(struct train_config *config)
     }
     settings_release(&train_descent_section, &config->descent);
     settings_release(&train_section, &config->settings);
+    settings_release(&eval_section, &config->eval);
     yaml_unload(config->document);
     *config = (struct train_config){0};
 }

@@ -1,13 +1,14 @@
 /*
  * The file that `nudge train` and `nudge eval` read: which pipeline makes the rows, what is to be
- * predicted, which rows and features, and how it is fitted. One section, train; `nudge train
- * --settings` prints its tables.
+ * predicted, which rows and features, and how it is fitted: section train. Section eval says what
+ * `nudge eval` divides the rows by. `nudge train --settings` prints their tables.
  */
 #ifndef PIPELINE_RUN_TRAIN_CONFIG_H
 #define PIPELINE_RUN_TRAIN_CONFIG_H
 
 #include "models/train_logistic.h"
 #include "models/train_network.h"
+#include "pipeline/run/eval_slices.h"
 #include "pipeline/run/labelled_rows.h"
 #include "pipeline/run/table_rows.h"
 
@@ -31,12 +32,13 @@ struct train_settings {
     struct text_list label_values, leave_out_kinds, event_types, prefixes;
     struct text_list features, leave_out_features, leave_out_families, l2;
     int64_t rows_max, seed, gap_ms, held_gap_ms, iterations, folds, forest_trees, forest_sample;
+    int64_t markov_order;
     double held_share, limit, l1, positive_weight;
     bool is_refitted;
 };
 
 struct train_trees_settings {
-    int64_t rounds, patience, depth, bins, threads;
+    int64_t rounds, patience, depth, leaves, bins, threads;
     double rate, leaf_weight_min, lambda, gamma, row_share, column_share;
 };
 
@@ -76,6 +78,8 @@ struct train_config {
     struct train_trees_settings trees;
     struct train_descent_settings descent;
     struct train_network network;
+    struct eval_settings eval;
+    bool has_threshold;             /* eval.threshold is set. */
     struct config config;           /* Zero where the target is a table. */
     struct table_names table_names; /* Of the table. */
     struct row_options rows;        /* from_ms and until_ms as the file has them. */

@@ -15,6 +15,9 @@ static const struct setting settings[] = {
         "patience", SETTING_INTEGER, patience, "50", 0, 20000,
         "Trees without a better held-out log loss after which it stops; 0: all are grown and kept"),
     NUMBER("depth", SETTING_INTEGER, depth, "6", 1, 32, "Splits between root and leaf, at most"),
+    NUMBER("leaves", SETTING_INTEGER, leaves, "0", 0, 65536,
+           "Leaves of a tree, at most, the leaf whose split gains most divided first; depth still "
+           "holds; 0: no bound, and level by level"),
     NUMBER("learning_rate", SETTING_NUMBER, rate, "0.1", 1e-5, 1, "Share of each tree that counts"),
     NUMBER("leaf_weight_min", SETTING_NUMBER, leaf_weight_min, "1", 0, 1e9,
            "Least sum of second derivatives in a leaf"),

@@ -50,7 +50,6 @@ struct record {
     void *unknown_parts;                /* Owned. Parts of other writers, carried along; or NULL. */
     uint32_t unknown_bytes;
     uint32_t epoch;                     /* Configuration epoch of the last write. */
-    uint32_t cache_entry;               /* The cache's own: where its entry stands. */
     _Alignas(16) unsigned char parts[]; /* [record_layout_bytes(layout, kind)] */
 };
 
@@ -87,6 +86,7 @@ enum record_part_id {
     PART_INTERVENTIONS_TASK = 9,
     PART_INTENT_ABANDON = 10, /* The same of the abandon model. */
     PART_ANOMALY = 11,        /* Of a user or of the task, by the detector. */
+    PART_TASK_ORIGINS = 12,   /* What time it is where records were sent on from. */
 };
 
 /* Where each part stands in a record of each kind. Built at start, then constant and shared. */

@@ -26,9 +26,6 @@ enum status record_cache_create(const struct record_layout *layout, struct state
         free(cache);
         return status;
     }
-    for (unsigned kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
-        cache->encoded_size_max[kind] = record_encoded_bytes_max(layout, (uint8_t)kind, 0);
-    }
     cache->dirty_head = CACHE_NO_ENTRY;
     cache->dirty_tail = CACHE_NO_ENTRY;
     cache->complete_position = store->ops->position(store);
@@ -42,36 +39,8 @@ void record_cache_destroy(struct record_cache *cache)
         return;
     }
     record_cache_abort(cache);
-    for (uint32_t i = 0; i < cache->entries_cut; i++) {
-        if (cache->entries[i].committed) {
-            free(cache->entries[i].committed->unknown_parts);
-        }
-    }
     (void)munmap(cache->mapping, cache->mapping_bytes);
     free(cache);
-}
-
-enum status cache_decode(struct record_cache *cache, uint32_t index, const void *bytes,
-                         uint32_t length, struct error *error)
-{
-    struct cache_entry *entry = &cache->entries[index];
-    assert(!entry->committed);
-    struct record *record = cache_slot_take(cache, entry->key.kind);
-    if (!record) {
-        return error_set(error, STATUS_RETRY, "record cache: all records are needed");
-    }
-    record->key = entry->key;
-    enum status status =
-        record_decode(cache->layout, bytes, length, record, &cache->stats.decode, error);
-    if (status != STATUS_OK) {
-        record_slab_give(&cache->slab, record);
-        return status;
-    }
-    record->cache_entry = index;
-    entry->committed = record;
-    cache->stats.resident++;
-    cache->unknown_bytes += record->unknown_bytes;
-    return STATUS_OK;
 }
 
 /* Finds or adds the entries of a block and pins them; new ones are `missed`. */
@@ -98,9 +67,9 @@ static enum status find_block(struct record_cache *cache, const struct record_ke
             cache->missed[(*ret_missed)++] = index;
         } else {
             cache->stats.hits++;
+            cache->entries[index].is_referenced = 1;
         }
         cache->entries[index].is_pinned = 1;
-        cache->entries[index].is_referenced = 1;
         cache->found[i] = index;
         *ret_found = i + 1;
     }
@@ -113,7 +82,8 @@ static enum status load_missed(struct record_cache *cache, uint32_t count, struc
         return STATUS_OK;
     }
     for (uint32_t i = 0; i < count; i++) {
-        cache->load_keys[i] = store_key_of_record(cache->entries[cache->missed[i]].key);
+        cache->load_keys[i] =
+            store_key_of_record(cache_entry_key(&cache->entries[cache->missed[i]]));
     }
     enum status status = cache->store->ops->get_many(cache->store, cache->load_keys, count,
                                                      cache->load_values, error);
@@ -123,52 +93,83 @@ static enum status load_missed(struct record_cache *cache, uint32_t count, struc
             cache->stats.new_records++;
             continue;
         }
-        struct cache_entry *entry = &cache->entries[cache->missed[i]];
-        status = cache_decode(cache, cache->missed[i], value.bytes, value.length, error);
+        struct record_key key = cache_entry_key(&cache->entries[cache->missed[i]]);
+        status = record_validate(key, value.bytes, value.length, error);
+        if (status == STATUS_OK &&
+            !cache_entry_store(cache, cache->missed[i], value.bytes, value.length)) {
+            status = error_set(error, STATUS_RETRY, "record cache: all records are needed");
+        }
         if (status == STATUS_OK) {
-            entry->stored_index_ms = entry->committed->index_ms;
+            struct cache_entry *entry = &cache->entries[cache->missed[i]];
+            entry->stored_index_ms = cache_entry_index_ms(entry);
         }
     }
     cache->stats.misses += count;
     return status;
 }
 
+/* Whether the transaction has room for `working`, whose unknown parts are known by now. */
+static bool has_room(const struct record_cache *cache, const struct record *working)
+{
+    size_t encoded = cache->encoded_size_max[working->key.kind] + working->unknown_bytes;
+    size_t ring = cache->taken_ring_bytes + record_ring_bytes((uint32_t)encoded);
+    return cache->stats.dirty + cache->taken_count < cache->claimed_max &&
+           cache->taken_encoded_bytes + encoded <= cache->encoded_bytes_max &&
+           ring + cache->largest_piece <= cache->ring.capacity / 4 &&
+           cache->dirty_bytes + ring <= cache_claimed_bytes_max(cache);
+}
+
+static enum status decode_committed(struct record_cache *cache, struct cache_entry *entry,
+                                    struct record *working, struct error *error)
+{
+    struct record_decode_counts known = {0};
+    struct record_decode_counts *counts = entry->is_counted ? &known : &cache->stats.decode;
+    entry->is_counted = 1;
+    return record_decode(cache->layout, entry->committed, entry->length, working, counts, error);
+}
+
 /* Makes the working copy and appends it to the transaction. */
 static enum status start_working(struct record_cache *cache, uint32_t index, struct error *error)
 {
     struct cache_entry *entry = &cache->entries[index];
-    uint8_t kind = entry->key.kind;
-    size_t slot_bytes = cache->slab.slot_bytes[kind];
-    size_t encoded_bytes =
-        cache->encoded_size_max[kind] + (entry->committed ? entry->committed->unknown_bytes : 0);
-    bool is_full = cache->taken_count == cache->taken_max ||
-                   cache->taken_encoded_bytes + encoded_bytes > cache->encoded_bytes_max ||
-                   cache->dirty_bytes + cache->taken_bytes + slot_bytes > cache->claimed_bytes_max;
-    struct record *working = is_full ? NULL : cache_slot_take(cache, kind);
-    if (!working) {
+    struct record *working = (struct record *)(void *)(cache->working + cache->working_bytes);
+    if (cache->taken_count == cache->taken_max ||
+        cache->working_bytes_max - cache->working_bytes < cache->slot_bytes[entry->kind]) {
         return error_set(error, STATUS_RETRY, "record cache: full of changed records");
     }
+    working->key = cache_entry_key(entry);
+    enum status status = STATUS_OK;
     if (entry->committed) {
-        memcpy(working, entry->committed, sizeof(struct record) + cache->layout->bytes[kind]);
+        status = decode_committed(cache, entry, working, error);
     } else {
-        record_init(cache->layout, entry->key, working);
+        record_init(cache->layout, working->key, working);
     }
-    working->cache_entry = index;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!has_room(cache, working)) {
+        free(working->unknown_parts);
+        return error_set(error, STATUS_RETRY, "record cache: full of changed records");
+    }
+    size_t encoded = cache->encoded_size_max[entry->kind] + working->unknown_bytes;
     entry->working = working;
-    cache->taken[cache->taken_count++] = index;
-    cache->taken_bytes += slot_bytes;
-    cache->taken_encoded_bytes += encoded_bytes;
+    cache->taken[cache->taken_count++] =
+        (struct taken_record){working->unknown_parts, working->unknown_bytes, index};
+    cache->working_bytes += cache->slot_bytes[entry->kind];
+    cache->taken_encoded_bytes += encoded;
+    cache->taken_ring_bytes += record_ring_bytes((uint32_t)encoded);
     return STATUS_OK;
 }
 
-/* All of what is about to be copied; of a working copy its head, the stages ask for their parts. */
+/* All of what is about to be decoded; of a working copy its head, the stages ask for their parts.
+ */
 RECORD_PREFETCHES void prefetch_taken(const struct record_cache *cache, uint32_t index)
 {
     const struct cache_entry *entry = &cache->entries[index];
     if (entry->working) {
         __builtin_prefetch(entry->working);
     } else {
-        cache_prefetch(cache, entry->committed, entry->key.kind);
+        cache_prefetch_committed(entry);
     }
 }
 
@@ -213,22 +214,33 @@ static enum status take_block(struct record_cache *cache, const struct record_ke
     return status;
 }
 
+/* The transaction's memory is as it was before the `kept`-th was taken. */
+static void give_back_working(struct record_cache *cache, uint32_t kept)
+{
+    for (uint32_t i = kept; i < cache->taken_count; i++) {
+        const struct taken_record *taken = &cache->taken[i];
+        struct cache_entry *entry = &cache->entries[taken->entry];
+        size_t encoded = cache->encoded_size_max[entry->kind] + taken->unknown_bytes;
+        cache->working_bytes -= cache->slot_bytes[entry->kind];
+        cache->taken_encoded_bytes -= encoded;
+        cache->taken_ring_bytes -= record_ring_bytes((uint32_t)encoded);
+        free(taken->unknown_parts);
+        entry->working = NULL;
+    }
+    cache->taken_count = kept;
+}
+
 /* Forgets the working copies from the `kept`-th on. */
 static void discard_working(struct record_cache *cache, uint32_t kept)
 {
-    for (uint32_t i = kept; i < cache->taken_count; i++) {
-        struct cache_entry *entry = &cache->entries[cache->taken[i]];
-        struct record *working = entry->working;
-        size_t unknown_bytes = entry->committed ? entry->committed->unknown_bytes : 0;
-        entry->working = NULL;
-        cache->taken_bytes -= cache_slot_bytes(cache, cache->taken[i]);
-        cache->taken_encoded_bytes -= cache->encoded_size_max[entry->key.kind] + unknown_bytes;
-        cache_slot_give(cache, working, entry->committed);
-        if (!entry->committed) {
-            cache_entry_remove(cache, cache->taken[i]);
+    uint32_t taken_count = cache->taken_count;
+    give_back_working(cache, kept);
+    for (uint32_t i = kept; i < taken_count; i++) {
+        uint32_t index = cache->taken[i].entry;
+        if (!cache->entries[index].committed) {
+            cache_entry_remove(cache, index);
         }
     }
-    cache->taken_count = kept;
 }
 
 enum status record_cache_take(struct record_cache *cache, const struct record_key *keys,
@@ -245,10 +257,10 @@ enum status record_cache_take(struct record_cache *cache, const struct record_ke
         if (status == STATUS_RETRY && taken_before == 0 && cache->dirty_head == CACHE_NO_ENTRY) {
             status = error_set(error, STATUS_RETRY,
                                "record cache: %zu bytes are too few for a batch of %u records",
-                               cache->mapping_bytes + cache->unknown_bytes_max, count);
+                               cache->mapping_bytes, count);
         }
     }
-    cache_bound_unknown(cache);
+    cache->is_encoded = false;
     return status;
 }
 
@@ -262,53 +274,63 @@ size_t record_cache_taken_bytes(const struct record_cache *cache)
     return cache->taken_encoded_bytes;
 }
 
+RECORD_PREFETCHES void prefetch_working(const struct record_cache *cache,
+                                        const struct cache_entry *entry)
+{
+    for (uint32_t at = 0; at < cache->slot_bytes[entry->kind]; at += 64) {
+        __builtin_prefetch((const char *)entry->working + at);
+    }
+}
+
 uint32_t record_cache_encode_changes(struct record_cache *cache,
                                      const struct changelog_entry **ret_entries)
 {
     size_t used = 0;
     for (uint32_t i = 0; i < cache->taken_count; i++) {
         if (i + PREFETCH_AHEAD < cache->taken_count) {
-            __builtin_prefetch(&cache->entries[cache->taken[i + PREFETCH_AHEAD]]);
+            __builtin_prefetch(&cache->entries[cache->taken[i + PREFETCH_AHEAD].entry]);
         }
         if (i + PREFETCH_RECORDS < cache->taken_count) {
-            const struct cache_entry *soon = &cache->entries[cache->taken[i + PREFETCH_RECORDS]];
-            cache_prefetch(cache, soon->working, soon->key.kind);
+            const struct cache_entry *soon =
+                &cache->entries[cache->taken[i + PREFETCH_RECORDS].entry];
+            prefetch_working(cache, soon);
         }
-        const struct cache_entry *entry = &cache->entries[cache->taken[i]];
+        const struct cache_entry *entry = &cache->entries[cache->taken[i].entry];
         unsigned char *out = cache->encoded + used;
         size_t length = record_encode(cache->layout, entry->working, out);
         assert(used + length <= cache->encoded_bytes_max);
-        cache->changes[i] = (struct changelog_entry){entry->key, out, (uint32_t)length};
+        cache->changes[i] = (struct changelog_entry){cache_entry_key(entry), out, (uint32_t)length};
         used += length;
     }
+    cache->is_encoded = true;
     *ret_entries = cache->changes;
     return cache->taken_count;
+}
+
+/* The transaction was let grow only as far as the ring has room for it. */
+static void commit_change(struct record_cache *cache, uint32_t index,
+                          const struct changelog_entry *change, uint64_t log_position)
+{
+    bool is_stored = cache_entry_store(cache, index, change->bytes, change->length);
+    assert(is_stored);
+    cache->entries[index].is_counted = 1;
+    cache_mark_dirty(cache, index, log_position);
 }
 
 void record_cache_commit(struct record_cache *cache, uint64_t log_position)
 {
     assert(log_position > 0 && log_position >= cache->complete_position);
+    assert(cache->is_encoded || cache->taken_count == 0);
     for (uint32_t i = 0; i < cache->taken_count; i++) {
         if (i + PREFETCH_AHEAD < cache->taken_count) {
-            __builtin_prefetch(&cache->entries[cache->taken[i + PREFETCH_AHEAD]]);
+            __builtin_prefetch(&cache->entries[cache->taken[i + PREFETCH_AHEAD].entry]);
         }
         if (i + PREFETCH_RECORDS < cache->taken_count) {
-            const struct record *soon =
-                cache->entries[cache->taken[i + PREFETCH_RECORDS]].committed;
-            __builtin_prefetch(soon);
-            __builtin_prefetch(soon ? &soon->unknown_parts : NULL);
+            cache_prefetch_committed(&cache->entries[cache->taken[i + PREFETCH_RECORDS].entry]);
         }
-        struct cache_entry *entry = &cache->entries[cache->taken[i]];
-        struct record *before = entry->committed;
-        entry->committed = entry->working;
-        entry->working = NULL;
-        cache->stats.resident += before == NULL;
-        cache_slot_give(cache, before, entry->committed);
-        cache_mark_dirty(cache, cache->taken[i], log_position);
+        commit_change(cache, cache->taken[i].entry, &cache->changes[i], log_position);
     }
-    cache->taken_count = 0;
-    cache->taken_bytes = 0;
-    cache->taken_encoded_bytes = 0;
+    give_back_working(cache, 0);
     cache->complete_position = log_position;
 }
 

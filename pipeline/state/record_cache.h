@@ -1,6 +1,7 @@
 /*
  * The write-back cache of records in front of the store, and the place that tells committed from
- * working copies. One a task, one thread.
+ * working copies. What is committed is held encoded, which is a fraction of a working copy, so
+ * that the same memory holds several times as many. One a task, one thread.
  *
  * A transaction: take() records, let stages change them, then encode_changes() into the commit,
  * then either commit() or abort(). Committed changes are dirty until a write-back slice has put
@@ -18,8 +19,12 @@
 
 struct record_cache;
 
+/* What a transaction changes, encoded, is at most bytes_max divided by this. */
+#define RECORD_CACHE_TRANSACTION_SHARE 10u
+
 struct record_cache_options {
-    size_t bytes_max; /* All records, table and bookkeeping. Dirty ones at most three quarters. */
+    size_t bytes_max; /* All records, table and bookkeeping. Dirty ones at most three quarters of
+                         what is left for records. */
     uint32_t slice_records; /* Records of one write-back slice, e.g. 4096. */
     uint32_t records_max;   /* Fewer than the bytes have room for, in tests; 0: that many. */
 };
@@ -64,7 +69,10 @@ struct changelog_entry {
 uint32_t record_cache_encode_changes(struct record_cache *cache,
                                      const struct changelog_entry **ret_entries);
 
-/* The working copies become the committed ones, as of `log_position` (that of their commit). */
+/*
+ * The working copies, as they were encoded last, become the committed ones, as of `log_position`
+ * (that of their commit).
+ */
 void record_cache_commit(struct record_cache *cache, uint64_t log_position);
 
 /* Working copies are forgotten; the committed ones stand. */

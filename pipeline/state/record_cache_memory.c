@@ -9,104 +9,143 @@
 #include "pipeline/state/record_cache_internal.h"
 
 #define HUGE_PAGE_BYTES 2097152u
+#define LINE_BYTES 64u
+/* A slot of the table for so many bytes at most: there are entries for small records as well. */
+#define RECORD_BYTES_LEAST 112u
+/* Entries are cut off the ring's memory, so many bytes at a time. */
+#define ENTRY_CHUNK_BYTES 65536u
 
 /* How many of each thing fit. */
 struct plan {
-    size_t slot_mean; /* Of the kinds that have records, the task's own aside. */
-    uint32_t kinds;
-    size_t encoded_bytes, unknown_bytes;
-    uint32_t taken_max, entries_max, table_slots, chunks;
+    size_t encoded_bytes, working_bytes;
+    size_t records_bytes; /* Ring and entries. */
+    size_t encoded_smallest, encoded_largest;
+    size_t encoded_mean; /* Of the kinds that have records, the task's own aside. */
+    uint32_t taken_max, entries_max, table_slots;
 };
 
-static void plan_kinds(const struct record_layout *layout, struct plan *plan, size_t *ret_smallest)
+static size_t slot_bytes_of(const struct record_layout *layout, unsigned kind)
 {
-    size_t slots = 0;
+    return (sizeof(struct record) + layout->bytes[kind] + LINE_BYTES - 1) &
+           ~(size_t)(LINE_BYTES - 1);
+}
+
+/* False when the layout has no kinds. */
+static bool plan_kinds(const struct record_layout *layout, size_t bytes_max, struct plan *plan)
+{
+    size_t encoded_sum = 0;
     uint32_t averaged = 0;
-    *ret_smallest = SIZE_MAX;
+    plan->encoded_bytes = bytes_max / RECORD_CACHE_TRANSACTION_SHARE;
+    plan->encoded_smallest = SIZE_MAX;
     for (unsigned kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
         if (layout->bytes[kind] == 0) {
             continue;
         }
-        plan->kinds++;
+        size_t encoded = record_encoded_bytes_max(layout, (uint8_t)kind, 0);
+        size_t working = plan->encoded_bytes / encoded * slot_bytes_of(layout, kind) + LINE_BYTES;
+        plan->working_bytes = working > plan->working_bytes ? working : plan->working_bytes;
+        plan->encoded_smallest =
+            encoded < plan->encoded_smallest ? encoded : plan->encoded_smallest;
+        plan->encoded_largest = encoded > plan->encoded_largest ? encoded : plan->encoded_largest;
         if (kind != ENTITY_TASK) {
             averaged++;
-            slots += (sizeof(struct record) + layout->bytes[kind] + 63) & ~(size_t)63;
+            encoded_sum += encoded;
         }
-        size_t encoded = record_encoded_bytes_max(layout, (uint8_t)kind, 0);
-        *ret_smallest = encoded < *ret_smallest ? encoded : *ret_smallest;
     }
-    plan->slot_mean = averaged > 0 ? slots / averaged : SLAB_CHUNK_BYTES;
+    plan->encoded_mean = averaged > 0 ? encoded_sum / averaged : plan->encoded_largest;
+    return plan->encoded_largest > 0;
 }
 
 static size_t scratch_bytes(uint32_t slice_records)
 {
     return TAKE_BLOCK *
                (3 * sizeof(uint32_t) + sizeof(struct store_key) + sizeof(struct store_value)) +
-           slice_records * (3 * sizeof(struct store_put) + sizeof(uint32_t));
+           slice_records * (3 * sizeof(struct store_put) + sizeof(uint32_t)) +
+           (size_t)16 * LINE_BYTES;
 }
 
-/* False when not even two chunks a kind and a few entries fit. */
+static size_t largest_piece(const struct plan *plan)
+{
+    return record_ring_bytes((uint32_t)plan->encoded_largest + RECORD_UNKNOWN_BYTES_MAX);
+}
+
+/* False when not even a transaction of a few large records fits. */
 static bool plan_memory(const struct record_layout *layout,
                         const struct record_cache_options *options, struct plan *plan)
 {
     *plan = (struct plan){0};
-    size_t smallest;
-    plan_kinds(layout, plan, &smallest);
     size_t bytes = options->bytes_max;
-    size_t fixed = scratch_bytes(options->slice_records) + (size_t)64 * 16;
-    if (plan->kinds == 0 || bytes < fixed + HUGE_PAGE_BYTES) {
+    if (!plan_kinds(layout, bytes, plan)) {
         return false;
     }
-    /* Encoded changes, of a transaction or a slice, and the unknown parts of all records. */
-    plan->encoded_bytes = bytes / 8;
-    plan->unknown_bytes = bytes / 32;
-    size_t taken_max = plan->encoded_bytes / smallest + 1;
-    size_t taken_bytes = taken_max * (sizeof(uint32_t) + sizeof(struct changelog_entry));
-    size_t spent = fixed + plan->encoded_bytes + plan->unknown_bytes + taken_bytes;
-    if (bytes <= spent + SLAB_CHUNK_BYTES) {
+    size_t taken_max = plan->encoded_bytes / plan->encoded_smallest + 1;
+    size_t spent = scratch_bytes(options->slice_records) + plan->encoded_bytes +
+                   plan->working_bytes +
+                   taken_max * (sizeof(struct taken_record) + sizeof(struct changelog_entry));
+    if (bytes < HUGE_PAGE_BYTES || bytes <= spent) {
         return false;
     }
-    /* An entry has its line and at most 8 / 3 slots of the table, see below. */
-    size_t rest = bytes - spent - SLAB_CHUNK_BYTES;
-    size_t entries_max = rest / (plan->slot_mean + sizeof(struct cache_entry) + 22);
-    entries_max = entries_max < UINT32_MAX / 4 ? entries_max : UINT32_MAX / 4;
-    size_t table_slots = 64;
-    while (table_slots * 3 / 4 < entries_max) {
+    size_t rest = bytes - spent;
+    size_t table_slots = LINE_BYTES;
+    while (table_slots * 2 <= rest / RECORD_BYTES_LEAST && table_slots < UINT32_MAX / 4) {
         table_slots *= 2;
     }
-    size_t chunks = (rest - entries_max * sizeof(struct cache_entry) -
-                     table_slots * sizeof(struct table_slot)) /
-                    SLAB_CHUNK_BYTES;
     plan->taken_max = (uint32_t)(taken_max < UINT32_MAX ? taken_max : UINT32_MAX);
-    plan->entries_max = (uint32_t)entries_max;
     plan->table_slots = (uint32_t)table_slots;
-    plan->chunks = (uint32_t)(chunks < SLAB_NO_CHUNK ? chunks : SLAB_NO_CHUNK - 1);
-    return rest > entries_max * sizeof(struct cache_entry) + table_slots * 8 && entries_max >= 16 &&
-           chunks >= (size_t)2 * plan->kinds;
+    plan->entries_max = (uint32_t)(table_slots / 4 * 3);
+    plan->records_bytes =
+        (rest - table_slots * sizeof(struct table_slot)) & ~(size_t)(LINE_BYTES - 1);
+    return plan->records_bytes >= ENTRY_CHUNK_BYTES + 8 * largest_piece(plan);
 }
 
 /* Cuts pieces off the mapping, each on a cache line. */
 static void *cut(unsigned char **next, size_t count, size_t element_bytes)
 {
     void *piece = *next;
-    *next += (count * element_bytes + 63) & ~(size_t)63;
+    *next += (count * element_bytes + LINE_BYTES - 1) & ~(size_t)(LINE_BYTES - 1);
     return piece;
+}
+
+/*
+ * Second chance: what was used again since the tail last came by stays once more, and so does what
+ * the store does not have or a transaction works on.
+ */
+static bool entry_keeps(void *context, uint32_t index, bool may_evict)
+{
+    struct record_cache *cache = context;
+    struct cache_entry *entry = &cache->entries[index];
+    if (!may_evict || entry->working || entry->is_pinned || entry->dirty_position != 0) {
+        return true;
+    }
+    if (entry->is_referenced) {
+        entry->is_referenced = 0;
+        return true;
+    }
+    cache_entry_remove(cache, index);
+    return false;
+}
+
+static void entry_moved(void *context, uint32_t index, unsigned char *bytes)
+{
+    struct record_cache *cache = context;
+    cache->entries[index].committed = bytes;
 }
 
 static void lay_out(struct record_cache *cache, const struct plan *plan)
 {
-    uintptr_t start = (uintptr_t)cache->mapping;
-    size_t to_chunk = (SLAB_CHUNK_BYTES - start % SLAB_CHUNK_BYTES) % SLAB_CHUNK_BYTES;
-    unsigned char *chunks = (unsigned char *)cache->mapping + to_chunk;
-    /* What precedes the first chunk is lost, less than a chunk; it was set aside. */
-    unsigned char *next = chunks + (size_t)plan->chunks * SLAB_CHUNK_BYTES;
-    record_slab_init(&cache->slab, cache->layout, chunks, plan->chunks);
-    cache->entries = cut(&next, plan->entries_max, sizeof(*cache->entries));
+    unsigned char *next = cache->mapping;
+    unsigned char *records = cut(&next, plan->records_bytes, 1);
+    /* The ring begins below, entries are cut off above: see cut_entry(). */
+    cache->entries = (struct cache_entry *)(void *)next - cache->entries_max;
+    const struct record_ring_owner owner = {entry_keeps, entry_moved, cache,
+                                            (const char *)cache->entries, sizeof(*cache->entries)};
+    record_ring_init(&cache->ring, records, plan->records_bytes, &owner);
     cache->table = (struct record_table){
         .slots = cut(&next, plan->table_slots, sizeof(*cache->table.slots)),
         .entries = cache->entries,
         .mask = plan->table_slots - 1,
     };
+    cache->working = cut(&next, plan->working_bytes, 1);
     cache->taken = cut(&next, plan->taken_max, sizeof(*cache->taken));
     cache->changes = cut(&next, plan->taken_max, sizeof(*cache->changes));
     cache->encoded = cut(&next, plan->encoded_bytes, 1);
@@ -120,17 +159,32 @@ static void lay_out(struct record_cache *cache, const struct plan *plan)
     assert((size_t)(next - (unsigned char *)cache->mapping) <= cache->mapping_bytes);
 }
 
+static void bound_claims(struct record_cache *cache, const struct plan *plan, uint32_t records_max)
+{
+    cache->entries_max = plan->entries_max;
+    cache->claimed_bytes_max = SIZE_MAX;
+    cache->largest_piece = largest_piece(plan);
+    if (records_max > 0 && records_max < plan->entries_max) {
+        cache->entries_max = records_max;
+        cache->claimed_bytes_max =
+            records_max / 2 * record_ring_bytes((uint32_t)plan->encoded_mean) +
+            record_ring_bytes((uint32_t)plan->encoded_largest);
+    }
+    cache->claimed_max = cache->entries_max / 4 * 3;
+}
+
 enum status cache_map_memory(struct record_cache *cache, const struct record_cache_options *options,
                              struct error *error)
 {
     struct plan plan = {0};
     if (options->slice_records == 0 || !plan_memory(cache->layout, options, &plan)) {
         return error_set(error, STATUS_INVALID,
-                         "record cache: %zu bytes with slices of %u records are too few for two "
-                         "chunks of %u bytes for each of %u kinds",
-                         options->bytes_max, options->slice_records, SLAB_CHUNK_BYTES, plan.kinds);
+                         "record cache: %zu bytes are too few for slices of %u records and eight "
+                         "records of %zu bytes",
+                         options->bytes_max, options->slice_records,
+                         plan.encoded_largest + RECORD_UNKNOWN_BYTES_MAX);
     }
-    cache->mapping_bytes = options->bytes_max - plan.unknown_bytes;
+    cache->mapping_bytes = options->bytes_max;
     cache->mapping = mmap(NULL, cache->mapping_bytes, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (cache->mapping == MAP_FAILED) {
@@ -142,35 +196,18 @@ enum status cache_map_memory(struct record_cache *cache, const struct record_cac
     /* Random access to hundreds of megabytes: fewer misses of the address cache. Only a hint. */
     (void)madvise(cache->mapping, cache->mapping_bytes, MADV_HUGEPAGE);
 #endif
+    for (unsigned kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
+        cache->encoded_size_max[kind] = record_encoded_bytes_max(cache->layout, (uint8_t)kind, 0);
+        cache->slot_bytes[kind] = slot_bytes_of(cache->layout, kind);
+    }
     cache->slice_records = options->slice_records;
-    cache->entries_max = plan.entries_max;
     cache->taken_max = plan.taken_max;
     cache->encoded_bytes_max = plan.encoded_bytes;
-    cache->unknown_bytes_max = plan.unknown_bytes;
+    cache->working_bytes_max = plan.working_bytes;
     cache->free_entry = CACHE_NO_ENTRY;
-    /* Three quarters of the slots, less what is lost where kinds share the chunks. */
-    cache->claimed_bytes_max = (size_t)(plan.chunks - plan.kinds) * (SLAB_CHUNK_BYTES / 4 * 3);
-    if (options->records_max > 0 && options->records_max < plan.entries_max) {
-        size_t own_bytes = sizeof(struct record) + cache->layout->bytes[ENTITY_TASK] + 64;
-        size_t claimed_bytes = options->records_max / 2 * plan.slot_mean + own_bytes;
-        cache->entries_max = options->records_max;
-        cache->claimed_bytes_max =
-            claimed_bytes < cache->claimed_bytes_max ? claimed_bytes : cache->claimed_bytes_max;
-    }
+    bound_claims(cache, &plan, options->records_max);
     lay_out(cache, &plan);
     return STATUS_OK;
-}
-
-void cache_slot_give(struct record_cache *cache, struct record *record, const struct record *kept)
-{
-    if (!record) {
-        return;
-    }
-    if (record->unknown_parts && (!kept || kept->unknown_parts != record->unknown_parts)) {
-        cache->unknown_bytes -= record->unknown_bytes;
-        free(record->unknown_parts);
-    }
-    record_slab_give(&cache->slab, record);
 }
 
 void cache_entry_remove(struct record_cache *cache, uint32_t index)
@@ -178,116 +215,85 @@ void cache_entry_remove(struct record_cache *cache, uint32_t index)
     struct cache_entry *entry = &cache->entries[index];
     assert(entry->is_used && !entry->working && entry->dirty_position == 0);
     record_table_remove(&cache->table, index);
-    cache_slot_give(cache, entry->committed, NULL);
-    cache->stats.resident -= entry->committed != NULL;
+    if (entry->committed) {
+        record_ring_give(&cache->ring, entry->committed);
+        cache->stats.resident--;
+    }
     *entry = (struct cache_entry){.next = cache->free_entry};
     cache->free_entry = index;
 }
 
-/* Evicts the clean record that was not used for longest, roughly; its kind or -1. */
-static int evict_one(struct record_cache *cache)
+/*
+ * Ring and entries share memory, since nobody knows how large records will be: the ring grows from
+ * below, entries are taken from above, down to where the ring has been, and as long as what is
+ * claimed of the ring stays within it.
+ */
+static bool cut_entry(struct record_cache *cache, uint32_t *ret_index)
 {
-    for (uint64_t step = 0; step < 2 * (uint64_t)cache->entries_cut; step++) {
-        uint32_t index = cache->clock_hand;
-        cache->clock_hand = index + 1 < cache->entries_cut ? index + 1 : 0;
-        struct cache_entry *entry = &cache->entries[index];
-        if (!entry->is_used || entry->working || entry->is_pinned || entry->dirty_position != 0) {
-            continue;
-        }
-        if (entry->is_referenced) {
-            entry->is_referenced = 0;
-            continue;
-        }
-        int kind = entry->key.kind;
-        cache_entry_remove(cache, index);
-        return kind;
+    if (cache->entries_cut == cache->entries_max) {
+        return false;
     }
-    return -1;
+    uint32_t index = cache->entries_max - 1 - cache->entries_cut;
+    const unsigned char *end = cache->ring.memory + cache->ring.capacity;
+    if ((unsigned char *)&cache->entries[index] < end &&
+        (cache->dirty_bytes + 2 * cache->taken_ring_bytes + cache->largest_piece +
+                 ENTRY_CHUNK_BYTES >
+             cache->ring.capacity ||
+         !record_ring_shrink(&cache->ring, ENTRY_CHUNK_BYTES))) {
+        return false;
+    }
+    cache->entries_cut++;
+    *ret_index = index;
+    return true;
+}
+
+static uint32_t take_entry(struct record_cache *cache)
+{
+    uint32_t index = cache->free_entry;
+    if (index == CACHE_NO_ENTRY && cut_entry(cache, &index)) {
+        return index;
+    }
+    if (index == CACHE_NO_ENTRY && !record_ring_evict(&cache->ring)) {
+        return CACHE_NO_ENTRY;
+    }
+    index = cache->free_entry;
+    cache->free_entry = cache->entries[index].next;
+    return index;
 }
 
 uint32_t cache_entry_add(struct record_cache *cache, struct record_key key, uint32_t hash)
 {
-    if (cache->free_entry == CACHE_NO_ENTRY && cache->entries_cut == cache->entries_max &&
-        evict_one(cache) < 0) {
-        return CACHE_NO_ENTRY;
+    uint32_t index = take_entry(cache);
+    if (index == CACHE_NO_ENTRY) {
+        return index;
     }
-    uint32_t index = cache->free_entry;
-    if (index != CACHE_NO_ENTRY) {
-        cache->free_entry = cache->entries[index].next;
-    } else {
-        index = cache->entries_cut++;
-    }
-    cache->entries[index] =
-        (struct cache_entry){.key = key, .is_used = 1, .stored_index_ms = TIMER_NONE};
+    cache->entries[index] = (struct cache_entry){
+        .id = key.id, .kind = key.kind, .is_used = 1, .stored_index_ms = TIMER_NONE};
     record_table_insert(&cache->table, index, hash);
     return index;
 }
 
-static struct cache_entry *entry_of(struct record_cache *cache, const struct record *record)
+bool cache_entry_store(struct record_cache *cache, uint32_t index, const void *bytes,
+                       uint32_t length)
 {
-    assert(record->cache_entry < cache->entries_cut);
-    return &cache->entries[record->cache_entry];
-}
-
-/* Working copies are in the callers' hands and stay. */
-static bool may_move(void *context, const struct record *record)
-{
-    return entry_of(context, record)->committed == record;
-}
-
-static void repoint(void *context, const struct record *from, struct record *to)
-{
-    struct cache_entry *entry = entry_of(context, to);
-    assert(entry->committed == from);
-    entry->committed = to;
-}
-
-/* Frees a chunk of `kind` where its free slots, taken together, are one. */
-static bool give_up_chunk(struct record_cache *cache, uint8_t kind)
-{
-    struct record_slab *slab = &cache->slab;
-    return slab->slots_of_chunk[kind] > 0 && slab->free_slots[kind] >= slab->slots_of_chunk[kind] &&
-           record_slab_compact(slab, kind, may_move, repoint, cache);
-}
-
-/*
- * The same where the kind has more free slots than its own next records will soon fill: an eighth
- * of what it holds. It costs a walk through the chunk, and where working copies are everywhere, a
- * walk for nothing: then there is no other try before a chunk more is free.
- */
-static void give_up_spare_chunk(struct record_cache *cache, uint8_t kind)
-{
-    struct record_slab *slab = &cache->slab;
-    uint64_t chunk_slots = slab->slots_of_chunk[kind];
-    uint64_t spare = chunk_slots + slab->chunks_of[kind] / 8 * chunk_slots;
-    if (slab->free_slots[kind] < cache->compact_from[kind]) {
-        return;
-    }
-    bool is_freed = slab->free_slots[kind] >= spare && give_up_chunk(cache, kind);
-    cache->compact_from[kind] = is_freed ? spare : slab->free_slots[kind] + chunk_slots;
-}
-
-struct record *cache_slot_take(struct record_cache *cache, uint8_t kind)
-{
-    struct record *record = record_slab_take(&cache->slab, kind);
-    int evicted = 0;
-    while (!record && evicted >= 0) {
-        evicted = evict_one(cache);
-        if (evicted >= 0 && evicted != kind) {
-            give_up_spare_chunk(cache, (uint8_t)evicted);
+    struct cache_entry *entry = &cache->entries[index];
+    size_t before = entry->committed ? record_ring_bytes(entry->length) : 0;
+    if (!entry->committed || !record_ring_refit(&cache->ring, entry->committed, length)) {
+        if (entry->committed) {
+            record_ring_give(&cache->ring, entry->committed);
+            cache->stats.resident--;
         }
-        record = record_slab_take(&cache->slab, kind);
-    }
-    for (uint8_t other = 0; !record && other < ENTITY_KIND_COUNT; other++) {
-        if (other != kind && give_up_chunk(cache, other)) {
-            record = record_slab_take(&cache->slab, kind);
+        entry->committed = NULL; /* While it is looked for nobody asks to keep the old one. */
+        entry->committed = record_ring_take(&cache->ring, index, length);
+        if (!entry->committed) {
+            return false;
         }
+        cache->stats.resident++;
     }
-    return record;
-}
-
-void cache_bound_unknown(struct record_cache *cache)
-{
-    while (cache->unknown_bytes > cache->unknown_bytes_max && evict_one(cache) >= 0) {
+    memcpy(entry->committed, bytes, length);
+    entry->length = length;
+    if (entry->dirty_position != 0) {
+        cache->dirty_bytes += record_ring_bytes(length) - before;
     }
+    return true;
 }

@@ -18,6 +18,7 @@ static_assert(TIMER_SLOT_COUNT <= 8, "one mask byte");
 /* Set in the stored id: the writer's hash is 0 and left out. */
 #define PART_WITHOUT_HASH 0x8000u
 #define PART_HEADER_BYTES_MAX 16u
+#define LEFT_OVER "bytes are left over behind its parts"
 
 static uint32_t bitmap_bytes(uint32_t bytes)
 {
@@ -354,9 +355,38 @@ static const char *decode(struct decoding *decoding, const unsigned char *bytes,
         }
     }
     if (!wrong && at != bytes + length) {
-        wrong = "bytes are left over behind its parts";
+        wrong = LEFT_OVER;
     }
     return wrong;
+}
+
+static enum status fail(struct record_key key, size_t length, const char *wrong,
+                        struct error *error)
+{
+    char id[33];
+    key128_format(key.id, id);
+    return error_set(error, STATUS_FATAL, "stored record of %s %s, %zu bytes: %s",
+                     entity_names[key.kind], id, length, wrong);
+}
+
+enum status record_validate(struct record_key key, const void *bytes, size_t length,
+                            struct error *error)
+{
+    struct record head;
+    size_t used = 0;
+    uint16_t part_count = 0;
+    const char *wrong = read_header(bytes, length, &head, &used, &part_count);
+    const unsigned char *at = (const unsigned char *)bytes + used;
+    const unsigned char *end = (const unsigned char *)bytes + length;
+    for (uint16_t i = 0; i < part_count && !wrong; i++) {
+        struct stored_part stored;
+        wrong = read_part(at, end, &stored);
+        at = wrong ? at : stored.end;
+    }
+    if (!wrong && at != end) {
+        wrong = LEFT_OVER;
+    }
+    return wrong ? fail(key, length, wrong, error) : STATUS_OK;
 }
 
 enum status record_decode(const struct record_layout *layout, const void *bytes, size_t length,
@@ -367,13 +397,10 @@ enum status record_decode(const struct record_layout *layout, const void *bytes,
     struct decoding decoding = {.layout = layout, .record = record};
     const char *wrong = decode(&decoding, bytes, length);
     if (wrong) {
-        char id[33];
-        key128_format(record->key.id, id);
         free(record->unknown_parts);
         record->unknown_parts = NULL;
         record->unknown_bytes = 0;
-        return error_set(error, STATUS_FATAL, "stored record of %s %s, %zu bytes: %s",
-                         entity_names[record->key.kind], id, length, wrong);
+        return fail(record->key, length, wrong, error);
     }
     counts->parts_cold += decoding.counts.parts_cold;
     counts->parts_upgraded += decoding.counts.parts_upgraded;

@@ -44,6 +44,10 @@ MUST_CHECK enum status record_decode(const struct record_layout *layout, const v
                                      size_t length, struct record *record,
                                      struct record_decode_counts *counts, struct error *error);
 
+/* Whether bytes would be decoded: STATUS_OK, or STATUS_FATAL that says what is wrong. */
+MUST_CHECK enum status record_validate(struct record_key key, const void *bytes, size_t length,
+                                       struct error *error);
+
 /* Sets every field of a record that is seen for the first time. */
 void record_init(const struct record_layout *layout, struct record_key key, struct record *record);
 

@@ -16,8 +16,7 @@ uint32_t record_table_hash(struct record_key key)
 
 static int is_key(const struct cache_entry *entry, struct record_key key)
 {
-    return entry->key.id.low == key.id.low && entry->key.id.high == key.id.high &&
-           entry->key.kind == key.kind;
+    return entry->id.low == key.id.low && entry->id.high == key.id.high && entry->kind == key.kind;
 }
 
 uint32_t record_table_find(const struct record_table *table, struct record_key key, uint32_t hash)
@@ -44,7 +43,7 @@ void record_table_insert(struct record_table *table, uint32_t entry, uint32_t ha
 
 void record_table_remove(struct record_table *table, uint32_t entry)
 {
-    uint32_t hole = record_table_hash(table->entries[entry].key) & table->mask;
+    uint32_t hole = record_table_hash(cache_entry_key(&table->entries[entry])) & table->mask;
     while (table->slots[hole].entry != entry + 1) {
         assert(table->slots[hole].entry != 0);
         hole = (hole + 1) & table->mask;

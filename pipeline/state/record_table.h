@@ -12,17 +12,25 @@
 
 /* One cached record; a cache line. */
 struct cache_entry {
-    struct record_key key;
-    struct record *committed; /* Slab's. NULL: not known to exist. */
-    struct record *working;   /* Slab's. NULL: not taken. */
+    struct key128 id;
+    unsigned char *committed; /* Encoded; the ring's. NULL: not known to exist. */
+    struct record *working;   /* The transaction's. NULL: not taken. */
     uint64_t dirty_position;  /* Log position of the first commit not in the store; 0: clean. */
     int64_t stored_index_ms;  /* Where the timer entry stands in the store; TIMER_NONE: none. */
+    uint32_t length;          /* Of what is committed. */
     uint32_t next;            /* Of the dirty ones, oldest first; or of the free entries. */
+    uint8_t kind;             /* enum entity_kind */
     uint8_t is_used;
-    uint8_t is_referenced;     /* Since the clock hand last came by. */
+    uint8_t is_referenced;     /* Again, since the ring's tail last came by. */
     uint8_t is_pinned;         /* The take that is under way needs it. */
     uint8_t is_stored_unknown; /* stored_index_ms has yet to be read from the store. */
+    uint8_t is_counted;        /* What decoding met in it. */
 };
+
+static inline struct record_key cache_entry_key(const struct cache_entry *entry)
+{
+    return (struct record_key){entry->id, entry->kind};
+}
 
 struct table_slot {
     uint32_t hash;

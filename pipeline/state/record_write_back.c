@@ -19,7 +19,7 @@ void cache_mark_dirty(struct record_cache *cache, uint32_t index, uint64_t log_p
         cache->entries[cache->dirty_tail].next = index;
     }
     cache->dirty_tail = index;
-    cache->dirty_bytes += cache_slot_bytes(cache, index);
+    cache->dirty_bytes += record_ring_bytes(entry->length);
     cache->stats.dirty++;
 }
 
@@ -27,15 +27,9 @@ void cache_mark_dirty(struct record_cache *cache, uint32_t index, uint64_t log_p
 static uint32_t pick_slice(struct record_cache *cache, uint64_t records_max)
 {
     uint32_t count = 0;
-    size_t bytes = 0;
     for (uint32_t index = cache->dirty_head;
          index != CACHE_NO_ENTRY && count < cache->slice_records && count < records_max;
          index = cache->entries[index].next) {
-        const struct cache_entry *entry = &cache->entries[index];
-        bytes += cache->encoded_size_max[entry->key.kind] + entry->committed->unknown_bytes;
-        if (bytes > cache->encoded_bytes_max) {
-            break;
-        }
         cache->slice[count++] = index;
     }
     return count;
@@ -45,7 +39,8 @@ static enum status read_stored_index(struct record_cache *cache, uint32_t count,
                                      struct error *error)
 {
     for (uint32_t i = 0; i < count; i++) {
-        cache->load_keys[i] = store_key_of_record(cache->entries[cache->missed[i]].key);
+        cache->load_keys[i] =
+            store_key_of_record(cache_entry_key(&cache->entries[cache->missed[i]]));
     }
     enum status status = cache->store->ops->get_many(cache->store, cache->load_keys, count,
                                                      cache->load_values, error);
@@ -84,42 +79,38 @@ static enum status resolve_slice(struct record_cache *cache, uint32_t count, str
 
 /* Three puts a record at most; returns how many. */
 static uint32_t put_entry(struct record_cache *cache, const struct cache_entry *entry,
-                          unsigned char *out, uint32_t length, struct store_put *puts)
+                          struct store_put *puts)
 {
     uint32_t count = 0;
-    puts[count++] = (struct store_put){store_key_of_record(entry->key), out, length};
-    int64_t index_ms = entry->committed->index_ms;
+    struct record_key key = cache_entry_key(entry);
+    puts[count++] = (struct store_put){store_key_of_record(key), entry->committed, entry->length};
+    int64_t index_ms = cache_entry_index_ms(entry);
     if (index_ms != entry->stored_index_ms) {
         if (entry->stored_index_ms != TIMER_NONE) {
             puts[count++] =
-                (struct store_put){store_key_of_timer(entry->stored_index_ms, entry->key), NULL, 0};
+                (struct store_put){store_key_of_timer(entry->stored_index_ms, key), NULL, 0};
         }
         if (index_ms != TIMER_NONE) {
             /* The key says it all; the value is there so that it is no deletion. */
-            puts[count++] = (struct store_put){store_key_of_timer(index_ms, entry->key), out, 0};
+            puts[count++] =
+                (struct store_put){store_key_of_timer(index_ms, key), entry->committed, 0};
         }
     }
-    cache->stats.bytes_written += length;
+    cache->stats.bytes_written += entry->length;
     return count;
 }
 
-static uint32_t encode_slice(struct record_cache *cache, uint32_t count)
+static uint32_t put_slice(struct record_cache *cache, uint32_t count)
 {
-    size_t used = 0;
     uint32_t put_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (i + 16 < count) {
             __builtin_prefetch(&cache->entries[cache->slice[i + 16]]);
         }
         if (i + 4 < count) {
-            const struct cache_entry *soon = &cache->entries[cache->slice[i + 4]];
-            cache_prefetch(cache, soon->committed, soon->key.kind);
+            cache_prefetch_committed(&cache->entries[cache->slice[i + 4]]);
         }
-        const struct cache_entry *entry = &cache->entries[cache->slice[i]];
-        unsigned char *out = cache->encoded + used;
-        size_t length = record_encode(cache->layout, entry->committed, out);
-        used += length;
-        put_count += put_entry(cache, entry, out, (uint32_t)length, cache->puts + put_count);
+        put_count += put_entry(cache, &cache->entries[cache->slice[i]], cache->puts + put_count);
     }
     return put_count;
 }
@@ -133,8 +124,8 @@ static void clean_slice(struct record_cache *cache, uint32_t count)
         cache->dirty_head = entry->next;
         entry->next = CACHE_NO_ENTRY;
         entry->dirty_position = 0;
-        entry->stored_index_ms = entry->committed->index_ms;
-        cache->dirty_bytes -= cache_slot_bytes(cache, index);
+        entry->stored_index_ms = cache_entry_index_ms(entry);
+        cache->dirty_bytes -= record_ring_bytes(entry->length);
     }
     cache->stats.dirty -= count;
     cache->stats.records_written += count;
@@ -157,7 +148,7 @@ static enum status write_slice(struct record_cache *cache, uint64_t records_max,
         return status;
     }
     uint64_t bytes_written = cache->stats.bytes_written;
-    uint32_t put_count = encode_slice(cache, count);
+    uint32_t put_count = put_slice(cache, count);
     uint64_t position = position_behind_slice(cache, count);
     status = cache->store->ops->write(cache->store, cache->puts, put_count, position, error);
     crash_point(CRASH_STORE_SLICE_WRITTEN);
@@ -190,7 +181,8 @@ enum status record_cache_write_back(struct record_cache *cache, uint32_t dirty_m
  */
 static bool is_high(const struct record_cache *cache)
 {
-    return cache->dirty_bytes > cache->claimed_bytes_max / 3 * 2;
+    return cache->dirty_bytes > cache_claimed_bytes_max(cache) / 3 * 2 ||
+           cache->stats.dirty > cache->claimed_max / 3 * 2;
 }
 
 enum status record_cache_relieve(struct record_cache *cache, struct error *error)
@@ -230,29 +222,16 @@ enum status record_cache_apply(struct record_cache *cache, const struct changelo
     if (status != STATUS_OK) {
         return status;
     }
+    status = record_validate(entry->key, entry->bytes, entry->length, error);
+    if (status != STATUS_OK) {
+        return error_prefix(error, status, "changelog at %llu", (unsigned long long)log_position);
+    }
     uint32_t index = find_or_add(cache, entry->key);
-    if (index == CACHE_NO_ENTRY) {
+    if (index == CACHE_NO_ENTRY || !cache_entry_store(cache, index, entry->bytes, entry->length)) {
         return error_set(error, STATUS_INVALID, "record cache: too small for a replay");
     }
-    struct cache_entry *cached = &cache->entries[index];
-    struct record *before = cached->committed;
-    cached->committed = NULL;
-    cache->stats.resident -= before != NULL;
-    cached->is_pinned = 1;
-    status = cache_decode(cache, index, entry->bytes, entry->length, error);
-    cached->is_pinned = 0;
-    if (status != STATUS_OK) {
-        cached->committed = before;
-        cache->stats.resident += before != NULL;
-        if (!before) {
-            cache_entry_remove(cache, index);
-        }
-        return error_prefix(error, status == STATUS_RETRY ? STATUS_INVALID : status,
-                            "changelog at %llu", (unsigned long long)log_position);
-    }
-    cache_slot_give(cache, before, NULL);
+    cache->entries[index].is_counted = 0;
     cache_mark_dirty(cache, index, log_position);
-    cache_bound_unknown(cache);
     return STATUS_OK;
 }
 
@@ -266,9 +245,9 @@ void record_cache_visit_dirty(struct record_cache *cache, int64_t from_ms, int64
         if (index != CACHE_NO_ENTRY) {
             __builtin_prefetch(cache->entries[index].committed);
         }
-        int64_t index_ms = entry->committed->index_ms;
+        int64_t index_ms = cache_entry_index_ms(entry);
         if (index_ms >= from_ms && index_ms < to_ms) {
-            visit(context, entry->key, index_ms);
+            visit(context, cache_entry_key(entry), index_ms);
         }
     }
 }

@@ -8,6 +8,7 @@ here=$(dirname "$0")
 "$here/kafka_outage_test.py" "$nudge"
 "$here/kafka_wire_test.py" "$nudge"
 "$here/kafka_input_test.py" "$nudge"
+"$here/kafka_route_test.py" "$nudge"
 "$here/kafka_operate_test.py" "$nudge"
 "$here/kafka_security_test.py" "$nudge"
 "$here/kafka_commit_test.py" "$nudge"

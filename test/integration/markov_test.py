@@ -16,6 +16,8 @@ CLICKS = "rees46/2019-10-01_until_0230.csv.gz"
 TYPES = {"view": "product_view", "cart": "add_to_cart", "purchase": "purchase",
          "remove_from_cart": "remove_from_cart"}
 PRIOR_EVENTS = 10
+EVENTS_MIN = 10
+START = "start"
 GAP_S = 1800
 
 TRAINING = """train:
@@ -24,6 +26,7 @@ TRAINING = """train:
   version: 1
   target: purchase_in_session
   gap: 30m
+  markov_order: {order}
 """
 
 
@@ -47,7 +50,7 @@ def seconds(text):
 
 
 def count(path):
-    """Steps, leavings and sessions of the rows as they stand."""
+    """What followed which last events, the oldest first, and the number of sessions."""
     with gzip.open(path, "rt", newline="") as file:
         rows = list(csv.DictReader(file))
     sessions = {}
@@ -55,13 +58,17 @@ def count(path):
         key = (row["user_id"], row["user_session"])
         sessions.setdefault(key, []).append((seconds(row["event_time"]), TYPES[row["event_type"]]))
     end = max(seconds(row["event_time"]) for row in rows)
-    steps, leaves = {}, {}
+    seen = {}
     for events in sessions.values():
-        for (_, before), (_, after) in zip(events, events[1:]):
-            steps[before, after] = steps.get((before, after), 0) + 1
-        if events[-1][0] <= end - GAP_S:
-            leaves[events[-1][1]] = leaves.get(events[-1][1], 0) + 1
-    return steps, leaves, len(sessions)
+        types = [START] + [type_ for _, type_ in events]
+        after = types[2:] + (["leave"] if events[-1][0] <= end - GAP_S else [])
+        for place, to in enumerate(after, 2):
+            for length in range(1, min(3, place) + 1):
+                context = tuple(types[place - length:place])
+                if context != (START,):
+                    seen.setdefault(context, {}).setdefault(to, 0)
+                    seen[context][to] += 1
+    return seen, len(sessions)
 
 
 def read_table(path):
@@ -69,25 +76,39 @@ def read_table(path):
     with open(path, encoding="utf-8") as file:
         lines = file.read().split("steps:\n")[1].splitlines()
     for line in lines:
-        state, weights = line.strip().rstrip("}").split(": {")
-        table[state] = {name: float(value) for name, value in
-                        (entry.split(": ") for entry in weights.split(", "))}
+        context, weights = line.strip().rstrip("}").split(": {")
+        table[tuple(context.split(" > "))] = {
+            name: float(value) for name, value in
+            (entry.split(": ") for entry in weights.split(", "))}
     return table
 
 
-def compare(table, prior, steps, leaves):
+def chance(seen, prior, context, to):
+    """The definition: what was seen, mixed with the chance from the context without its oldest event."""
+    followed = seen.get(context, {})
+    shorter = chance(seen, prior, context[1:], to) if len(context) > 1 else prior[context][to]
+    return (followed.get(to, 0) + PRIOR_EVENTS * shorter) / (sum(followed.values()) + PRIOR_EVENTS)
+
+
+def compare(table, prior, seen, order):
     """Each chance as its definition says; `prior` is a table of rows without these states."""
-    for state in sorted(set(TYPES.values()) - {"remove_from_cart"}):
-        total = sum(n for (before, _), n in steps.items() if before == state)
-        total += leaves.get(state, 0)
-        if total == 0 or abs(sum(table[state].values()) - 1) > 1e-12:
-            sys.exit(f"{state}: {total} seen, chances sum to {sum(table[state].values())}")
-        for to in prior[state]:
-            seen = leaves.get(state, 0) if to == "leave" else steps.get((state, to), 0)
-            chance = (seen + PRIOR_EVENTS * prior[state][to]) / (total + PRIOR_EVENTS)
-            if abs(table[state][to] - chance) > 1e-12:
-                sys.exit(f"{state} to {to}: {table[state][to]} of {seen} in {total}, "
-                         f"{chance} expected")
+    single = {(name,) for name in set(TYPES.values()) - {"remove_from_cart"}}
+    longer = {context for context, followed in seen.items()
+              if 1 < len(context) <= order and sum(followed.values()) >= EVENTS_MIN}
+    if {context for context in table if len(context) > 1} != longer:
+        sys.exit(f"order {order}: contexts {sorted(set(table) ^ longer)[:5]} ...")
+    for context in sorted(single | longer):
+        if context in single and not seen.get(context):
+            sys.exit(f"{context} was never seen")
+        if abs(sum(table[context].values()) - 1) > 1e-12:
+            sys.exit(f"{context}: chances sum to {sum(table[context].values())}")
+        if "remove_from_cart" in context:
+            continue  # What the prior says of it is not known here.
+        for to in prior[context[-1:]]:
+            wanted = chance(seen, prior, context, to)
+            if abs(table[context][to] - wanted) > 1e-12:
+                sys.exit(f"{context} to {to}: {table[context][to]}, {wanted} expected")
+    return len(longer)
 
 
 def run(command):
@@ -110,14 +131,16 @@ def main():
             for name in ("train.yaml", "markov.yaml", "prior.yaml", "other.csv", "shop.yaml"))
         with open(other, "w", encoding="utf-8") as file:
             file.write(OTHER)
-        with open(training, "w", encoding="utf-8") as file:
-            file.write(TRAINING.format(root=root))
-        said = run([nudge, "train", training, "--markov", table, "--input", data])
-        steps, leaves, sessions = count(data)
-        if f"{sessions} sessions" not in said:
-            sys.exit(f"{sessions} sessions expected: {said}")
-        run([nudge, "train", training, "--markov", prior, "--input", other])
-        compare(read_table(table), read_table(prior), steps, leaves)
+        seen, sessions = count(data)
+        contexts = 0
+        for order in (1, 2, 3):
+            with open(training, "w", encoding="utf-8") as file:
+                file.write(TRAINING.format(root=root, order=order))
+            said = run([nudge, "train", training, "--markov", table, "--input", data])
+            if f"{sessions} sessions" not in said or f"order {order}, " not in said:
+                sys.exit(f"{sessions} sessions and order {order} expected: {said}")
+            run([nudge, "train", training, "--markov", prior, "--input", other])
+            contexts = compare(read_table(table), read_table(prior), seen, order)
         with open(table, "rb") as file:
             first = file.read()
         run([nudge, "train", training, "--markov", table, "--input", data])
@@ -130,7 +153,8 @@ def main():
         said = run([nudge, "check", shop])
         if "Markov table: shop 1 " not in said:
             sys.exit(f"the table is not in use: {said}")
-    print(f"markov_test: {sum(steps.values())} steps of {sessions} sessions as counted in Python")
+    print(f"markov_test: the steps of {sessions} sessions as counted in Python, to order 3 with "
+          f"{contexts} contexts of more than one event")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ static void compare_trees(const char *name)
 {
     char path[256];
     struct error error;
-    struct pack_trees body = {.places = columns, .scale = 1.0f};
+    struct pack_trees body = {.places = columns, .output = {.count = 1, .scale = 1.0f}};
     struct pack_feature features[STRIDE] = {{0}};
     (void)snprintf(path, sizeof(path), "test/models/trees/%s", name);
     stop_at(tree_ensemble_load(path, &body.ensemble, &error), &error);

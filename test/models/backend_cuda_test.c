@@ -128,7 +128,7 @@ static void read_trees(struct pair *pair, const char *name)
     uint32_t count = tree_ensemble_facts(pair->body.ensemble)->feature_count;
     assert_true(count <= 60);
     pair->body.places = pair->columns; /* Any permutation; here of itself, see below. */
-    pair->body.scale = 0.75f;
+    pair->body.output = (struct pack_trees_output){.count = 1, .scale = 0.75f};
     for (uint32_t i = 0; i < count; i++) {
         pair->columns[i] = i;
         pair->features[i].name = (char *)(uintptr_t) "made";

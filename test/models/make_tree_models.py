@@ -4,7 +4,9 @@
 Needs numpy, scipy, xgboost and lightgbm, and is run by hand: the files it writes are committed, so
 that the tests need none of them. Written with XGBoost 1.7.4 (Debian 12) and LightGBM 4.7.0.
 
-    python3 test/models/make_tree_models.py test/models/trees
+    python3 test/models/make_tree_models.py test/models/trees [NAME...]
+
+With names only those are made, and the library that none of them needs may be missing.
 
 NAME.rows: a line "features outputs contributions", then a line a row: features, margins,
 predictions and, where contributions is 1, for each output the SHAP value of each feature and the
@@ -13,11 +15,19 @@ expected margin.
 import sys
 from pathlib import Path
 
-import lightgbm
 import numpy
-import xgboost
+
+try:
+    import lightgbm
+except ImportError:
+    lightgbm = None
+try:
+    import xgboost
+except ImportError:
+    xgboost = None
 
 FOLDER = Path(sys.argv[1])
+CHOSEN = set(sys.argv[2:])
 ROWS = 48
 NAN = float("nan")
 
@@ -72,10 +82,14 @@ def odd_rows(x, categories):
 
 
 def write_xgboost(name, parameters, rounds, target, categories=0, suffixes=("json",), **more):
+    if CHOSEN and name not in CHOSEN:
+        return
     generator = numpy.random.default_rng(len(name) + sum(map(ord, name)))
     x, truth = table(generator, 600, categories)
     types = ["q"] * 5 + ["c"] * (x.shape[1] - 5)
     y = target(truth)
+    if parameters["objective"] == "survival:aft":
+        more = {"label_lower_bound": y, "label_upper_bound": numpy.where(y > 3, numpy.inf, y)}
     data = xgboost.DMatrix(x, y, feature_types=types, enable_categorical=True, **more)
     if "rank" in parameters["objective"]:
         data.set_group([10] * 60)
@@ -94,6 +108,8 @@ def write_xgboost(name, parameters, rounds, target, categories=0, suffixes=("jso
 
 
 def write_lightgbm(name, parameters, rounds, target, categories=0):
+    if CHOSEN and name not in CHOSEN:
+        return
     generator = numpy.random.default_rng(len(name) + sum(map(ord, name)))
     x, truth = table(generator, 600, categories)
     codes = list(range(5, x.shape[1]))
@@ -122,6 +138,10 @@ def binary(truth):
 
 def classes(truth):
     return numpy.digitize(truth, numpy.nanquantile(truth, [0.3, 0.6]))
+
+
+def many(truth):
+    return numpy.digitize(truth, numpy.nanquantile(truth, [0.1, 0.2, 0.4, 0.5, 0.7, 0.95]))
 
 
 def counts(truth):
@@ -159,6 +179,23 @@ def main():
     write_xgboost("xgb_rank", {"objective": "rank:ndcg", "max_depth": 3}, 4, grades)
     write_xgboost("xgb_targets", {"objective": "reg:squarederror", "max_depth": 3}, 3,
                   lambda truth: numpy.stack([truth, -truth, truth ** 2], axis=1))
+    small = {"max_depth": 2, "base_score": 0.7}
+    write_xgboost("xgb_tweedie", {"objective": "reg:tweedie", **small}, 3, counts)
+    write_xgboost("xgb_cox", {"objective": "survival:cox", **small}, 3,
+                  lambda truth: counts(truth) + 1)
+    write_xgboost("xgb_aft", {"objective": "survival:aft", **small}, 3,
+                  lambda truth: counts(truth) + 1)
+    write_xgboost("xgb_logistic", {"objective": "reg:logistic", **small}, 3, binary)
+    write_xgboost("xgb_pairwise", {"objective": "rank:pairwise", **small}, 3, grades)
+    write_xgboost("xgb_absolute", {"objective": "reg:absoluteerror", **small}, 3,
+                  lambda truth: truth)
+    write_xgboost("xgb_logarithm", {"objective": "reg:squaredlogerror", **small}, 3, counts)
+    write_xgboost("xgb_huber", {"objective": "reg:pseudohubererror", **small}, 3,
+                  lambda truth: truth)
+    write_xgboost("xgb_two_classes", {"objective": "multi:softprob", "num_class": 2, **small}, 3,
+                  binary)
+    write_xgboost("xgb_many_classes", {"objective": "multi:softprob", "num_class": 7, "eta": 2,
+                                       "max_depth": 2}, 3, many, 40)
     write_lightgbm("lgb_binary", {"objective": "binary", "num_leaves": 9}, 12, binary)
     write_lightgbm("lgb_zero_missing", {"objective": "binary", "num_leaves": 9,
                                         "zero_as_missing": True}, 12, binary)
@@ -185,6 +222,14 @@ def main():
     write_lightgbm("lgb_rank", {"objective": "lambdarank", "num_leaves": 6}, 6, grades)
     write_lightgbm("lgb_entropy_lambda", {"objective": "cross_entropy_lambda", "num_leaves": 6},
                    6, binary)
+    write_lightgbm("lgb_tweedie", {"objective": "tweedie", "num_leaves": 4}, 3, counts)
+    write_lightgbm("lgb_gamma", {"objective": "gamma", "num_leaves": 4}, 3,
+                   lambda truth: counts(truth) + 1)
+    write_lightgbm("lgb_entropy", {"objective": "cross_entropy", "num_leaves": 4}, 3, binary)
+    write_lightgbm("lgb_xendcg", {"objective": "rank_xendcg", "num_leaves": 4}, 3, grades)
+    write_lightgbm("lgb_category_classes", {"objective": "multiclass", "num_class": 4,
+                                            "num_leaves": 4}, 3,
+                   lambda truth: grades(truth), 40)
     write_lightgbm("lgb_constant", {"objective": "binary", "num_leaves": 6,
                                     "min_data_in_leaf": 1000}, 2, binary)
 

@@ -12,6 +12,7 @@
 
 #include "models/isotonic_fit.h"
 #include "models/train_trees.h"
+#include "models/tree_ensemble.h"
 #include "pipeline/base/fixed_math.h"
 #include "test/fakes/random.h"
 
@@ -182,6 +183,38 @@ static void without_patience_all_trees_are_kept(void **state)
     tree_fit_release(&fit);
 }
 
+/* The rows hang on two splits: corner, and missing below each side. That is four leaves. */
+static void bounded_leaves_are_spent_where_they_gain_most(void **state)
+{
+    struct scene *scene = *state;
+    struct tree_train_options options = make_options();
+    options.patience = 0;
+    options.rounds_max = 1;
+    options.rate = 1;
+    options.row_share = 1;
+    options.depth = 32;
+    double far[6];
+    for (uint32_t leaves = 2; leaves < 6; leaves++) {
+        options.leaves = leaves;
+        struct tree_fit fit = train(scene, &options);
+        struct tree_ensemble *ensemble;
+        struct error error;
+        assert_int_equal(tree_ensemble_read("fit", fit.bytes, fit.length, &ensemble, &error),
+                         STATUS_OK);
+        assert_int_equal(tree_ensemble_facts(ensemble)->tree_count, 1);
+        assert_int_equal(tree_ensemble_facts(ensemble)->node_count, 2 * leaves - 1);
+        far[leaves] = distance(scene, &fit, &options);
+        tree_ensemble_unload(ensemble);
+        tree_fit_release(&fit);
+    }
+    assert_true(far[2] > 0.15 && far[4] < 0.05 && far[4] < far[2]);
+    options.leaves = 32;
+    options.depth = 1; /* Holds beside the leaves. */
+    struct tree_fit stump = train(scene, &options);
+    assert_true(distance(scene, &stump, &options) > 0.15);
+    tree_fit_release(&stump);
+}
+
 static void a_heavier_positive_class_is_calibrated_away(void **state)
 {
     struct scene *scene = *state;
@@ -313,6 +346,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(rows_left_out_do_not_matter, setup, teardown),
         cmocka_unit_test_setup_teardown(without_patience_all_trees_are_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(bounded_leaves_are_spent_where_they_gain_most, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_heavier_positive_class_is_calibrated_away, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(refuses_what_cannot_be_fitted, setup, teardown),

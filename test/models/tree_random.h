@@ -14,7 +14,9 @@
 #include "models/tree_builder.h"
 #include "test/fakes/random.h"
 
+#ifndef RANDOM_FEATURES
 #define RANDOM_FEATURES 7u
+#endif
 #define RANDOM_NODES_MAX 400u
 
 struct random_tree {

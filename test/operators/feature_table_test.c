@@ -16,6 +16,7 @@
 #include "operators/feature_funnel.h"
 #include "operators/feature_sketch.h"
 #include "operators/feature_table.h"
+#include "operators/feature_user.h"
 #include "test/fakes/stage_fixture.h"
 
 static void names_each_feature_once_and_defines_it(void **state)
@@ -72,6 +73,24 @@ static void finds_a_purchase_likelier_the_further_the_funnel(void **state)
     for (int i = 0; i < EVENT_TYPE_COUNT; i++) {
         assert_true(table.buy[i] > 0 && table.buy[i] < 1 && table.leave[i] > 0);
     }
+}
+
+static void takes_over_what_an_earlier_version_kept(void **state)
+{
+    (void)state;
+    static struct user_features old, read;
+    memset(&old, 0xAB, sizeof(old)); /* Padding, too, which the new members stand in. */
+    old.session.last_type = 3;
+    old.session.events = 7;
+    assert_false(user_features_upgrade(1, &old, sizeof(old), &read));
+    assert_false(user_features_upgrade(2, &old, sizeof(old) - 8, &read));
+    assert_true(user_features_upgrade(2, &old, sizeof(old), &read));
+    assert_int_equal(read.session.last_type, 3);
+    assert_int_equal(read.session.events, 7);
+    assert_true(read.newest_ms == old.newest_ms);
+    assert_int_equal(read.session.earlier_types[0], 0);
+    assert_int_equal(read.session.earlier_types[1], 0);
+    assert_int_equal(read.session.unused, 0);
 }
 
 static void counts_distinct_values_within_the_stated_error(void **state)
@@ -132,6 +151,7 @@ int main(void)
         cmocka_unit_test(lists_similar_features_that_exist),
         cmocka_unit_test(describes_every_feature_as_text_and_markdown),
         cmocka_unit_test(finds_a_purchase_likelier_the_further_the_funnel),
+        cmocka_unit_test(takes_over_what_an_earlier_version_kept),
         cmocka_unit_test(counts_distinct_values_within_the_stated_error),
         cmocka_unit_test(reads_its_settings_with_their_defaults),
     };

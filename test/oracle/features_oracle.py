@@ -178,18 +178,29 @@ class Markov:
     def __init__(self, lines):
         self.step, self.leave = {}, {}
         for name, leave, *steps in lines:
-            self.leave[name] = float(leave)
-            self.step[name] = [float(step) for step in steps]
-        names = list(self.step)
+            context = tuple(name.split(">"))
+            self.leave[context] = float(leave)
+            self.step[context] = [float(step) for step in steps]
+        names = [context[0] for context in self.step if len(context) == 1]
         self.index = {name: i for i, name in enumerate(names)}
-        buy = dict.fromkeys(names, 0.0)
+        after = {context: [self.longest(context + (to,)) for to in names] for context in self.step}
+        buy = dict.fromkeys(self.step, 0.0)
         for _ in range(300):
-            buy = {name: sum(p * (1.0 if to == "purchase" else buy[to])
-                             for p, to in zip(self.step[name], names)) for name in names}
+            buy = {context: sum(p * (1.0 if to == "purchase" else buy[next_])
+                                for p, to, next_ in zip(steps, names, after[context]))
+                   for context, steps in self.step.items()}
         self.buy = buy
 
-    def surprise(self, before, after):
-        return min(20.0, -math.log(self.step[before][self.index[after]]))
+    def longest(self, events):
+        """The longest context of the table that the events, the newest last, end with."""
+        return next(events[-length:] for length in (3, 2, 1) if events[-length:] in self.step)
+
+    def of(self, steps):
+        types = tuple(step["type"] for step in steps[-3:])
+        return self.longest(types if len(steps) > 2 else ("start",) + types)
+
+    def surprise(self, steps, after):
+        return min(20.0, -math.log(self.step[self.of(steps)][self.index[after["type"]]]))
 
 
 # ---- one row -----------------------------------------------------------------------------------
@@ -474,9 +485,10 @@ def funnel_features(events, row, markov, out):
     forward = {id(event) for event, _ in forward_of(events)}
     steps = [event for event in members if id(event) in forward]
     if steps:
-        out["funnel_buy_chance"] = markov.buy[steps[-1]["type"]]
-        out["funnel_leave_chance"] = markov.leave[steps[-1]["type"]]
-    surprises = [markov.surprise(a["type"], b["type"]) for a, b in zip(steps, steps[1:])]
+        out["funnel_buy_chance"] = markov.buy[markov.of(steps)]
+        out["funnel_leave_chance"] = markov.leave[markov.of(steps)]
+    surprises = [markov.surprise(steps[:i], steps[i])
+                 for i in range(1, len(steps))]
     out["funnel_surprise_mean"] = ratio(single_sum(surprises), len(surprises))
     if surprises and steps[-1] is row:
         out["funnel_surprise"] = surprises[-1]

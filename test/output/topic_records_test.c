@@ -70,6 +70,7 @@ static const struct input_place place = {
     .partition = {"0", 1},
     .ordinal = 41,
     .byte_position = 4096,
+    .cause = 41,
 };
 
 static void dead_letter_names_place_reason_and_bytes(void **state)

@@ -138,6 +138,23 @@ static void a_cart_is_abandoned_where_no_purchase_follows(void **state)
     expect_rows(scene, expected, 3);
 }
 
+static void what_steps_along_sessions_sees_them_before_the_cart(void **state)
+{
+    struct scene *scene = *state;
+    write_text(scene->events, small_shop);
+    struct row_options options = make_options(TARGET_ABANDON);
+    options.keeps_all = true;
+    make(scene, &options);
+    static const struct expected expected[] = {
+        {0, 1, 0, false}, {1, 1, 1, false},  {5, 2, 0, true},
+        {6, 2, 1, true},  {11, 3, 1, false}, {50, 1, 1, false},
+    };
+    expect_rows(scene, expected, 6);
+    for (uint32_t i = 0; i < 6; i++) { /* Asked for are those with a cart, as without. */
+        assert_int_equal(scene->table.rows[i].is_on_schedule, i >= 2 && i <= 4);
+    }
+}
+
 static void a_label_makes_its_event_positive(void **state)
 {
     struct scene *scene = *state;
@@ -297,6 +314,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(rows_stop_before_the_purchase_that_they_foretell),
         TEST(a_cart_is_abandoned_where_no_purchase_follows),
+        TEST(what_steps_along_sessions_sees_them_before_the_cart),
         TEST(a_label_makes_its_event_positive),
         TEST(rows_without_a_known_outcome_are_left_out),
         TEST(only_the_prefixes_asked_for_and_the_first_cart_are_rows),

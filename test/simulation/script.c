@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "pipeline/run/partition_time.h"
 #include "pipeline/stage.h" /* container_of */
 #include "test/fakes/random.h"
 
@@ -105,6 +106,40 @@ static void make_wrong_clocks(struct script *script, struct random *random)
     }
 }
 
+/* Each record is of one of a few partitions, and says what time it is there. */
+static void make_origins(struct script *script)
+{
+    struct random random = {.state = script->seed ^ UINT64_C(0x6f726967696e73)};
+    struct partition_time times[4] = {{0}};
+    if (random_below(&random, 3) > 0) {
+        return;
+    }
+    script->tick_count = 0;
+    script->origin_count = 1 + random_below(&random, 4);
+    for (uint32_t i = 0; i < script->event_count; i++) {
+        struct script_event *event = &script->events[i];
+        uint32_t partition = random_below(&random, script->origin_count);
+        struct partition_time *time = &times[partition];
+        bool is_event = event->result == INPUT_EVENT;
+        bool is_ahead =
+            is_event && partition_time_is_ahead(time, event->time_ms, script->max_ahead_ms);
+        if (is_event && !is_ahead) {
+            partition_time_move(time, event->time_ms, script->max_ahead_ms);
+        }
+        bool is_idle = !is_event && random_below(&random, 2) > 0;
+        bool is_known = time->is_started && !time->is_provisional;
+        event->origin = (struct input_origin){
+            .is_known = true,
+            .is_ahead = is_ahead,
+            .partition = partition,
+            .ordinal = i,
+            .mark_ms = is_idle    ? ORIGIN_IDLE
+                       : is_known ? time->newest_ms
+                                  : ORIGIN_UNKNOWN,
+        };
+    }
+}
+
 static void make_settings(struct script *script, struct random *random, uint32_t variants)
 {
     static const int64_t lateness[] = {0, 5 * SECOND_MS, 2 * MINUTE_MS, HOUR_MS};
@@ -143,6 +178,7 @@ void script_make(struct script *script, uint64_t seed, uint32_t variants)
         script->ticks[script->tick_count++] =
             (struct script_tick){.ordinal = ordinal, .by_ms = 1 + pick_step(&random)};
     }
+    make_origins(script);
 }
 
 /* ---- playing it ---- */
@@ -239,6 +275,7 @@ static enum status scripted_next(struct input *input, struct event_batch *batch,
     ret_item->result = event->result;
     ret_item->raw =
         (struct raw_record){.bytes = text_of(event->raw), .position = position_of(self->next)};
+    ret_item->origin = event->origin;
     self->next++;
     if (event->result == INPUT_EVENT) {
         fill_row(batch, row, event);

@@ -28,6 +28,7 @@ struct script_event {
     char item[8];
     char order[8];
     uint8_t type;
+    struct input_origin origin; /* Where there are origins. */
 };
 
 /* Before record `ordinal` the input falls silent, and the partition's watermark is moved on. */
@@ -41,7 +42,8 @@ struct script {
     struct script_event events[SCRIPT_EVENTS_MAX];
     uint32_t event_count;
     struct script_tick ticks[SCRIPT_TICKS_MAX];
-    uint32_t tick_count;
+    uint32_t tick_count;   /* None where there are origins: time goes on where these are. */
+    uint32_t origin_count; /* Partitions that the records were sent on from; 0: they were not. */
 
     /* The settings of the world. */
     uint32_t variant; /* Which of the configurations, below `variants`. */

@@ -58,6 +58,11 @@ static enum status build_parts(struct life *life, struct task_parts *parts, stru
     parts->layout = &life->layout;
     enum status status =
         record_layout_add(&life->layout, &task_progress_part, &parts->progress_offset, error);
+    parts->origin_count = simulation->script.origin_count;
+    if (status == STATUS_OK && parts->origin_count > 0) {
+        status =
+            record_layout_add(&life->layout, &origin_marks_part, &parts->origins_offset, error);
+    }
     struct stage_context context = {
         .partition = "0",
         .partition_count = 1,

@@ -350,6 +350,10 @@ static void make_layout(struct simulation *simulation)
                                                    1u << ENTITY_ADDRESS};
     enum status status =
         record_layout_add(&simulation->layout, &task_progress_part, &parts.progress_offset, &error);
+    if (status == STATUS_OK && simulation->script.origin_count > 0) {
+        status = record_layout_add(&simulation->layout, &origin_marks_part, &parts.origins_offset,
+                                   &error);
+    }
     if (status == STATUS_OK) {
         status =
             stage_plan_create_stages(plans_get(simulation->script.variant), &context,

@@ -1,0 +1,617 @@
+#!/usr/bin/env python3
+"""Input that is not keyed by the user, sent on to its users' partitions, on a real broker."""
+import json
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+import kafka_harness  # noqa: E402
+from harness import check, equal  # noqa: E402
+from kafka_harness import Application, file_outputs, same  # noqa: E402
+from kafka_operate_test import metrics  # noqa: E402
+from kafka_storm import free_port  # noqa: E402
+
+broker = None
+MARKER, ENDED, AHEAD, CUT = 1, 2, 4, 8
+IDLE = (1 << 63) - 1
+MAX_AHEAD_MS = 30 * 86400 * 1000
+
+
+def murmur2(data):
+    """As org.apache.kafka.common.utils.Utils has it."""
+    m, h, mask = 0x5bd1e995, 0x9747b28c ^ len(data), 0xffffffff
+    whole = len(data) // 4 * 4
+    for i in range(0, whole, 4):
+        k = struct.unpack_from("<I", data, i)[0] * m & mask
+        k = (k ^ k >> 24) * m & mask
+        h = h * m & mask ^ k
+    if whole < len(data):
+        h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15
+
+
+def partition_of(user, count):
+    """Where Apache's producers put a record that is keyed by that user."""
+    return (murmur2(user.encode()) & 0x7fffffff) % count
+
+
+class Mark:
+    """The header nudge.route."""
+
+    def __init__(self, record):
+        (header,) = [value for name, value in record["headers"] if name == "nudge.route"]
+        version, self.flags, self.partition, self.offset, self.time_ms, self.mark_ms = \
+            struct.unpack_from("<BBIqqq", header)
+        equal(version, 1, "version of the header")
+        rest = header[30:]
+        if self.flags & CUT:
+            self.length, self.sha256 = struct.unpack_from("<Q", rest)[0], rest[8:72].decode()
+            rest = rest[72:]
+        self.topic = rest.decode()
+        self.place = (self.topic, self.partition, self.offset)
+
+
+def routed(application):
+    """What was sent on, without and with the markers; each record has its mark."""
+    records = broker.records(f"{application.name}-repartition")
+    for record in records:
+        record["mark"] = Mark(record)
+    return [record for record in records if not record["mark"].flags & MARKER], records
+
+
+def check_routed(application, topics, partitions, what, target=None, has_marks=True):
+    """
+    Each record of the input once, as it was, in the partition of its user, in the order of its own
+    partition, and with the time that it was there.
+    """
+    sent, records = routed(application)
+    expected = {(item["topic"], item["partition"], item["offset"]): item
+                for item in broker.records(*topics)}
+    check(expected, f"{what}: there is nothing to compare with")
+    found = {}
+    for item in sent:
+        place = item["mark"].place
+        check(place not in found, f"{what}: {place} is there twice")
+        found[place] = item
+    missing = sorted(set(expected) - set(found))
+    check(not missing, f"{what}: {len(missing)} records are missing, {missing[:3]} first")
+    equal(sorted(set(found) - set(expected)), [], f"{what}: records that nobody sent")
+    for place, item in found.items():
+        origin = expected[place]
+        headers, came = ([header for header in headers if header[0] != "nudge.route"]
+                         for headers in (item["headers"], origin["headers"]))
+        equal((item["key"], item["value"], item["mark"].time_ms, headers),
+              (origin["key"], origin["value"], origin["time_ms"], came), f"{what}: {place}")
+        equal(item["partition"], (target or target_of)(origin, partitions), f"{what}: {place}")
+    last = {}
+    for item in records:
+        mark, way = item["mark"], (item["partition"], item["mark"].topic, item["mark"].partition)
+        if not mark.flags & MARKER:
+            check(last.get(way, -1) < mark.offset, f"{what}: {way}: {mark.offset} out of order")
+            last[way] = mark.offset
+    if has_marks:
+        check_marks(sent, what)
+    return sent, records
+
+
+def target_of(record, partitions):
+    try:
+        user = json.loads(record["value"])["user_id"]
+    except (ValueError, KeyError, TypeError):
+        return record["partition"]
+    return partition_of(user, partitions)
+
+
+def check_marks(sent, what):
+    """Of events whose times are in order or nearly so: the newest so far, from the second on."""
+    origins = {}
+    for item in sent:
+        origins.setdefault(item["mark"].partition, []).append(item)
+    for items in origins.values():
+        newest, count = 0, 0
+        for item in sorted(items, key=lambda item: item["mark"].offset):
+            try:
+                time_ms = json.loads(item["value"])["event_time"]
+            except (ValueError, KeyError, TypeError):
+                time_ms = None
+            is_ahead = time_ms and count > 1 and time_ms > newest + MAX_AHEAD_MS
+            equal(bool(item["mark"].flags & AHEAD), bool(is_ahead), f"{what}: ahead")
+            if time_ms and not is_ahead:
+                newest, count = max(newest, time_ms), count + 1
+            equal(item["mark"].mark_ms, newest if count > 1 else 0,
+                  f"{what}: time at {item['mark'].place}")
+
+
+def route(work, topic, **parts):
+    more = parts.get("kafka", "")
+    purge = "" if "purge" in more else "  repartition_purge: 0s\n"
+    parts["kafka"] = "  repartition: true\n" + purge + more
+    return Application(broker, work, topic, **parts)
+
+
+def scattered(count, users=20, partitions=3, seed=1):
+    """Events by item, so that a user's are in all partitions; as records to be sent."""
+    random.seed(seed)
+    records = []
+    for i in range(count):
+        event = harness.event(i, f"user-{random.randrange(users)}", item=f"i{i % 29}")
+        records.append({"partition": partition_of(event["item"], partitions), "key": event["item"],
+                        "value": json.dumps(event), "time_ms": event["event_time"],
+                        "headers": [("n", str(i))]})
+    return records
+
+
+def test_the_partitioner_is_that_of_apaches_producers(work):
+    for text, hash in (("21", -973932308), ("foobar", -790332482), ("abc", 479470107),
+                       ("a-little-bit-long-string", -985981536),
+                       ("a-little-bit-longer-string", -1486304829)):
+        equal(murmur2(text.encode()), hash & 0xffffffff, text)
+
+
+def test_each_record_is_sent_on_once_as_it_was_to_the_partition_of_its_user(work):
+    topic = broker.make("r" + os.path.basename(work), 3)
+    records = scattered(3000)
+    for i, record in enumerate(records):
+        record["headers"] = [("b3", f"trace {i}"), ("nudge.route", "another's")][:1 + i % 2]
+    broker.send(topic, records)
+    application = route(work, topic).create()
+    summary = os.path.join(work, "summary")
+    application.run("--summary", summary)
+    sent, everything = check_routed(application, [topic], 3, "routed")
+    check(all(any(item["partition"] == partition for item in sent) for partition in range(3)),
+          "all partitions have some")
+    check(len(everything) - len(sent) < 100, f"{len(everything) - len(sent)} markers")
+    read = json.loads(harness.read(summary))
+    equal((read["events_read"], read["events_accepted"], read["late_events"]), (3000, 3000, 0),
+          "counts")
+    # A result names the place in the topic, where the event is with its own place and its trace.
+    places = {(str(item["partition"]), item["offset"]): item for item in sent}
+    alerts = [item for item in broker.records(f"{application.name}.alerts")]
+    check(len(alerts) > 20, f"{len(alerts)} alerts")
+    for alert in alerts:
+        value = json.loads(alert["value"])
+        item = places[value["partition"], value["ordinal"]]
+        equal(value["event_id"], json.loads(item["value"])["event_id"], "event of an alert")
+        equal(alert["headers"], item["headers"][:1], "trace of an alert")
+    # The same again: nothing is left to do.
+    before = application.outputs()
+    said = application.run("--summary", summary).out
+    equal(json.loads(harness.read(summary))["events_read"], 3000, "events, twice")
+    same(application.outputs(), before, "twice")
+    check_routed(application, [topic], 3, "twice")
+
+
+# ---- what users get ----
+
+USERS, ROUNDS, ROUND_S = 40, 3, 4 * 3600
+
+
+def rounds(partitions):
+    """
+    Events by partition of the input, in rounds. In each a user is in one partition, another one each
+    time; between rounds lies more time than any timer needs, and at the end of each round every
+    partition has an event for each that they are sent on to. So the order in which a user's events
+    come is determined, and so is what comes of them.
+    """
+    random.seed(5)
+    clocks = {(p, q): next(user for user in (f"clock-{p}-{n}" for n in range(1000))
+                           if partition_of(user, partitions) == q)
+              for p in range(partitions) for q in range(partitions)}
+    number, found = 0, []
+    for i in range(ROUNDS):
+        begin, parts = i * ROUND_S, [[] for _ in range(partitions)]
+        for user in range(USERS):
+            part, seconds = random.choice(parts), begin + random.randrange(300)
+            for j in range(random.randrange(1, 9)):
+                kind = random.choice(["product_view", "product_view", "add_to_cart"])
+                seconds += random.randrange(1, 30)
+                part.append(harness.event(number, f"user-{user}", kind, seconds,
+                                          item=f"i{random.randrange(9)}", price=5000000,
+                                          quantity=1))
+                number += 1
+        for p, part in enumerate(parts):
+            part.sort(key=lambda event: event["event_time"])
+            for q in range(partitions):
+                part.append(harness.event(number, clocks[p, q], seconds=begin + 3 * 3600 + q))
+                number += 1
+        found.append(parts)
+    return found
+
+
+def by_user(outputs, topics):
+    """What each user got, in order; ids and ordinals are those of places, which differ."""
+    found = {}
+    for (topic, partition), values in sorted(outputs.items()):
+        for value in values if topic in topics else []:
+            item = json.loads(value)
+            for name in ("decision_id", "ordinal", "cause_ordinal"):
+                item.pop(name, None)
+            found.setdefault((topic, partition, item["user"]), []).append(item)
+    return found
+
+
+def test_users_get_what_a_run_over_files_by_user_gives(work):
+    topic = broker.make("u" + os.path.basename(work), 3)
+    port = free_port()
+    application = route(work, topic, kafka="  repartition_idle: 1h\n", ends=False,
+                        more=f"metrics: {{listen: '127.0.0.1:{port}'}}").create()
+    files = [[], [], []]
+    running = application.start("--workers", "2")
+    try:
+        for i, parts in enumerate(rounds(3)):
+            events = sorted((event for part in parts for event in part),
+                            key=lambda event: event["event_time"])
+            for event in events:
+                files[partition_of(event["user_id"], 3)].append(event)
+            broker.send(topic, [{"partition": p, "value": json.dumps(event)}
+                                for p, part in enumerate(parts) for event in part])
+            reached = harness.START_MS / 1000 + i * ROUND_S + 3 * 3600 - 5
+            harness.wait_for(lambda: all(
+                metrics(port).get(f'nudge_watermark_seconds{{partition="{p}"}}', 0) >= reached
+                for p in range(3)), 30, f"round {i}")
+        harness.wait_for(lambda: sum(
+            value for name, value in metrics(port).items()
+            if name.startswith("nudge_route_records_total")) == sum(map(len, files)), 10,
+            "metric of what was sent on")
+        for p in range(3):
+            found = metrics(port)[f'nudge_route_newest_event_time_seconds{{partition="{p}"}}']
+            check(found > reached, f"newest event of partition {p}: {found}")
+        running.stop()
+    finally:
+        running.kill()
+    application.write(ends=True, more="")
+    summary = os.path.join(work, "summary")
+    application.run("--summary", summary)
+    check_routed(application, [topic], 3, "rounds")
+    equal(json.loads(harness.read(summary))["late_events"], 0, "late events")
+    paths = [harness.write(os.path.join(work, f"{i}.jsonl"), harness.lines(events))
+             for i, events in enumerate(files)]
+    topics = ("alerts", "promotions", "sessions", "decisions")
+    found = by_user(application.outputs(), topics)
+    expected = by_user(file_outputs(work, application, paths), topics)
+    for least, name in ((20, "alerts"), (20, "promotions"), (60, "sessions")):
+        count = sum(len(items) for place, items in expected.items() if place[0] == name)
+        check(count >= least, f"{count} {name}, {least} expected")
+    for place in sorted(set(found) | set(expected)):
+        equal(found.get(place), expected.get(place), f"{place}")
+
+
+# ---- time ----
+
+def run_with_a_slow_partition(work, idle):
+    """A partition of the input whose events come when those of the others are long processed."""
+    name = f"s{idle}" + os.path.basename(work)
+    topic = broker.make(name, 3)
+    port = free_port()
+    events = [harness.event(i, f"user-{i % 17}", seconds=60 * i) for i in range(300)]
+    application = route(work, topic, kafka=f"  repartition_idle: {idle}\n", ends=False,
+                        more=f"metrics: {{listen: '127.0.0.1:{port}'}}").create()
+
+    def records(parts):
+        return [{"partition": i % 3, "value": json.dumps(event)}
+                for i, event in enumerate(events) if i % 3 in parts]
+
+    def total(name):
+        return sum(value for key, value in metrics(port).items() if key.startswith(name))
+
+    running = application.start()
+    try:
+        broker.send(topic, records((0, 1)))
+        harness.wait_for(lambda: total("nudge_events_read_total") == 200, 30, "two partitions")
+        time.sleep(0.5)  # Were time to move on, it would have.
+        watermark = metrics(port)['nudge_watermark_seconds{partition="0"}']
+        broker.send(topic, records((2,)))
+        harness.wait_for(lambda: total("nudge_events_read_total") == 300, 30, "the third")
+        running.stop()
+    finally:
+        running.kill()
+    application.write(ends=True, more="")
+    summary = os.path.join(work, name + ".summary")
+    application.run("--summary", summary)
+    check_routed(application, [topic], 3, "a slow partition")
+    return watermark, json.loads(harness.read(summary))["late_events"]
+
+
+def test_a_slow_partition_holds_time_back_and_its_events_are_not_late(work):
+    watermark, late = run_with_a_slow_partition(work, "1h")
+    check(watermark < harness.START_MS / 1000, f"time moved on to {watermark}")
+    equal(late, 0, "late events")
+
+
+def test_a_partition_that_is_idle_holds_nobody_back(work):
+    watermark, late = run_with_a_slow_partition(work, "0s")
+    newest = watermark - harness.START_MS / 1000 + 5
+    check(newest in (60 * 297, 60 * 298), f"time without the idle partition: {newest}")
+    check(late > 90, f"{late} late events")
+
+
+# ---- dead letters ----
+
+def letters(application):
+    found = []
+    for values in (values for (topic, _), values in application.outputs().items()
+                   if topic == "dead_letters"):
+        for item in map(json.loads, values):
+            found.append(json.dumps({name: value for name, value in sorted(item.items())
+                                     if name != "byte_position"}))
+    return sorted(found)
+
+
+def test_dead_letters_are_those_of_a_run_that_sends_nothing_on(work):
+    topic = broker.make("d" + os.path.basename(work), 3, "max.message.bytes=4000000")
+    records = scattered(300)
+    far = harness.event(1, "u9", seconds=400 * 86400)
+    long = json.dumps(harness.event(2, "u8", search="x" * 3000000))
+    fits = json.dumps(harness.event(3, "u7", attributes={"note": "y" * 60000}))
+    bad = ["no json", json.dumps({"event_time": harness.START_MS, "type": "product_view"}), None,
+           json.dumps({**harness.event(0), "event_time": "soon"}), json.dumps(far), long, fits]
+    for i, value in enumerate(bad * 2):
+        records.insert(40 + 17 * i, {"partition": i % 3, "value": value, "key": f"k{i}"})
+    broker.send(topic, records)
+    plain = Application(broker, work, topic).create()
+    plain.run()
+    application = route(work, topic).create()
+    summary = os.path.join(work, "summary")
+    application.run("--summary", summary)
+    check_routed_but_long(application, topic)
+    found, expected = letters(application), letters(plain)
+    reasons = {json.loads(item)["reason"] for item in expected}
+    check(reasons >= {"not_parsed", "no_time", "no_identity", "time_ahead", "too_long"},
+          f"{reasons}")
+    equal(found, expected, "dead letters")
+    equal(json.loads(harness.read(summary))["events_read"], len(records), "records")
+    # What another program writes to the topic is one as well, with its place there.
+    broker.send(f"{application.name}-repartition", [{"partition": 1, "value": "{}"}])
+    application.run()
+    (stranger,) = [json.loads(item) for item in letters(application) if item not in expected]
+    equal((stranger["source"], stranger["partition"], stranger["reason"]),
+          (f"{application.name}-repartition", "1", "not_parsed"), "of another program")
+
+
+def check_routed_but_long(application, topic):
+    """Of a record that is too long there is the beginning, which a dead letter keeps."""
+    sent, _ = routed(application)
+    originals = {(item["partition"], item["offset"]): item["value"]
+                 for item in broker.records(topic)}
+    cut = [item for item in sent if item["mark"].flags & CUT]
+    equal(len(cut), 2, "records that were cut")
+    for item in sent:
+        whole = originals[item["mark"].partition, item["mark"].offset]
+        equal(item["value"], whole if item not in cut else whole[:256 << 10], "bytes")
+    equal(len(sent), len(originals), "records")
+
+
+# ---- operating it ----
+
+def test_topics_are_made_checked_and_shown_and_old_records_deleted(work):
+    topic = broker.make("o" + os.path.basename(work), 3)
+    broker.send(topic, scattered(300))
+    application = route(work, topic, kafka="  repartition_purge: 300ms\n", ends=False)
+    name = f"{application.name}-repartition"
+    result = harness.nudge("topics", "create", application.path)
+    check("10 topics created" in result.out, f"{result}")
+    for setting, words in (("retention.ms=604800000", "retention.ms is \"604800000\", and must be -1"),
+                           ("max.message.bytes=1000000", "max.message.bytes is \"1000000\""),
+                           ("cleanup.policy=compact", "must be delete")):
+        broker.ask("set", name, setting)
+        for command in ("check", "create"):
+            result = harness.nudge("topics", command, application.path)
+            check(result.code == 2 and name in result.errors and words in result.errors,
+                  f"{setting}: {result}")
+        undo = {"retention.ms": "-1", "max.message.bytes": "4194304",
+                "cleanup.policy": "delete"}[setting.split("=")[0]]
+        broker.ask("set", name, f"{setting.split('=')[0]}={undo}")
+    result = harness.nudge("topics", "check", application.path)
+    check(result.code == 0, f"{result}")
+    running = application.start()
+    try:
+        # What is committed is deleted, in the end all but what came last.
+        harness.wait_for(lambda: sum(offset for (name_, _), (offset, _) in
+                                     broker.offsets(application.name).items()
+                                     if name_ == topic) == 300, 30, "all is sent on")
+        harness.wait_for(lambda: len(broker.records(name)) < 20, 30, "deleted")
+        running.stop()
+    finally:
+        running.kill()
+    lag = harness.nudge("lag", application.path).out
+    check(f"topic {topic}\n" in lag and f"topic {name}\n" in lag, lag)
+    rows = [line.split() for line in lag.splitlines() if line.split()[0].isdigit()]
+    equal(len(rows), 6, "partitions")
+    check(all(row[3] == "0" for row in rows[:3]), lag)
+    application.write(ends=True)
+    application.run()
+    values = [value for (name_, _), found in application.outputs().items()
+              if name_ == "sessions" for value in found]
+    equal(sum(json.loads(value)["events"] for value in values), 300, "events of sessions")
+
+
+def test_who_has_read_without_it_is_refused_and_the_other_way_round(work):
+    topic = broker.make("w" + os.path.basename(work), 3)
+    broker.send(topic, scattered(100))
+    for begins in (True, False):
+        application = Application(broker, work, topic)
+        parts = {True: "  repartition: true\n", False: ""}
+        application.write(kafka=parts[begins])
+        application.create().run()
+        application.write(kafka=parts[not begins])
+        for words in (("topics", "create", application.path),
+                      ("run", application.path, "--state", application.state)):
+            result = harness.nudge(*words)
+            check(result.code == 2 and "give the application another name" in result.errors,
+                  f"{words}: {result}")
+
+
+def test_check_says_how_records_are_sent_on_and_what_that_cannot_do(work):
+    mapping = harness.write(os.path.join(work, "mapping.yaml"), """route_by: device_id
+fields:
+  event_time: {from: t, format: epoch_ms}
+  user_id: {from: u}
+  device_id: {from: d}
+  type: {from: a, map: {view: product_view}}
+""")
+    application = route(work, "clicks", input=f"  mapping: {mapping}")
+    result = harness.nudge("check", application.path)
+    check(result.code == 0 and f"over topic {application.name}-repartition" in result.out,
+          f"{result}")
+    application.write(kafka="")
+    result = harness.nudge("check", application.path)
+    check(result.code == 2 and "can be sent on by kafka.repartition" in result.errors, f"{result}")
+    text = harness.read(route(work, "clicks").path).decode()
+    path = harness.write(os.path.join(work, "device.yaml"),
+                         text.replace("{memory: 192MiB}", "{memory: 192MiB, entities: [device]}"))
+    result = harness.nudge("check", path)
+    check(result.code == 2 and "the events of a user, not those of a device" in result.errors,
+          f"{result}")
+
+
+def test_several_topics_are_sent_on_and_at_least_once_as_well(work):
+    topics = [broker.make(letter + os.path.basename(work), 3) for letter in "ab"]
+    for i, topic in enumerate(topics):
+        records = scattered(400, seed=i + 3)
+        for record in records:
+            record["headers"] = []
+        broker.send(topic, records)
+    for more in ("", "  exactly_once: false\n"):
+        application = route(work, None, kafka=f"  topics: [{', '.join(topics)}]\n{more}").create()
+        summary = os.path.join(work, "summary")
+        application.run("--summary", summary)
+        check_routed(application, topics, 3, "topics", has_marks=False)
+        read = json.loads(harness.read(summary))
+        equal((read["events_read"], read["late_events"]), (800, 0), "events")
+        application.run("--summary", summary)
+        equal(json.loads(harness.read(summary))["events_read"], 800, "events, twice")
+        check_routed(application, topics, 3, "topics, twice", has_marks=False)
+
+
+def test_who_is_known_by_device_or_address_is_sent_on_by_it(work):
+    topic = broker.make("i" + os.path.basename(work), 3)
+    records, targets = [], {}
+    for i in range(60):
+        event = harness.event(i, f"u{i}", device_id=f"d{i % 9}", ip=f"10.0.0.{i % 5}")
+        for name in (["user_id"], [], ["user_id", "device_id"])[i % 3]:
+            del event[name]
+        identity = event.get("user_id", event.get("device_id", event["ip"]))
+        records.append({"partition": i % 3, "value": json.dumps(event)})
+        targets[records[-1]["value"].encode()] = partition_of(identity, 3)
+    broker.send(topic, records)
+    application = route(work, topic).create()
+    application.run()
+    check_routed(application, [topic], 3, "identities",
+                 target=lambda record, _: targets[record["value"]])
+
+
+# ---- kill -9 ----
+
+class Disturbed:
+    """
+    Two instances. Every now and then one is killed and started again, some time later where the
+    other is to take over, or stopped for longer than its transactions live.
+    """
+
+    def __init__(self, application, seed):
+        self.application, self.random = application, random.Random(seed)
+        self.done = {"kill": 0, "away": 0, "stop": 0}
+        self.running = [None, None]
+        for i in range(2):
+            self.start(i)
+
+    def start(self, i):
+        log = open(os.path.join(self.application.work, f"log{i}"), "ab")
+        self.running[i] = subprocess.Popen(
+            [harness.NUDGE, "run", self.application.path, "--state",
+             os.path.join(self.application.work, f"state{i}")], stdout=log, stderr=log)
+
+    def go_on(self, seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(self.random.uniform(0.3, 1.5))
+            i = self.random.randrange(2)
+            action = self.random.choice(["kill"] * 6 + ["away", "stop"])
+            self.done[action] += 1
+            if action == "stop":
+                self.running[i].send_signal(signal.SIGSTOP)
+                time.sleep(4)
+                self.running[i].send_signal(signal.SIGCONT)
+            else:
+                self.running[i].kill()
+                self.running[i].wait()
+                time.sleep(7 if action == "away" else 0)
+                self.start(i)
+            for j in range(2):  # Who was shut out has ended.
+                if self.running[j].poll() is not None:
+                    self.start(j)
+
+    def stop(self):
+        for process in self.running:
+            process.send_signal(signal.SIGTERM)
+        for process in self.running:
+            code = process.wait(30)  # One that had not begun yet does not even catch the signal.
+            check(code in (0, -signal.SIGTERM), f"stop: exit {code}")
+
+    def end(self):
+        for process in self.running:
+            process.kill()
+            process.wait()
+
+
+def feed(topic, records, pause):
+    """On a thread of its own."""
+    def send():
+        for i in range(0, len(records), 300):
+            broker.send(topic, records[i:i + 300])
+            time.sleep(pause)
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
+    topic = broker.make("k" + os.path.basename(work), 3)
+    seconds = int(os.environ.get("KAFKA_ROUTE_SECONDS", "10"))
+    records = scattered(9000, users=300)
+    for i, record in enumerate(records):
+        record["headers"] = []
+        if i % 97 == 5:
+            record["value"] = "broken"
+        if i % 61 == 7:  # Late wherever it comes from.
+            record["value"] = json.dumps(harness.event(i, f"user-{i % 300}", seconds=i - 5000))
+    application = route(work, topic, ends=False, kafka="  repartition_idle: 1h\n").create()
+    disturbed = Disturbed(application, int(os.environ.get("KAFKA_SEED", "1")))
+    try:
+        feeder = feed(topic, records, 0.8 * seconds / (len(records) / 300))
+        disturbed.go_on(seconds)
+        feeder.join()
+        disturbed.stop()
+    finally:
+        disturbed.end()
+    application.write(ends=True)
+    application.run(timeout=120)
+    check_routed(application, [topic], 3, "kills")
+    found = application.outputs()
+    # The same records, sent on as they were, once more from the beginning, and undisturbed.
+    broker.ask("delete", *application.topics(), f"{application.name}-changelog",
+               f"{application.name}-journal")
+    application.write(kafka=application.parts["kafka"] +
+                      f"  start: latest\n  group: {application.name}-again\n")
+    application.create()
+    application.write(more="run: {batch: 7}")  # However it is cut into batches.
+    application.state += ".again"
+    application.run(timeout=120)
+    expected = application.outputs()
+    for name in ("dead_letters", "late_events", "alerts", "sessions"):
+        count = sum(len(values) for (topic, _), values in expected.items() if topic == name)
+        check(count > 20, f"{count} {name}")
+    same(found, expected, "kills")
+    print(f"    disturbed: {disturbed.done}")
+
+
+if __name__ == "__main__":
+    kafka_harness.main(sys.modules[__name__])
