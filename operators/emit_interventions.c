@@ -12,9 +12,9 @@ struct emit_interventions {
     struct decision_source source;
     struct expression_columns *columns;
     uint64_t *outputs; /* [output_count] of one chunk. */
-    uint32_t user_offset, task_offset;
-    struct emit_interventions_counters counters;
+    uint32_t user_offset, task_offset, counter_offset;
 };
+static_assert(sizeof(struct emit_interventions_counters) == 64, "stored as it is");
 
 static const struct setting settings[] = {
     {.name = "rules",
@@ -100,12 +100,39 @@ int64_t emit_interventions_timer_floor_ms(const struct rule_set *set)
     return set->delay_min_ms;
 }
 
-struct emit_interventions_counters emit_interventions_counters(const struct stage *stage)
+const struct emit_interventions_counters *emit_interventions_counters(const struct stage *stage,
+                                                                      struct record *task)
 {
-    return container_of((struct stage *)stage, struct emit_interventions, stage)->counters;
+    const struct emit_interventions *self = container_of(stage, struct emit_interventions, stage);
+    return record_part_at(task, self->counter_offset);
+}
+
+static uint32_t list_counters(const struct stage *stage, struct record *task,
+                              struct stage_counter *ret_counters, uint32_t max)
+{
+    const struct emit_interventions_counters *counters = emit_interventions_counters(stage, task);
+    const struct stage_counter all[] = {
+        {"suppressed_cooldown", counters->suppressed[SUPPRESSED_COOLDOWN]},
+        {"suppressed_cap", counters->suppressed[SUPPRESSED_CAP]},
+        {"suppressed_limits_full", counters->suppressed[SUPPRESSED_LIMITS_FULL]},
+        {"suppressed_outranked", counters->suppressed[SUPPRESSED_OUTRANKED]},
+        {"suppressed_budget", counters->suppressed[SUPPRESSED_BUDGET]},
+        {"suppressed_held_out", counters->suppressed[SUPPRESSED_HELD_OUT]},
+        {"deadlines_without_place", counters->deadlines_without_place},
+    };
+    uint32_t count = sizeof(all) / sizeof(all[0]);
+    count = count < max ? count : max;
+    memcpy(ret_counters, all, count * sizeof(all[0]));
+    return count;
 }
 
 /* ---- One row ---- */
+
+static struct emit_interventions_counters *counters_at(const struct emit_interventions *self,
+                                                       const struct event_batch *batch)
+{
+    return record_part_at(batch->record[ENTITY_TASK][0], self->counter_offset);
+}
 
 static struct user_limits *user_limits_at(const struct emit_interventions *self,
                                           const struct event_batch *batch, uint32_t row)
@@ -155,11 +182,8 @@ static void decide(struct emit_interventions *self, struct event_batch *batch, u
         }
     }
     decision_write(&self->source, batch, &decision);
-    bool is_done = decision.suppression == SUPPRESSED_NOT;
-    self->counters.decisions++;
-    self->counters.suppressed[decision.suppression] += !is_done;
-    self->counters.alerts += is_done && rule->is_alert;
-    self->counters.promotions += is_done && !rule->is_alert;
+    counters_at(self, batch)->suppressed[decision.suppression] +=
+        decision.suppression != SUPPRESSED_NOT;
 }
 
 /* Rules whose bits are set, in the order of their rank. `due`: on a timer of ours, what was kept
@@ -195,7 +219,7 @@ static void observe_event(struct emit_interventions *self, struct event_batch *b
     enum event_type type = (enum event_type)batch->type[row];
     int64_t before_ms = deadlines_next(user, set);
     int64_t quantity = event_has(batch, row, FIELD_QUANTITY) ? batch->quantity[row] : 1;
-    self->counters.deadlines_without_place += deadlines_observe(
+    counters_at(self, batch)->deadlines_without_place += deadlines_observe(
         user, set, type, quantity, (struct rule_cause){batch->time_ms[row], batch->ordinal[row]});
     move_timer(self, batch, row, before_ms);
 }
@@ -320,6 +344,7 @@ static const struct stage_ops emit_interventions_ops = {
     .info = &emit_interventions_info,
     .process = emit_interventions_process,
     .destroy = emit_interventions_destroy,
+    .counters = list_counters,
 };
 
 static enum status add_parts(struct emit_interventions *self, struct record_layout *layout,
@@ -336,8 +361,16 @@ static enum status add_parts(struct emit_interventions *self, struct record_layo
                                      .version = 1,
                                      .kind = ENTITY_TASK,
                                      .bytes = sizeof(struct task_limits)};
+    const struct record_part counters = {.name = "interventions counters",
+                                         .id = PART_INTERVENTIONS_COUNTERS,
+                                         .version = 1,
+                                         .kind = ENTITY_TASK,
+                                         .bytes = sizeof(struct emit_interventions_counters)};
     enum status status = record_layout_add(layout, &user, &self->user_offset, error);
-    return status == STATUS_OK ? record_layout_add(layout, &task, &self->task_offset, error)
+    if (status == STATUS_OK) {
+        status = record_layout_add(layout, &task, &self->task_offset, error);
+    }
+    return status == STATUS_OK ? record_layout_add(layout, &counters, &self->counter_offset, error)
                                : status;
 }
 

@@ -4,8 +4,8 @@
  *
  * Reads what conditions read: event fields, features, scores, session columns. Writes the topics
  * alerts, promotions and decisions, and ROW_VOID on its own timers' rows. State: a user's carts,
- * deadlines and running limits, a task's spent budgets (rule_limits.h). Timer: the earliest
- * deadline of the user's rules.
+ * deadlines and running limits, a task's spent budgets (rule_limits.h) and counters. Timer: the
+ * earliest deadline of the user's rules.
  *
  * On one row, rules go by priority, then name. Every alert is carried out; of promotions the first
  * that its limits and budget allow, the others are `outranked`. What is asked, in this order:
@@ -59,14 +59,12 @@ MUST_CHECK enum status emit_interventions_create(const struct emit_interventions
 /* The shortest delay of a rule's timer; INT64_MAX where no rule has one. */
 int64_t emit_interventions_timer_floor_ms(const struct rule_set *set);
 
-/* Since the stage was made; of aborted transactions, too. */
+/* In the task's record, so they are exact over crashes and aborts. */
 struct emit_interventions_counters {
-    uint64_t alerts;
-    uint64_t promotions;
-    uint64_t decisions;
-    uint64_t suppressed[SUPPRESSION_COUNT]; /* By reason. */
-    uint64_t deadlines_without_place;
+    uint64_t suppressed[SUPPRESSION_COUNT]; /* By reason; of SUPPRESSED_NOT 0. */
+    uint64_t deadlines_without_place;       /* Of `after` rules: the shopper has no place left. */
 };
-struct emit_interventions_counters emit_interventions_counters(const struct stage *stage);
+const struct emit_interventions_counters *emit_interventions_counters(const struct stage *stage,
+                                                                      struct record *task);
 
 #endif

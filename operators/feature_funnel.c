@@ -201,6 +201,7 @@ enum status funnel_table_init(struct funnel_table *table, const struct markov *m
         return status;
     }
     uint32_t rows = markov->state_count + markov->context_count;
+    assert(rows > 0); /* Of what check() lets through. */
     double buy[MARKOV_ROWS_MAX];
     assert(rows > 0 && rows <= MARKOV_ROWS_MAX);
     double *scratch = calloc((size_t)rows * rows, sizeof(*scratch));

@@ -41,10 +41,3 @@ void key128_format(struct key128 key, char ret_hex[33])
     }
     ret_hex[32] = '\0';
 }
-
-void sha256_format(const void *bytes, uint64_t length, char ret_hex[65])
-{
-    unsigned char digest[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256(digest, bytes, length);
-    sodium_bin2hex(ret_hex, 65, digest, sizeof(digest));
-}

@@ -38,7 +38,4 @@ static inline int key128_compare(struct key128 a, struct key128 b)
     return a.low < b.low ? -1 : a.low > b.low;
 }
 
-/* SHA-256, as 64 lower-case hexadecimal digits and a terminating zero. */
-void sha256_format(const void *bytes, uint64_t length, char ret_hex[65]);
-
 #endif

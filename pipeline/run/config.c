@@ -373,11 +373,12 @@ static enum status read_delimiter(const struct config *config, const struct yaml
                                   struct error *error)
 {
     const char *text = config->input.csv_delimiter;
-    if (strlen(text) == 1 || strcmp(text, "\\t") == 0) {
+    bool is_one = strlen(text) == 1 && !strchr("\"\r\n", text[0]);
+    if (is_one || strcmp(text, "\\t") == 0) {
         return STATUS_OK;
     }
     return yaml_complain(yaml_find(yaml_find(root, "input"), "csv_delimiter"), error,
-                         "\"%s\": expected one character", text);
+                         "\"%s\": expected one character, no quote or end of a line", text);
 }
 
 /* State by an entity is only right where one task sees all of the entity's events. */

@@ -1,6 +1,6 @@
 /*
- * One partition's events as the task takes them: a source and a decoder for files; a Kafka
- * partition later; a scripted list in the simulator.
+ * One partition's events as the task takes them: a source and a decoder for files, a partition of
+ * topics on Kafka, a scripted list in the simulator.
  */
 #ifndef PIPELINE_RUN_INPUT_H
 #define PIPELINE_RUN_INPUT_H

@@ -156,7 +156,7 @@ static enum status pop_timers(struct intake *intake, struct builder *builder, in
         }
         timer_index_pop(intake->timers);
         intake->popped[intake->popped_count++] = entry;
-        /* A stale entry may stand before the watermark, which never falls. */
+        /* A stale entry may stand before the watermark, which does not fall within a batch. */
         int64_t row_ms =
             entry.time_ms > builder->watermark_ms ? entry.time_ms : builder->watermark_ms;
         builder_advance(builder, row_ms);
@@ -484,38 +484,30 @@ enum status intake_fill(struct intake *intake, struct task_progress *progress,
     return STATUS_OK;
 }
 
+/* Moves the record's entry to its earliest timer, unless the one that stands pops no later. */
+static enum status move_entry(struct intake *intake, struct record *record, struct error *error)
+{
+    int64_t next_ms = record_next_timer(record);
+    if (next_ms >= record->index_ms) {
+        return STATUS_OK;
+    }
+    record->index_ms = next_ms;
+    struct timer_entry entry = {.time_ms = next_ms, .key = record->key};
+    return timer_index_add(intake->timers, entry, error);
+}
+
 enum status intake_settle(struct intake *intake, struct event_batch *batch, struct error *error)
 {
     intake_note_timers(batch);
     intake_erase_user(batch, intake->layout);
-    for (uint32_t row = 0; row < batch->row_count; row++) {
+    enum status status = STATUS_OK;
+    for (uint32_t row = 0; status == STATUS_OK && row < batch->row_count; row++) {
         struct record *record = batch->record[ENTITY_USER][row];
-        if (!record) {
-            continue;
-        }
-        int64_t next_ms = record_next_timer(record);
-        if (next_ms >= record->index_ms) {
-            continue; /* The entry that stands pops no later. */
-        }
-        record->index_ms = next_ms;
-        struct timer_entry entry = {.time_ms = next_ms, .key = record->key};
-        enum status status = timer_index_add(intake->timers, entry, error);
-        if (status != STATUS_OK) {
-            return status;
-        }
+        status = record ? move_entry(intake, record, error) : STATUS_OK;
     }
     /* Popped records whose timers were all later than they stood have no row, but need an entry. */
-    for (uint32_t i = 0; i < intake->popped_count; i++) {
-        struct record *record = intake->popped_records[i];
-        int64_t next_ms = record_next_timer(record);
-        if (next_ms < record->index_ms) {
-            record->index_ms = next_ms;
-            struct timer_entry entry = {.time_ms = next_ms, .key = record->key};
-            enum status status = timer_index_add(intake->timers, entry, error);
-            if (status != STATUS_OK) {
-                return status;
-            }
-        }
+    for (uint32_t i = 0; status == STATUS_OK && i < intake->popped_count; i++) {
+        status = move_entry(intake, intake->popped_records[i], error);
     }
-    return STATUS_OK;
+    return status;
 }

@@ -146,13 +146,9 @@ enum status task_start_commit(struct task *task, struct error *error)
         .journal_count = task->journal_count,
         .position = task->position,
     };
-    status =
-        record_cache_encode_changes(task->cache, &content.records, &content.record_count, error);
-    if (status == STATUS_OK) {
-        status =
-            task_expiry_add(&task->expiry, task->parts.store, task->cache, task_watermark_ms(task),
-                            &content.records, &content.record_count, error);
-    }
+    content.record_count = record_cache_encode_changes(task->cache, &content.records);
+    status = task_expiry_add(&task->expiry, task->parts.store, task->cache, task_watermark_ms(task),
+                             &content.records, &content.record_count, error);
     if (status != STATUS_OK) {
         return status;
     }

@@ -5,6 +5,7 @@
 #ifndef PIPELINE_STATE_RECORD_H
 #define PIPELINE_STATE_RECORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "pipeline/base/hash.h"
@@ -69,7 +70,7 @@ struct record_part {
      * Rewrites `bytes` read of an older `version` into `part`, zeroed, of the size above; NULL or
      * false: the part starts cold, which is counted.
      */
-    _Bool (*upgrade)(uint16_t version, const void *bytes, uint32_t length, void *part);
+    bool (*upgrade)(uint16_t version, const void *bytes, uint32_t length, void *part);
 };
 
 /* Ids of parts, in one place so that they stay unique. Never reuse one. */
@@ -86,10 +87,11 @@ enum record_part_id {
     PART_INTENT_ABANDON = 10, /* The same of the abandon model. */
     PART_ANOMALY = 11,        /* Of a user or of the task, by the detector. */
     PART_TASK_ORIGINS = 12,   /* What time it is where records were sent on from. */
+    PART_INTERVENTIONS_COUNTERS = 13,
 };
 
 /* Where each part stands in a record of each kind. Built at start, then constant and shared. */
-#define RECORD_PARTS_MAX 16
+#define RECORD_PARTS_MAX 24
 struct record_layout {
     struct record_part parts[RECORD_PARTS_MAX]; /* Copies. */
     uint32_t offsets[RECORD_PARTS_MAX];

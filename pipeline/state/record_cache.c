@@ -282,11 +282,9 @@ RECORD_PREFETCHES void prefetch_working(const struct record_cache *cache,
     }
 }
 
-enum status record_cache_encode_changes(struct record_cache *cache,
-                                        const struct changelog_entry **ret_entries,
-                                        uint32_t *ret_count, struct error *error)
+uint32_t record_cache_encode_changes(struct record_cache *cache,
+                                     const struct changelog_entry **ret_entries)
 {
-    (void)error;
     size_t used = 0;
     for (uint32_t i = 0; i < cache->taken_count; i++) {
         if (i + PREFETCH_AHEAD < cache->taken_count) {
@@ -306,8 +304,7 @@ enum status record_cache_encode_changes(struct record_cache *cache,
     }
     cache->is_encoded = true;
     *ret_entries = cache->changes;
-    *ret_count = cache->taken_count;
-    return STATUS_OK;
+    return cache->taken_count;
 }
 
 /* The transaction was let grow only as far as the ring has room for it. */
@@ -342,7 +339,7 @@ void record_cache_abort(struct record_cache *cache)
     discard_working(cache, 0);
 }
 
-_Bool record_cache_is_settled(const struct record_cache *cache, struct record_key key)
+bool record_cache_is_settled(const struct record_cache *cache, struct record_key key)
 {
     uint32_t index = record_table_find(&cache->table, key, record_table_hash(key));
     const struct cache_entry *entry = index == CACHE_NO_ENTRY ? NULL : &cache->entries[index];

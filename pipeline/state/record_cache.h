@@ -65,9 +65,9 @@ struct changelog_entry {
     const void *bytes; /* Cache's memory; valid until commit or abort. */
     uint32_t length;
 };
-MUST_CHECK enum status record_cache_encode_changes(struct record_cache *cache,
-                                                   const struct changelog_entry **ret_entries,
-                                                   uint32_t *ret_count, struct error *error);
+/* Returns how many there are. */
+uint32_t record_cache_encode_changes(struct record_cache *cache,
+                                     const struct changelog_entry **ret_entries);
 
 /*
  * The working copies, as they were encoded last, become the committed ones, as of `log_position`
@@ -100,7 +100,7 @@ void record_cache_visit_dirty(struct record_cache *cache, int64_t from_ms, int64
                               void *context);
 
 /* True where the store has the record as it was committed last, and no transaction has it. */
-_Bool record_cache_is_settled(const struct record_cache *cache, struct record_key key);
+bool record_cache_is_settled(const struct record_cache *cache, struct record_key key);
 
 struct record_cache_stats record_cache_stats(const struct record_cache *cache);
 
@@ -109,9 +109,9 @@ struct record_cache_stats record_cache_stats(const struct record_cache *cache);
 struct store_key store_key_of_record(struct record_key key);
 struct store_key store_key_of_timer(int64_t time_ms, struct record_key key);
 /* False when `key` is no record's. */
-_Bool store_key_read_record(const struct store_key *key, struct record_key *ret_key);
+bool store_key_read_record(const struct store_key *key, struct record_key *ret_key);
 /* False when `key` is no timer's. */
-_Bool store_key_read_timer(const struct store_key *key, int64_t *ret_time_ms,
-                           struct record_key *ret_key);
+bool store_key_read_timer(const struct store_key *key, int64_t *ret_time_ms,
+                          struct record_key *ret_key);
 
 #endif

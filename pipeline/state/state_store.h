@@ -34,7 +34,7 @@ struct store_put {
 struct state_store;
 
 /* Returns false to stop the scan. */
-typedef _Bool store_visitor(void *context, const struct store_key *key, struct store_value value);
+typedef bool store_visitor(void *context, const struct store_key *key, struct store_value value);
 
 struct state_store_ops {
     const char *name; /* "rocksdb", "memory" */

@@ -25,9 +25,8 @@
 /* Keys that are read into the filter with each write, until all that were there at the start are.
  */
 #define FILTER_SCAN_KEYS 32768u
-#define RECORD_KEYS                                                                                \
-    'r' /* What the keys of records begin with: the only ones that are asked for.                  \
-         */
+/* What the keys of records begin with: the only ones that are asked for. */
+#define RECORD_KEYS 'r'
 #define STALL_MS_MAX 10000u /* How long a write waits for compaction. */
 
 struct rocksdb_store {
@@ -215,7 +214,7 @@ struct filter_scan {
     uint32_t left;
 };
 
-static _Bool scan_key(void *context, const struct store_key *key, struct store_value value)
+static bool scan_key(void *context, const struct store_key *key, struct store_value value)
 {
     (void)value;
     struct filter_scan *scan = context;
@@ -438,7 +437,8 @@ static enum status open_db(struct rocksdb_store *self, struct error *error)
         return check_format(self, error);
     }
     self->db = NULL;
-    if (strstr(message, "lock")) {
+    /* Its own two ways to say so; the message also has the path, which may say anything. */
+    if (strstr(message, "lock hold by current process") || strstr(message, "While lock file")) {
         status = error_set(error, STATUS_FATAL,
                            "state in %s is locked: another process has it open (%s)",
                            self->directory, message);

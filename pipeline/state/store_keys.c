@@ -42,7 +42,7 @@ struct store_key store_key_of_timer(int64_t time_ms, struct record_key key)
     return made;
 }
 
-_Bool store_key_read_record(const struct store_key *key, struct record_key *ret_key)
+bool store_key_read_record(const struct store_key *key, struct record_key *ret_key)
 {
     if (key->length != RECORD_KEY_BYTES || key->bytes[0] != 'r' ||
         key->bytes[1] >= ENTITY_KIND_COUNT) {
@@ -55,8 +55,8 @@ _Bool store_key_read_record(const struct store_key *key, struct record_key *ret_
     return 1;
 }
 
-_Bool store_key_read_timer(const struct store_key *key, int64_t *ret_time_ms,
-                           struct record_key *ret_key)
+bool store_key_read_timer(const struct store_key *key, int64_t *ret_time_ms,
+                          struct record_key *ret_key)
 {
     if (key->length != TIMER_KEY_BYTES || key->bytes[0] != 't' ||
         key->bytes[9] >= ENTITY_KIND_COUNT) {

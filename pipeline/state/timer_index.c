@@ -214,8 +214,7 @@ static void refill_visit_dirty(void *context, struct record_key key, int64_t ind
     refill_take(context, (struct timer_entry){index_ms, key});
 }
 
-static _Bool refill_visit_store(void *context, const struct store_key *key,
-                                struct store_value value)
+static bool refill_visit_store(void *context, const struct store_key *key, struct store_value value)
 {
     (void)value;
     struct refill *refill = context;

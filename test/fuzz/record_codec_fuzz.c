@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t length);
 
-static _Bool upgrade(uint16_t version, const void *bytes, uint32_t length, void *part)
+static bool upgrade(uint16_t version, const void *bytes, uint32_t length, void *part)
 {
     memcpy(part, bytes, length < 64 ? length : 64);
     return version != 7;

@@ -48,6 +48,8 @@ CONFIGURATIONS = [
     ("name that is a list", "name: [x]\n", ["CONFIG:1", "name", "expected a name"]),
     ("name that is empty", 'name: ""\n', ["CONFIG:1", "name", "expected a name"]),
     ("delimiter", "input:\n  csv_delimiter: ab\n", ["CONFIG:2", "csv_delimiter", '"ab"']),
+    ("delimiter that is a quote", "input:\n  csv_delimiter: '\"'\n",
+     ["CONFIG:2", "csv_delimiter", "no quote"]),
     ("mapping that is not there", "input:\n  mapping: nowhere.yaml\n",
      ["CONFIG:2", "mapping", '"nowhere.yaml"', "No such file", "expected a file"]),
     ("mapping that is a folder", "input:\n  mapping: .\n",

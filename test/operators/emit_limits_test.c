@@ -115,13 +115,14 @@ static void each_limit_suppresses_with_its_reason(void **state)
             print_error("%s: expected %s, got %s\n", row->name, row->expected, got);
             fail();
         }
-        struct emit_interventions_counters counters = emit_interventions_counters(run.stage);
-        assert_int_equal(counters.decisions, run.count[RUN_DECISIONS]);
-        assert_int_equal(counters.alerts, run.count[RUN_ALERTS]);
-        assert_int_equal(counters.promotions, run.count[RUN_PROMOTIONS]);
-        assert_int_equal(counters.suppressed[SUPPRESSED_CAP], rule_run_count_of(got, "cap"));
-        assert_int_equal(counters.suppressed[SUPPRESSED_OUTRANKED],
-                         rule_run_count_of(got, "outranked"));
+        const struct emit_interventions_counters *counters =
+            emit_interventions_counters(run.stage, stage_fixture_task_record(run.fixture));
+        for (int reason = SUPPRESSED_NOT + 1; reason < SUPPRESSION_COUNT; reason++) {
+            assert_int_equal(counters->suppressed[reason],
+                             rule_run_count_of(got, suppression_names[reason]));
+        }
+        assert_int_equal(counters->suppressed[SUPPRESSED_NOT], 0);
+        assert_int_equal(counters->deadlines_without_place, 0);
         rule_run_end(&run);
     }
 }

@@ -216,11 +216,36 @@ static void a_timer_names_the_event_that_set_it(void **state)
     }
 }
 
+static void a_deadline_without_a_place_is_counted(void **state)
+{
+    (void)state;
+    /* One rule more than a shopper has places for deadlines. */
+    char rules[2048];
+    size_t length = 0;
+    for (int i = 0; i <= LIMIT_PLACES; i++) {
+        length += (size_t)snprintf(rules + length, sizeof(rules) - length,
+                                   "- {name: r%d, on: {after: {event: purchase, delay: 1h}}, "
+                                   "alert: {reason: x}}\n",
+                                   i);
+    }
+    const struct fixture_event events[] = {
+        {.user = "u", .time_ms = START_MS, .type = EVENT_PURCHASE},
+        {.user = "v", .time_ms = START_MS + 1, .type = EVENT_PURCHASE}};
+    struct rule_run run;
+    rule_run_events(&run, rules, events, 2);
+    assert_int_equal(run.count[RUN_ALERTS], 2 * LIMIT_PLACES);
+    assert_int_equal(emit_interventions_counters(run.stage, stage_fixture_task_record(run.fixture))
+                         ->deadlines_without_place,
+                     2);
+    rule_run_end(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_idle_cart_fires_when_nothing_touched_it),
         cmocka_unit_test(a_timer_names_the_event_that_set_it),
+        cmocka_unit_test(a_deadline_without_a_place_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,8 +97,6 @@ static void dead_letter_cuts_long_content_but_hashes_all_of_it(void **state)
     struct fixture *self = *state;
     uint32_t length = DEAD_LETTER_BYTES_MAX + 1;
     char *bytes = calloc(1, length);
-    char sha256[65];
-    sha256_format(bytes, length, sha256);
     struct rejection rejection = {.reason = REJECTION_TOO_LONG};
     dead_letter_write(self->outputs, &place, &rejection, (struct text){bytes, length}, NULL, true,
                       0);
@@ -106,7 +104,9 @@ static void dead_letter_cuts_long_content_but_hashes_all_of_it(void **state)
     assert_int_equal(json_member_text(record, "content").length,
                      (DEAD_LETTER_BYTES_MAX + 2) / 3 * 4);
     assert_true(json_member_number(record, "length", 0) == length);
-    assert_text(record, "sha256", sha256);
+    /* Of as many zeros, by another program. */
+    assert_text(record, "sha256",
+                "b27a032984ea8a6bec700c3d6f63f8fcfbf8ff8ef87e972891feda4eea4aad0c");
     assert_null_member(record, "detail");
     free(bytes);
 }

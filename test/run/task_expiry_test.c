@@ -78,8 +78,7 @@ static void commit_users(struct fixture *fixture, uint32_t from, uint32_t to, bo
         record->timer_ms[0] = is_timed ? fixture->watermark_ms + 1000 * HOUR_MS : TIMER_NONE;
     }
     const struct changelog_entry *entries;
-    uint32_t count;
-    must(record_cache_encode_changes(fixture->cache, &entries, &count, &error), &error);
+    uint32_t count = record_cache_encode_changes(fixture->cache, &entries);
     uint32_t changed = count;
     must(task_expiry_add(&fixture->expiry, fixture->store, fixture->cache, fixture->watermark_ms,
                          &entries, &count, &error),

@@ -40,7 +40,7 @@ static uint64_t timer_hash(int64_t index_ms, struct record_key key)
     return hash64_combine(hash64_combine(hash, key.id.high), key.id.low);
 }
 
-static _Bool view_store(void *context, const struct store_key *key, struct store_value value)
+static bool view_store(void *context, const struct store_key *key, struct store_value value)
 {
     struct view *view = context;
     struct record_key record = {.kind = key->bytes[1]};

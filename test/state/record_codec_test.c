@@ -193,7 +193,7 @@ static void unknown_parts_are_carried_along(void **state)
     free_record(back);
 }
 
-static _Bool widen(uint16_t version, const void *bytes, uint32_t length, void *part)
+static bool widen(uint16_t version, const void *bytes, uint32_t length, void *part)
 {
     if (version != 1 || length != 16) {
         memset(part, 0xff, 24); /* Must be undone. */

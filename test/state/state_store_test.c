@@ -119,7 +119,7 @@ struct scan_check {
     uint32_t count;
 };
 
-static _Bool check_order(void *context, const struct store_key *key, struct store_value value)
+static bool check_order(void *context, const struct store_key *key, struct store_value value)
 {
     struct scan_check *check = context;
     assert_non_null(value.bytes);
@@ -420,6 +420,22 @@ static void a_broken_manifest_is_refused(void **state)
     assert_refused(disk, "corrupt");
 }
 
+/* Whatever RocksDB says of a file names the folder, too. */
+static void a_broken_store_in_a_folder_called_clock_is_not_said_to_be_locked(void **state)
+{
+    struct disk *disk = *state;
+    struct disk clock = {.budget = disk->budget};
+    struct state_store *store = NULL;
+    struct error error;
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/clock", disk->directory);
+    clock.directory = path;
+    fill(&clock);
+    damage(path, "MANIFEST", false);
+    assert_int_equal(state_store_rocksdb_open(path, disk->budget, 0, &store, &error), STATUS_FATAL);
+    assert_null(strstr(error.message, "locked"));
+}
+
 static void a_missing_file_is_refused(void **state)
 {
     struct disk *disk = *state;
@@ -660,6 +676,7 @@ int main(int argc, char **argv)
         on_disk(a_store_of_a_newer_version_is_refused),
         on_disk(foreign_data_is_refused),
         on_disk(a_broken_manifest_is_refused),
+        on_disk(a_broken_store_in_a_folder_called_clock_is_not_said_to_be_locked),
         on_disk(a_missing_file_is_refused),
         on_disk(a_store_without_its_entry_is_refused_and_left_as_it_is),
         on_disk(a_store_that_was_never_quite_made_is_made_anew),
