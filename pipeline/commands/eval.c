@@ -114,6 +114,7 @@ struct evaluation {
     struct row_table table;
     struct row_counts counts;
     struct row_slices slices;
+    bool has_slices;
     const char *attribute; /* Rows are divided by; NULL: none. */
     float *chances;        /* [table.count] */
     struct eval_report report;
@@ -171,8 +172,10 @@ static enum status choose_threshold(struct evaluation *evaluation, struct error 
     const struct train_config *config = evaluation->config;
     const char *text = evaluation->arguments->threshold;
     struct eval_slices *slices = &evaluation->report.by_slice;
-    double value =
-        config->has_threshold ? config->eval.threshold : (double)evaluation->pack->threshold;
+    const struct model_pack *pack = evaluation->pack; /* NULL: the pipeline's own score. */
+    double value = config->has_threshold ? config->eval.threshold
+                   : pack                ? (double)pack->threshold
+                                         : 0.5;
     if (text) {
         value = number_text_read_double(text, strlen(text));
         if (!(value >= 0 && value <= 1)) {
@@ -181,7 +184,7 @@ static enum status choose_threshold(struct evaluation *evaluation, struct error 
         }
     }
     slices->options.threshold = (float)value;
-    slices->is_packs_threshold = !text && !config->has_threshold;
+    slices->is_packs_threshold = pack && !text && !config->has_threshold;
     return STATUS_OK;
 }
 
@@ -217,6 +220,7 @@ static enum status prepare_slices(struct evaluation *evaluation, struct error *e
     evaluation->slices.visitor_column =
         has_events ? feature_index(stage_plan_features(config->config.plan), "rfm_return_s") : -1;
     evaluation->slices.utc_offset_ms = utc_offset_minutes(config) * 60000;
+    evaluation->has_slices = true;
     enum status status = choose_threshold(evaluation, error);
     return status == STATUS_OK ? choose_attribute(evaluation, error) : status;
 }
@@ -226,7 +230,7 @@ static enum status make_rows(struct evaluation *evaluation, struct error *error)
     const struct train_config *config = evaluation->config;
     struct row_options rows;
     enum status status = choose_rows(evaluation, &rows, error);
-    rows.slices = evaluation->pack ? &evaluation->slices : NULL;
+    rows.slices = evaluation->has_slices ? &evaluation->slices : NULL;
     if (status == STATUS_OK) {
         status = train_config_rows(config, &rows, &evaluation->table, &evaluation->counts, error);
     }
@@ -476,6 +480,9 @@ static enum status report_features(struct evaluation *evaluation, struct error *
 static enum status evaluate_score(struct evaluation *evaluation, struct error *error)
 {
     enum status status = choose_score(evaluation, error);
+    if (status == STATUS_OK) {
+        status = prepare_slices(evaluation, error);
+    }
     if (status == STATUS_OK) {
         status = make_rows(evaluation, error);
     }
