@@ -202,6 +202,7 @@ enum status funnel_table_init(struct funnel_table *table, const struct markov *m
     }
     uint32_t rows = markov->state_count + markov->context_count;
     double buy[MARKOV_ROWS_MAX];
+    assert(rows > 0 && rows <= MARKOV_ROWS_MAX);
     double *scratch = calloc((size_t)rows * rows, sizeof(*scratch));
     if (!scratch) {
         return error_set(error, STATUS_FATAL, "Markov table: out of memory");

@@ -11,9 +11,9 @@
 #include "models/score_table.h"
 #include "pipeline/base/fixed_math.h"
 #include "pipeline/base/iso_time.h"
-#include "pipeline/base/number_text.h"
 #include "pipeline/commands/command.h"
 #include "pipeline/run/detection.h"
+#include "pipeline/run/eval_prepare.h"
 #include "pipeline/run/eval_report.h"
 #include "pipeline/run/feature_report.h"
 #include "pipeline/run/train_config.h"
@@ -57,7 +57,8 @@ static const char help[] =
     "  --attribute NAME a field of the event, attributes.NAME, or a feature or column; see "
     "section\n"
     "                   eval of nudge train --settings\n"
-    "  --threshold P    rows whose chance is not below it are selected; by default the pack's\n"
+    "  --threshold P    rows whose chance is not below it are selected; by default the pack's,\n"
+    "                   with --score 0.5\n"
     "  --scores FILE    time, label, chance and slices of each row as CSV, in order of processing\n"
     "  --json FILE      the figures for programs\n"
     "  --html FILE      a page with plots\n";
@@ -114,9 +115,8 @@ struct evaluation {
     struct row_table table;
     struct row_counts counts;
     struct row_slices slices;
-    bool has_slices;
-    const char *attribute; /* Rows are divided by; NULL: none. */
-    float *chances;        /* [table.count] */
+    bool is_divided; /* By `slices`. */
+    float *chances;  /* [table.count] */
     struct eval_report report;
     char after[ISO_TIME_BYTES_MAX + 1];
     char scored[64];
@@ -156,73 +156,13 @@ static enum status choose_rows(struct evaluation *evaluation, struct row_options
     return STATUS_OK;
 }
 
-/* Minutes that the features' clock is ahead of UTC; checked when the pipeline was loaded. */
-static int64_t utc_offset_minutes(const struct train_config *config)
-{
-    int64_t minutes = 0;
-    const struct yaml_node *root =
-        config->config.document ? yaml_root(config->config.document) : NULL;
-    const struct yaml_node *node =
-        yaml_find(yaml_find(root, "extract_features"), "utc_offset_minutes");
-    return node && yaml_integer(node, &minutes, NULL) == STATUS_OK ? minutes : 0;
-}
-
-static enum status choose_threshold(struct evaluation *evaluation, struct error *error)
-{
-    const struct train_config *config = evaluation->config;
-    const char *text = evaluation->arguments->threshold;
-    struct eval_slices *slices = &evaluation->report.by_slice;
-    const struct model_pack *pack = evaluation->pack; /* NULL: the pipeline's own score. */
-    double value = config->has_threshold ? config->eval.threshold
-                   : pack                ? (double)pack->threshold
-                                         : 0.5;
-    if (text) {
-        value = number_text_read_double(text, strlen(text));
-        if (!(value >= 0 && value <= 1)) {
-            return error_set(error, STATUS_INVALID,
-                             "--threshold: \"%s\": a number from 0 to 1 expected", text);
-        }
-    }
-    slices->options.threshold = (float)value;
-    slices->is_packs_threshold = pack && !text && !config->has_threshold;
-    return STATUS_OK;
-}
-
-static enum status choose_attribute(struct evaluation *evaluation, struct error *error)
-{
-    const struct train_config *config = evaluation->config;
-    const char *by_flag = evaluation->arguments->attribute;
-    evaluation->attribute = by_flag ? by_flag : config->eval.attribute;
-    if (!evaluation->attribute) {
-        return STATUS_OK;
-    }
-    struct error why;
-    enum status status = row_slices_choose(&evaluation->slices, evaluation->attribute,
-                                           config->settings.target != TARGET_TABLE, config->names,
-                                           config->name_count, &why);
-    if (status != STATUS_OK && by_flag) {
-        return error_set(error, status, "--attribute: %s", why.message);
-    }
-    const struct yaml_node *section = yaml_find(yaml_root(config->document), eval_section.name);
-    return status == STATUS_OK
-               ? STATUS_OK
-               : yaml_complain(yaml_find(section, "attribute"), error, "%s", why.message);
-}
-
-/* What the rows are divided by, and the threshold. */
 static enum status prepare_slices(struct evaluation *evaluation, struct error *error)
 {
-    const struct train_config *config = evaluation->config;
-    struct slice_options *options = &evaluation->report.by_slice.options;
-    bool has_events = config->settings.target != TARGET_TABLE;
-    options->replicates = REPLICATES;
-    options->seed = (uint64_t)config->settings.seed;
-    evaluation->slices.visitor_column =
-        has_events ? feature_index(stage_plan_features(config->config.plan), "rfm_return_s") : -1;
-    evaluation->slices.utc_offset_ms = utc_offset_minutes(config) * 60000;
-    evaluation->has_slices = true;
-    enum status status = choose_threshold(evaluation, error);
-    return status == STATUS_OK ? choose_attribute(evaluation, error) : status;
+    const struct eval_overrides overrides = {evaluation->arguments->attribute,
+                                             evaluation->arguments->threshold};
+    evaluation->is_divided = true;
+    return eval_prepare_slices(evaluation->config, &overrides, evaluation->pack, REPLICATES,
+                               &evaluation->slices, &evaluation->report.by_slice, error);
 }
 
 static enum status make_rows(struct evaluation *evaluation, struct error *error)
@@ -230,7 +170,7 @@ static enum status make_rows(struct evaluation *evaluation, struct error *error)
     const struct train_config *config = evaluation->config;
     struct row_options rows;
     enum status status = choose_rows(evaluation, &rows, error);
-    rows.slices = evaluation->has_slices ? &evaluation->slices : NULL;
+    rows.slices = evaluation->is_divided ? &evaluation->slices : NULL;
     if (status == STATUS_OK) {
         status = train_config_rows(config, &rows, &evaluation->table, &evaluation->counts, error);
     }
@@ -376,53 +316,8 @@ static enum status measure(struct evaluation *evaluation, struct error *error)
     free(chosen);
     return status == STATUS_OK
                ? eval_slices_measure(table, evaluation->chances, &evaluation->slices,
-                                     evaluation->attribute, &evaluation->config->eval,
-                                     &report->by_slice, error)
+                                     &evaluation->config->eval, &report->by_slice, error)
                : status;
-}
-
-/* A comma and the word as a cell of CSV (RFC 4180), nothing where it is missing. */
-static void write_cell(const struct row_slices *slices, enum slice_dimension dimension,
-                       uint16_t code, FILE *out)
-{
-    const char *word = code == SLICE_MISSING ? "" : row_slices_word(slices, dimension, code);
-    bool is_quoted = strpbrk(word, ",\"") != NULL;
-    (void)fputs(is_quoted ? ",\"" : ",", out);
-    for (; *word; word++) {
-        (void)fprintf(out, *word == '"' ? "\"\"" : "%c", *word);
-    }
-    (void)fputs(is_quoted ? "\"" : "", out);
-}
-
-static enum status write_scores(const struct evaluation *evaluation, const char *path,
-                                struct error *error)
-{
-    const struct row_table *table = &evaluation->table;
-    FILE *out = fopen(path, "wb");
-    if (!out) {
-        return error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
-    }
-    const struct row_slices *slices = &evaluation->slices;
-    int dimensions = evaluation->attribute ? SLICE_DIMENSION_COUNT : SLICE_ATTRIBUTE;
-    (void)fprintf(out, "time,label,chance");
-    for (int d = 0; d < dimensions; d++) {
-        (void)fprintf(out, ",%s", slice_dimension_names[d]);
-    }
-    (void)fprintf(out, "\n");
-    for (uint32_t i = 0; i < table->count; i++) {
-        char time[ISO_TIME_BYTES_MAX + 1];
-        time[iso_time_format(table->rows[i].time_ms, time)] = '\0';
-        (void)fprintf(out, "%s,%d,%.9g", time, table->rows[i].label,
-                      (double)evaluation->chances[i]);
-        for (int d = 0; d < dimensions; d++) {
-            write_cell(slices, (enum slice_dimension)d, table->rows[i].slice[d], out);
-        }
-        (void)fprintf(out, "\n");
-    }
-    bool has_failed = ferror(out) != 0;
-    return fclose(out) == 0 && !has_failed
-               ? STATUS_OK
-               : error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
 }
 
 static enum status write_reports(struct evaluation *evaluation, struct error *error)
@@ -440,7 +335,9 @@ static enum status write_reports(struct evaluation *evaluation, struct error *er
         status = eval_report_write_json(report, evaluation->arguments->json, error);
     }
     if (status == STATUS_OK && evaluation->arguments->scores) {
-        status = write_scores(evaluation, evaluation->arguments->scores, error);
+        status = eval_write_scores(&evaluation->table, evaluation->chances, &evaluation->slices,
+                                   report->by_slice.attribute != NULL,
+                                   evaluation->arguments->scores, error);
     }
     if (status == STATUS_OK && evaluation->arguments->html) {
         status = eval_report_write_html(report, evaluation->arguments->html, error);

@@ -115,7 +115,7 @@ enum status kafka_check_way(rd_kafka_t *member, const struct kafka_setup *setup,
 {
     const struct kafka_topics *inputs = topics->sources ? topics->sources : topics;
     bool is_routed = setup->options->is_repartitioned;
-    struct kafka_committed committed;
+    struct kafka_committed committed = {.is_new = true};
     enum status status = kafka_read_committed(member, inputs, partition, &committed, error);
     if (status != STATUS_OK || committed.is_new || committed.is_routed == is_routed) {
         return status;

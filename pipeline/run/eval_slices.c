@@ -206,9 +206,8 @@ static enum status add_dimension(struct eval_slices *slices, struct divided *row
 }
 
 enum status eval_slices_measure(const struct row_table *table, const float *chances,
-                                const struct row_slices *words, const char *attribute,
-                                const struct eval_settings *made, struct eval_slices *slices,
-                                struct error *error)
+                                const struct row_slices *words, const struct eval_settings *made,
+                                struct eval_slices *slices, struct error *error)
 {
     size_t room = (size_t)table->count + 1;
     struct divided rows = {.table = table,
@@ -223,14 +222,13 @@ enum status eval_slices_measure(const struct row_table *table, const float *chan
             rows.chosen[rows.count++] = i;
         }
     }
-    slices->attribute = attribute;
     slices->options.groups_min = (uint32_t)made->sessions_min;
     slices->options.class_min = (uint32_t)made->class_min;
     if (status == STATUS_OK) {
         status = add_dimension(slices, &rows, words, SLICE_DIMENSION_COUNT, 1, error);
     }
     for (int i = 0; status == STATUS_OK && i < SLICE_DIMENSION_COUNT; i++) {
-        if (i != SLICE_ATTRIBUTE || attribute) {
+        if (i != SLICE_ATTRIBUTE || slices->attribute) {
             status = add_dimension(slices, &rows, words, (enum slice_dimension)i,
                                    (uint32_t)made->slices_max, error);
         }

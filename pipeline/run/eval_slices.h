@@ -59,10 +59,10 @@ struct eval_slices {
 
 /*
  * Divides and measures the rows that are on schedule. STATUS_INVALID where no row has the chosen
- * attribute (NULL: none was chosen), naming entries of `attributes` that the rows did have.
+ * attribute, naming entries of `attributes` that the rows did have.
  */
 MUST_CHECK enum status eval_slices_measure(const struct row_table *table, const float *chances,
-                                           const struct row_slices *words, const char *attribute,
+                                           const struct row_slices *words,
                                            const struct eval_settings *settings,
                                            struct eval_slices *slices, struct error *error);
 

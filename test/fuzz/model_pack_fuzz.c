@@ -2,7 +2,8 @@
  * Any bytes are a tensor file or a message; what is accepted has data inside the file. The input is
  * a file of weights; or, behind the byte M, a manifest beside good weights; or, behind N, the
  * weights of a GRU; or, behind G, its manifest; or, behind F, the weights of an isolation forest. A
- * network or a forest that is accepted scores and explains a row.
+ * network or a forest that is accepted scores and explains a row. Behind T stands the manifest of
+ * trees, beside models of three classes and of a count.
  */
 #include <assert.h>
 #include <math.h>
@@ -83,6 +84,19 @@ static void write_network_weights(void)
     assert(tensor_file_write(path, tensors, COUNT, &error) == STATUS_OK);
 }
 
+#define TREE                                                                                       \
+    "num_leaves=2\nnum_cat=0\nsplit_feature=1\nsplit_gain=1\nthreshold=0.5\ndecision_type=10\n"    \
+    "left_child=-1\nright_child=-2\nleaf_value=0.25 -1.5\nleaf_weight=3 5\nleaf_count=3 5\n"       \
+    "internal_value=0\ninternal_weight=8\ninternal_count=8\nis_linear=0\nshrinkage=1\n\n\n"
+static const char classes_model[] =
+    "tree\nversion=v4\nnum_class=3\nnum_tree_per_iteration=3\nlabel_index=0\nmax_feature_idx=1\n"
+    "objective=multiclass num_class:3\nfeature_names=a b\nfeature_infos=[0:1] [0:1]\n"
+    "tree_sizes=1 1 1\n\nTree=0\n" TREE "Tree=1\n" TREE "Tree=2\n" TREE "end of trees\n";
+static const char count_model[] =
+    "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=1\n"
+    "objective=poisson\nfeature_names=a b\nfeature_infos=[0:1] [0:1]\n"
+    "tree_sizes=1\n\nTree=0\n" TREE "end of trees\n";
+
 /* What is accepted can be used; finite weights may still overflow. */
 static void use_model(const struct model_pack *pack)
 {
@@ -128,6 +142,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else if (size > 0 && data[0] == 'G') {
         write_file("manifest.yaml", data + 1, size - 1);
         write_network_weights();
+    } else if (size > 0 && data[0] == 'T') {
+        write_file("manifest.yaml", data + 1, size - 1);
+        write_file("classes.txt", classes_model, sizeof(classes_model) - 1);
+        write_file("count.txt", count_model, sizeof(count_model) - 1);
     } else if (size > 0 && data[0] == 'N') {
         write_file("manifest.yaml", network_manifest, sizeof(network_manifest) - 1);
         write_file("weights.safetensors", data + 1, size - 1);
@@ -151,7 +169,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         model_pack_unload(pack);
     } else if (status == STATUS_OK) {
         bool is_used = pack->kind == &pack_kind_isolation_forest || pack->kind == &pack_kind_mlp ||
-                       pack->kind == &pack_kind_gru || pack->kind == &pack_kind_lstm;
+                       pack->kind == &pack_kind_gru || pack->kind == &pack_kind_lstm ||
+                       pack->kind == &pack_kind_trees;
         if (is_used) {
             use_model(pack);
         }

@@ -403,6 +403,29 @@ def test_a_bad_choice_is_refused_by_name(work):
           "gaps of one group")
 
 
+def test_a_score_that_is_served_is_divided_as_the_packs_own(work):
+    events = history(work)
+    config = trained(work, events)
+    path = as_input(work, events)
+    by_pack, rows, _, _ = evaluated(work, config, path, "--threshold", str(THRESHOLD))
+    write(os.path.join(work, "served.yaml"), read(os.path.join(work, "shop.yaml"))
+          + b"predict_intent: {purchase_pack: pack}\n")
+    served = write(os.path.join(work, "served_train.yaml"),
+                   read(config).replace(b"pipeline: shop.yaml", b"pipeline: served.yaml"))
+    figures, scores = os.path.join(work, "served.json"), os.path.join(work, "served.csv")
+    for threshold, expected in (([], 0.5), (["--threshold", str(THRESHOLD)], THRESHOLD)):
+        result = nudge("eval", served, "--score", "purchase", "--input", path, "--json", figures,
+                       "--scores", scores, *threshold)
+        check(result.code == 0, f"eval: {result}")
+        by_score = json.loads(read(figures))
+        same(by_score["threshold"], expected, "threshold")
+    equal(by_score["divided"], by_pack["divided"], "slices")
+    equal(by_score["fairness"], by_pack["fairness"], "fairness")
+    with open(scores, newline="", encoding="utf-8") as file:
+        equal([row["attribute"] for row in csv.DictReader(file)], [row["attribute"] for row in rows],
+              "attribute of each row")
+
+
 class Page(html.parser.HTMLParser):
     """What the page shows: texts, and rectangles and lines by their class."""
 

@@ -370,6 +370,22 @@ static void what_the_device_cannot_take_stays_on_the_cpu(void **state)
     assert_non_null(strstr(facts.failure, "out of memory"));
 }
 
+static void a_model_of_several_classes_stays_on_the_cpu(void **state)
+{
+    (void)state;
+    static struct pair pair;
+    struct cuda_facts facts;
+    backend_cuda_configure(false, 1);
+    read_trees(&pair, "xgb_classes.json");
+    pair.body.output = (struct pack_trees_output){.count = 3, .chosen = 1, .is_softmax = true};
+    load_both(&pair);
+    compare(&pair, NULL, ROWS, "xgb_classes.json");
+    release(&pair);
+    backend_cuda_facts(&facts);
+    assert_int_equal(facts.rows, 0);
+    assert_non_null(strstr(facts.failure, "a model with 3 outputs; one expected"));
+}
+
 /* Where the device's speed is measured, no result depends on what was found. */
 static void a_measured_model_scores_the_same(void **state)
 {
@@ -429,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup(small_batches_stay_on_the_cpu, open_device),
         cmocka_unit_test_setup(a_model_that_does_not_fit_or_differs_is_refused, open_stand_in),
         cmocka_unit_test_setup(what_the_device_cannot_take_stays_on_the_cpu, open_stand_in),
+        cmocka_unit_test_setup(a_model_of_several_classes_stays_on_the_cpu, open_stand_in),
         cmocka_unit_test_setup(a_measured_model_scores_the_same, open_device),
         cmocka_unit_test_setup(the_device_is_chosen_and_it_is_said_why, open_stand_in),
         cmocka_unit_test_setup(a_plug_in_that_cannot_be_used_says_why, open_stand_in),
