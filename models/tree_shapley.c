@@ -108,15 +108,10 @@ static void fill_above(struct tree_shapley *self, const struct tree_ensemble *en
     }
 }
 
-/* Aligned and zero; at least one. */
+/* Aligned; at least one. */
 static quad *take_quads(size_t count)
 {
-    size_t bytes = (count > 0 ? count : 1) * sizeof(quad);
-    quad *quads = aligned_alloc(sizeof(quad), bytes);
-    if (quads) {
-        memset(quads, 0, bytes);
-    }
-    return quads;
+    return aligned_alloc(sizeof(quad), (count > 0 ? count : 1) * sizeof(quad));
 }
 
 struct tree_shapley *tree_shapley_create(const struct tree_ensemble *ensemble)

@@ -17,7 +17,10 @@
 
 struct tree_shapley;
 
-/* Room for the trees of `ensemble`, for one thread. NULL: out of memory. */
+/*
+ * Room for the trees of `ensemble`, for one thread: 64 bytes a node of its largest tree for each
+ * eight features on a path, and 4 a node of all. NULL: out of memory.
+ */
 struct tree_shapley *tree_shapley_create(const struct tree_ensemble *ensemble);
 void tree_shapley_destroy(struct tree_shapley *shapley); /* NULL is a no-op. */
 
