@@ -6,19 +6,25 @@
 
 #include "models/network_tape.h"
 
-#define NODES 8u
-#define PARTS_AT_ONCE 4u
-#define PARTS_MAX 32u
-#define ROWS (NODES * PARTS_AT_ONCE) /* Looked at in one go. */
-#define GOOD_ENOUGH 1e-5             /* Of what is to be explained; more parts until then. */
+#define NODES 4u
+#define ROWS (2u * NODES + 1u) /* Looked at in one go: two spans and where they meet. */
+#define GOOD_ENOUGH 5e-5       /* Of a span, in units of the logit. */
+#define SPLITS_MAX 40u
+#define SPANS_MAX (SPLITS_MAX + 1u)
 
 /* Gauss-Legendre on [0, 1]: Abramowitz and Stegun, table 25.4, half as long. */
-static const double node_places[NODES] = {
-    0.0198550717512319, 0.1016667612931866, 0.2372337950418355, 0.4082826787521751,
-    0.5917173212478249, 0.7627662049581645, 0.8983332387068134, 0.9801449282487681};
-static const double node_weights[NODES] = {
-    0.0506142681451881, 0.1111905172266872, 0.1568533229389436, 0.1813418916891810,
-    0.1813418916891810, 0.1568533229389436, 0.1111905172266872, 0.0506142681451881};
+static const double node_places[NODES] = {0.0694318442029737, 0.3300094782075719,
+                                          0.6699905217924281, 0.9305681557970263};
+static const double node_weights[NODES] = {0.1739274225687269, 0.3260725774312731,
+                                           0.3260725774312731, 0.1739274225687269};
+
+/* A piece of the path. Where its integral is not the difference of its ends, it is cut. */
+struct span {
+    double from, to;             /* Shares of the path. */
+    double logit_from, logit_to; /* Of the network. */
+    double slope_from, slope_to; /* Along the path, at the first and the last node. */
+    double missing;              /* Of what the integral should be. */
+};
 
 struct network_explainer {
     struct network_shape shape;  /* As if all inputs were numbers. */
@@ -33,6 +39,7 @@ struct network_explainer {
     float *points, *pulls; /* [ROWS][padded] */
     float *h, *c;          /* [ROWS][hidden] */
     double *sums;          /* [padded]. Owned. */
+    double *part;          /* [padded] of the span that is looked at. Owned, with sums. */
 };
 
 static enum status make_plain(const struct network_shape *source, struct network_shape *plain,
@@ -88,10 +95,11 @@ static enum status fill_explainer(struct network_explainer *self,
     size_t wide = self->padded;
     size_t hidden = self->shape.hidden;
     self->block = calloc(2 * wide + 2 * ROWS * wide + 2 * ROWS * hidden + 1, sizeof(float));
-    self->sums = calloc(wide, sizeof(*self->sums));
+    self->sums = calloc(2 * wide, sizeof(*self->sums));
     if (!self->block || !self->sums) {
         return error_set(error, STATUS_FATAL, "network: out of memory");
     }
+    self->part = self->sums + wide;
     self->start = self->block;
     self->end = self->start + wide;
     self->points = self->end + wide;
@@ -153,28 +161,117 @@ static void place_point(struct network_explainer *self, uint32_t row, double sha
     }
 }
 
-/* Integrals of the gradient along the path, by input, into sums. */
-static void integrate(struct network_explainer *self, uint32_t parts)
+static void place_span(struct network_explainer *self, const struct span *span, uint32_t row,
+                       float *pulls)
+{
+    double length = span->to - span->from;
+    for (uint32_t node = 0; node < NODES; node++) {
+        place_point(self, row + node, span->from + node_places[node] * length);
+        pulls[row + node] = (float)(node_weights[node] * length);
+    }
+}
+
+/* Of the gradient at a node, which was asked for with its weight. */
+static double slope_at(const struct network_explainer *self, uint32_t row, float pull)
+{
+    const float *gradient = self->pulls + (size_t)row * self->padded;
+    double slope = 0;
+    for (uint32_t j = 0; j < self->shape.input_count; j++) {
+        slope += (double)gradient[j] * ((double)self->end[j] - (double)self->start[j]);
+    }
+    return slope / (double)pull;
+}
+
+/* The span's integrals by input into part, from the gradients of its nodes. */
+static void add_up(struct network_explainer *self, struct span *span, uint32_t row,
+                   const float *pulls)
+{
+    double whole = 0;
+    for (uint32_t j = 0; j < self->shape.input_count; j++) {
+        double sum = 0;
+        for (uint32_t node = 0; node < NODES; node++) {
+            sum += (double)self->pulls[(size_t)(row + node) * self->padded + j];
+        }
+        self->part[j] = sum;
+        whole += sum * ((double)self->end[j] - (double)self->start[j]);
+    }
+    span->slope_from = slope_at(self, row, pulls[row]);
+    span->slope_to = slope_at(self, row + NODES - 1, pulls[row + NODES - 1]);
+    span->missing = span->logit_to - span->logit_from - whole;
+}
+
+static void accept(struct network_explainer *self)
+{
+    for (uint32_t j = 0; j < self->shape.input_count; j++) {
+        self->sums[j] += self->part[j];
+    }
+}
+
+/*
+ * Where to cut: most often the span has a kink, that of a rectifier, and is almost straight on both
+ * sides of it. Then the two lines meet there.
+ */
+static double place_to_cut(const struct span *span)
+{
+    double length = span->to - span->from;
+    double turn = span->slope_from - span->slope_to;
+    double rise = span->logit_to - span->logit_from;
+    double share = (rise / length - span->slope_to) / turn;
+    if (!(share > 0.01 && share < 0.99)) {
+        share = 0.5;
+    }
+    return span->from + share * length;
+}
+
+/* Looks at `count` spans, 1 or 2, the second beginning where the first ends. */
+static void look(struct network_explainer *self, struct span *spans, uint32_t count,
+                 float pulls[ROWS])
 {
     float outputs[ROWS];
-    float pulls[ROWS];
+    uint32_t rows = count * NODES;
+    for (uint32_t i = 0; i < count; i++) {
+        place_span(self, &spans[i], i * NODES, pulls);
+    }
+    if (count == 2) {
+        place_point(self, rows++, spans[1].from);
+    }
+    struct network_batch batch = make_batch(self, &rows);
+    network_tape_forward(self->tape, self->parameters, &batch, outputs);
+    network_tape_backward(self->tape, self->parameters, &batch, pulls, NULL, self->pulls);
+    if (count == 2) {
+        spans[0].logit_to = (double)outputs[rows - 1];
+        spans[1].logit_from = (double)outputs[rows - 1];
+    }
+}
+
+/* Integrals of the gradient along the path, by input, into sums: spans are cut until each is good.
+ */
+static void integrate(struct network_explainer *self, double logit_from, double logit_to)
+{
+    struct span open[SPANS_MAX];
+    struct span spans[2] = {{.from = 0, .to = 1, .logit_from = logit_from, .logit_to = logit_to}};
+    uint32_t open_count = 0;
+    uint32_t count = 1;
     memset(self->sums, 0, self->padded * sizeof(*self->sums));
-    uint32_t count = NODES * (parts < PARTS_AT_ONCE ? parts : PARTS_AT_ONCE);
-    for (uint32_t part = 0; part < parts; part += PARTS_AT_ONCE) {
-        for (uint32_t row = 0; row < count; row++) {
-            uint32_t piece = part + row / NODES;
-            double at = (double)piece + node_places[row % NODES];
-            place_point(self, row, at / parts);
-            pulls[row] = (float)(node_weights[row % NODES] / parts);
-        }
-        struct network_batch batch = make_batch(self, &count);
-        network_tape_forward(self->tape, self->parameters, &batch, outputs);
-        network_tape_backward(self->tape, self->parameters, &batch, pulls, NULL, self->pulls);
-        for (uint32_t row = 0; row < count; row++) {
-            for (uint32_t j = 0; j < self->shape.input_count; j++) {
-                self->sums[j] += (double)self->pulls[(size_t)row * self->padded + j];
+    for (uint32_t splits = 0;; splits++) {
+        float pulls[ROWS] = {0};
+        look(self, spans, count, pulls);
+        for (uint32_t i = 0; i < count; i++) {
+            add_up(self, &spans[i], i * NODES, pulls);
+            if (fabs(spans[i].missing) <= GOOD_ENOUGH || splits + open_count >= SPLITS_MAX) {
+                accept(self);
+            } else {
+                open[open_count++] = spans[i];
             }
         }
+        if (open_count == 0) {
+            return;
+        }
+        struct span span = open[--open_count];
+        double cut = place_to_cut(&span);
+        spans[0] = (struct span){.from = span.from, .to = cut, .logit_from = span.logit_from};
+        spans[1] = (struct span){.from = cut, .to = span.to, .logit_to = span.logit_to};
+        count = 2;
     }
 }
 
@@ -246,14 +343,8 @@ void network_explain(struct network_explainer *self, const float *row, const voi
     struct network_batch batch = make_batch(self, &two);
     network_tape_forward(self->tape, self->parameters, &batch, ends);
     double whole = (double)ends[1] - (double)ends[0];
-    double left_over = INFINITY;
-    for (uint32_t parts = 1; parts <= PARTS_MAX; parts *= 2) {
-        integrate(self, parts);
-        left_over = whole - sum_terms(self, terms);
-        if (fabs(left_over) <= GOOD_ENOUGH) {
-            break;
-        }
-    }
+    integrate(self, (double)ends[0], (double)ends[1]);
+    double left_over = whole - sum_terms(self, terms);
     *ret_base = ends[0];
     spread(left_over, count, terms, ret_base);
 }

@@ -2,8 +2,10 @@
  * Integrated gradients (Sundararajan, Taly and Yan, 2017): why a row has its output, as a sum over
  * its features. The path goes straight from a row that says nothing (numbers at their mean, tables
  * at the row for missing values, nothing marked as missing) to the row, with the state held still;
- * what the state alone says is in the base. Gauss-Legendre of 8 nodes on each of 4 to 32 parts of
- * the path; what this leaves over is spread over the terms in proportion, so that the sum holds.
+ * what the state alone says is in the base. The path is cut into spans until Gauss-Legendre of 4
+ * nodes gives the difference of each span's ends: first where its kink seems to be, since the
+ * output of rectifiers is bent only where one of them opens or closes. What this leaves over is
+ * spread over the terms in proportion, so that the sum holds.
  */
 #ifndef MODELS_NETWORK_EXPLAIN_H
 #define MODELS_NETWORK_EXPLAIN_H
