@@ -233,6 +233,41 @@ static void reasons_of_a_linear_network_are_its_products(void **state)
     network_shape_release(&shape);
 }
 
+/*
+ * Each rectifier is open on a known share of the path: (1, 2) from (0, 0) passes 2a + b = 1 after a
+ * quarter, a + b = 2 after two thirds and a = 0.5 halfway. A term is the sum of weights times value
+ * times share.
+ */
+static void reasons_of_rectifiers_are_exact_between_their_kinks(void **state)
+{
+    (void)state;
+    struct network_shape shape;
+    const float parameters[] = {2, 1, -1, -1,  1, 0, -1, 2, -0.5f, /* To the rectifiers. */
+                                1, 2, -3, 0.5f};
+    const struct pack_feature features[2] = {{.scale = 1, .limit = 9}, {.scale = 1, .limit = 9}};
+    const uint32_t columns[] = {0, 1};
+    assert_int_equal(network_shape_init(&shape, 2, NULL), STATUS_OK);
+    shape.layer_count = 2;
+    shape.layers[0] = (struct network_layer){.size = 3, .activation = ACTIVATION_RELU};
+    shape.layers[1].size = 1;
+    assert_int_equal(network_shape_finish(&shape, NULL), STATUS_OK);
+    const struct network_source source = {&shape, parameters, features, columns, NULL};
+    struct network_model *model;
+    struct network_explainer *explainer;
+    assert_int_equal(network_model_create(&source, &model, NULL), STATUS_OK);
+    assert_int_equal(network_explainer_create(&source, model, &explainer, NULL), STATUS_OK);
+    const float row[] = {1, 2};
+    float terms[2];
+    float base;
+    network_explain(explainer, row, NULL, terms, &base);
+    assert_true(base == 4.5f);
+    assert_true(fabs((double)terms[0] - (1.5 - 4.0 / 3 - 1.5)) < 1e-4);
+    assert_true(fabs((double)terms[1] - (1.5 - 8.0 / 3)) < 1e-4);
+    network_explainer_destroy(explainer);
+    network_model_destroy(model);
+    network_shape_release(&shape);
+}
+
 /* ---- Refused ---- */
 
 static void write_text(const char *directory, const char *name, const char *text)
@@ -364,6 +399,7 @@ int main(void)
         cmocka_unit_test(every_kernel_gives_the_same_bits),
         cmocka_unit_test(reasons_sum_to_the_logit),
         cmocka_unit_test(reasons_of_a_linear_network_are_its_products),
+        cmocka_unit_test(reasons_of_rectifiers_are_exact_between_their_kinks),
         cmocka_unit_test(refuses_a_shape_that_is_wrong_by_name),
         cmocka_unit_test(another_activation_is_another_pack),
     };
