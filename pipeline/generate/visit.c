@@ -15,6 +15,7 @@
 #define SHOPPERS_AN_ABUSER 1000u
 /* A gang works for about so many visits of the shop, then changes devices and addresses. */
 #define GANG_VISITS 1600u
+#define GANG_KINDS 8u /* The last kind that has gangs is below. */
 #define ACCOUNT_TRIES 64
 
 #define KIND_ROW(ENUM, kind_name, share, events, bot, fraud)                                       \
@@ -73,7 +74,7 @@ static void take_new_things(struct visit *visit)
 static void take_gang_things(const struct world *world, struct visit *visit)
 {
     take_new_things(visit);
-    uint64_t gang = visit->number / GANG_VISITS * VISIT_KIND_COUNT + visit->kind;
+    uint64_t gang = visit->number / GANG_VISITS * GANG_KINDS + visit->kind;
     if (random_chance(&visit->random, 0.4)) {
         visit->device = drawn_number(world->seed, PURPOSE_GANG, gang * 2);
     }

@@ -36,6 +36,8 @@ double visit_card_testing_step(const struct world *world, struct visit *visit,
                                struct generated_event *event);
 double visit_coupon_farming_step(const struct world *world, struct visit *visit,
                                  struct generated_event *event);
+double visit_stock_hoarding_step(const struct world *world, struct visit *visit,
+                                 struct generated_event *event);
 double visit_thief_step(const struct world *world, struct visit *visit,
                         struct generated_event *event);
 /* The phase that a thief begins with: outside of an account, or in it. */
