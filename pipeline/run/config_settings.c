@@ -96,7 +96,7 @@ static const struct setting state_settings[] = {
      .offset = STATE(memory_bytes),
      .fallback = "512MiB",
      .min = 134217728.0,
-     .max = 1e15,
+     .max = 1125899906842624.0, /* 2^50 */
      .doc = "What the whole process may hold in memory, caches and RocksDB included"},
     {.name = "entities",
      .type = SETTING_LIST,
@@ -173,7 +173,7 @@ static const struct setting commit_settings[] = {
      .offset = COMMIT(segment_bytes),
      .fallback = "64MiB",
      .min = 4096,
-     .max = 1e12,
+     .max = 1099511627776.0, /* 2^40 */
      .doc = "Size of a file of the log"},
 };
 
