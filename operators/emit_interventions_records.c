@@ -7,8 +7,12 @@
 
 #define TERMS_MAX (FEATURES_MAX + 64u)
 
-struct key128 decision_id(const struct decision_source *source, const struct event_batch *batch,
-                          const struct decision *decision)
+/*
+ * From the partition, the event's ordinal and the rule; of a timer from the user, the time it fell
+ * due, its session and the rule. So it is the same however often the input is read.
+ */
+static struct key128 decision_id(const struct decision_source *source,
+                                 const struct event_batch *batch, const struct decision *decision)
 {
     uint32_t row = decision->row;
     uint64_t cause;
