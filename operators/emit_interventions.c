@@ -1,6 +1,5 @@
 #include "operators/emit_interventions.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "operators/emit_interventions_records.h"

@@ -1,6 +1,5 @@
 #include "operators/expression_names.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "pipeline/config/yaml.h"

@@ -2,7 +2,6 @@
 
 #include <stddef.h>
 
-#include "pipeline/output/output.h"
 #include "pipeline/source/source.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))

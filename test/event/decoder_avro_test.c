@@ -3,11 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
-#include "pipeline/event/avro_plan.h"
 #include "pipeline/event/decoder.h"
 #include "test/event/decoder_fixture.h"
 
