@@ -1,11 +1,10 @@
 #include "models/import_xgboost_reader.h"
 
-bool document_fail(struct document_reader *reader, const char *expected)
+void document_complain(struct document_reader *reader, const char *expected)
 {
     reader->status =
         error_set(reader->error, STATUS_INVALID, "%s: %s: %s expected at byte %zu", reader->name,
                   reader->format, expected, (size_t)(reader->next - reader->start));
-    return false;
 }
 
 void *document_take(struct document_reader *reader, size_t bytes)
@@ -47,7 +46,7 @@ enum status document_read(struct document_reader *reader,
         return reader->status;
     }
     if (reader->next != reader->end) {
-        (void)document_fail(reader, "nothing more");
+        document_complain(reader, "nothing more");
         return reader->status;
     }
     *ret_value = value;

@@ -14,8 +14,15 @@ struct document_reader {
     struct error *error;
 };
 
-/* Sets the reader's status and message; false, for the caller to return. */
-bool document_fail(struct document_reader *reader, const char *expected);
+/* Sets the reader's status and message. */
+void document_complain(struct document_reader *reader, const char *expected);
+
+/* The same; false, for the caller to return. */
+static inline bool document_fail(struct document_reader *reader, const char *expected)
+{
+    document_complain(reader, expected);
+    return false;
+}
 
 /* NULL, and the reader has failed, when memory is exhausted. */
 void *document_take(struct document_reader *reader, size_t bytes);

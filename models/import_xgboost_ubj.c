@@ -2,15 +2,14 @@
 
 #include "models/import_xgboost_reader.h"
 
-/* The next byte, or 0 at the end, where no marker is. */
-static char peek(const struct document_reader *reader)
+static bool is_next(const struct document_reader *reader, char marker)
 {
-    return reader->next < reader->end ? *reader->next : 0;
+    return reader->next < reader->end && *reader->next == marker;
 }
 
 static bool accept(struct document_reader *reader, char marker)
 {
-    if (peek(reader) == marker && reader->next < reader->end) {
+    if (is_next(reader, marker)) {
         reader->next++;
         return true;
     }
@@ -219,7 +218,7 @@ static bool read_container(struct document_reader *reader, struct document_value
         if (!read_marker(reader, &type)) {
             return false;
         }
-        if (peek(reader) != '#') {
+        if (!is_next(reader, '#')) {
             return document_fail(reader, "a count");
         }
     }
