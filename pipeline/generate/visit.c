@@ -229,7 +229,7 @@ void visit_event_item(struct generated_event *event, const struct item *item, in
     }
 }
 
-void visit_event_payment(struct visit *visit, struct generated_event *event)
+static void set_payment(struct visit *visit, struct generated_event *event)
 {
     generated_event_set_hex(event, FIELD_ORDER_ID, "o", visit->order, 1);
     generated_event_set_hex(event, FIELD_INSTRUMENT, "k", visit->card, 16);
@@ -239,7 +239,7 @@ void visit_event_payment(struct visit *visit, struct generated_event *event)
 void visit_event_payment_failed(struct visit *visit, struct generated_event *event, int64_t sum)
 {
     visit_event(visit, event, EVENT_PAYMENT_FAILED);
-    visit_event_payment(visit, event);
+    set_payment(visit, event);
     set_price(event, sum);
 }
 
@@ -248,7 +248,7 @@ bool visit_event_purchase(struct visit *visit, struct generated_event *event)
     const struct cart_line *line = &visit->cart[visit->lines_paid++];
     visit_event(visit, event, EVENT_PURCHASE);
     visit_event_item(event, &line->item, line->quantity);
-    visit_event_payment(visit, event);
+    set_payment(visit, event);
     event->order_line = visit->lines_paid;
     generated_event_mark_number(event, FIELD_ORDER_LINE);
     if (!visit->has_purchased) {
@@ -285,7 +285,7 @@ void visit_return(const struct world *world, uint64_t number, int64_t time_ms, s
 void visit_step_refund(struct visit *visit, struct generated_event *event)
 {
     begin_event(visit, event, EVENT_REFUND);
-    visit_event_payment(visit, event);
+    set_payment(visit, event);
     visit_event_item(event, &visit->cart[0].item, visit->cart[0].quantity);
     visit->step++;
 }
@@ -293,7 +293,7 @@ void visit_step_refund(struct visit *visit, struct generated_event *event)
 void visit_step_chargeback(struct visit *visit, struct generated_event *event)
 {
     begin_event(visit, event, EVENT_LABEL);
-    visit_event_payment(visit, event);
+    set_payment(visit, event);
     set_event_id(event, FIELD_LABEL_FOR, visit->number, visit->first_purchase_step);
     generated_event_set(event, FIELD_LABEL_VALUE, "chargeback");
     visit->step++;
