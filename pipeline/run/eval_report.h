@@ -8,6 +8,7 @@
 #include "models/evaluate.h"
 #include "models/model_backend.h"
 #include "models/model_pack.h"
+#include "pipeline/run/eval_reference.h"
 #include "pipeline/run/eval_slices.h"
 
 #define EVAL_SLICES_MAX 16
@@ -30,6 +31,7 @@ struct eval_report {
     uint32_t importance_count;
     uint32_t importance_rows; /* Over so many rows. */
     struct eval_slices by_slice;
+    struct eval_reference_model reference;
 };
 
 /*
@@ -40,6 +42,13 @@ struct eval_report {
 MUST_CHECK enum status eval_report_explain(struct eval_report *report, struct model *model,
                                            const struct row_table *table, const uint32_t *columns,
                                            struct error *error);
+
+/*
+ * "logistic regression on 12 features, fitted to 900 rows from ... to ..., ..." or why there is
+ * none, without a full stop. Writes at most `size` bytes, the end included.
+ */
+void eval_report_say_reference(const struct eval_reference_model *reference, char *text,
+                               size_t size);
 
 void eval_report_print(const struct eval_report *report, FILE *out);
 
