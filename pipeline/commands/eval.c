@@ -159,6 +159,11 @@ static enum status choose_rows(struct evaluation *evaluation, struct row_options
             rows->prefixes[rows->prefix_count++] = prefixes[i];
         }
     }
+    if (rows->before_ms <= rows->from_ms) {
+        return error_set(error, STATUS_INVALID,
+                         "--before: \"%s\": a time after %s expected, from which rows are measured",
+                         texts[1], texts[0] ? texts[0] : evaluation->config->settings.until);
+    }
     evaluation->measured_ms = rows->from_ms;
     if (rows->from_ms != INT64_MIN) {
         evaluation->after[iso_time_format(rows->from_ms, evaluation->after)] = '\0';
@@ -443,6 +448,7 @@ static enum status evaluate(struct evaluation *evaluation, struct error *error)
         status = make_rows(evaluation, error);
     }
     if (status == STATUS_OK) {
+        eval_report_note_trained(&evaluation->report, evaluation->pack, &evaluation->table);
         status = score_rows(evaluation, error);
     }
     if (status == STATUS_OK) {

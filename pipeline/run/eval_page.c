@@ -255,6 +255,10 @@ enum status eval_report_write_html(const struct eval_report *report, const char 
     (void)fprintf(out, "<p>");
     eval_page_escaped(text, out);
     (void)fprintf(out, ".</p>\n");
+    eval_report_say_trained(report, text, sizeof(text));
+    if (*text) {
+        (void)fprintf(out, "<p><b>%s.</b></p>\n", text);
+    }
     for (uint32_t i = 0; i < report->slice_count; i++) {
         print_slice(report, &report->slices[i], out);
     }

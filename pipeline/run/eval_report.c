@@ -41,6 +41,39 @@ void eval_report_say_reference(const struct eval_reference_model *reference, cha
                    reference->positive_count, first, last, reference->l2, held);
 }
 
+void eval_report_note_trained(struct eval_report *report, const struct model_pack *pack,
+                              const struct row_table *table)
+{
+    struct eval_trained *trained = &report->trained;
+    *trained = (struct eval_trained){.measured = table->count};
+    if (!pack->trained_from || !pack->trained_to ||
+        !train_time_parse(pack->trained_from, &trained->from_ms) ||
+        !train_time_parse(pack->trained_to, &trained->to_ms)) {
+        return; /* They are for people and may say anything. */
+    }
+    for (uint32_t i = 0; i < table->count; i++) {
+        int64_t time_ms = table->rows[i].time_ms;
+        trained->row_count += time_ms >= trained->from_ms && time_ms <= trained->to_ms;
+    }
+}
+
+void eval_report_say_trained(const struct eval_report *report, char *text, size_t size)
+{
+    const struct eval_trained *trained = &report->trained;
+    char from[ISO_TIME_BYTES_MAX + 1];
+    char to[ISO_TIME_BYTES_MAX + 1];
+    *text = '\0';
+    if (trained->row_count > 0) {
+        from[iso_time_format(trained->from_ms, from)] = '\0';
+        to[iso_time_format(trained->to_ms, to)] = '\0';
+        (void)snprintf(text, size,
+                       "Warning: %u of the %u rows lie in the time that the pack was trained on, "
+                       "from %s to %s; where they are of the same history, it has seen them and "
+                       "all figures flatter it",
+                       trained->row_count, trained->measured, from, to);
+    }
+}
+
 /* Without a minus before what is printed as nothing. */
 static double shown(double value)
 {
@@ -118,7 +151,9 @@ void eval_report_print(const struct eval_report *report, FILE *out)
                   "on these very rows.\n");
     char text[768];
     eval_report_say_reference(&report->reference, text, sizeof(text));
-    (void)fprintf(out, "%s.\n\n", text);
+    (void)fprintf(out, "%s.\n", text);
+    eval_report_say_trained(report, text, sizeof(text));
+    (void)fprintf(out, *text ? "%s.\n\n" : "%s\n", text);
     (void)fprintf(out, "%-12s %7s %6s  %-24s %-24s %-24s %-24s %-24s\n", "rows at", "rows",
                   "posit.", "PR-AUC", "ROC-AUC", "log loss", "Brier", "calibration error");
     for (uint32_t i = 0; i < report->slice_count; i++) {
@@ -302,6 +337,7 @@ enum status eval_report_write_json(const struct eval_report *report, const char 
     json_append_name(&json, "after");
     json_append_text(&json, text_of(report->after));
     append_reference(&json, &report->reference);
+    append_number(&json, "rows_in_training_time", report->trained.row_count);
     json_append_name(&json, "slices");
     json_append_raw(&json, "[");
     for (uint32_t i = 0; i < report->slice_count; i++) {

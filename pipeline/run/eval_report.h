@@ -19,6 +19,13 @@ struct eval_importance {
     double mean_term;
 };
 
+/* The rows that lie in the time that the pack was trained on. */
+struct eval_trained {
+    uint32_t row_count; /* 0: none, or the pack does not say when that was. */
+    uint32_t measured;  /* Rows in all. */
+    int64_t from_ms, to_ms;
+};
+
 struct eval_report {
     const char *pack; /* Label of the pack. Borrowed, as is the next one. */
     const char *target;
@@ -32,7 +39,15 @@ struct eval_report {
     uint32_t importance_rows; /* Over so many rows. */
     struct eval_slices by_slice;
     struct eval_reference_model reference;
+    struct eval_trained trained;
 };
+
+/* Fills `trained`. */
+void eval_report_note_trained(struct eval_report *report, const struct model_pack *pack,
+                              const struct row_table *table);
+/* "Warning: 12 of 90 rows ..." or "", without a full stop. At most `size` bytes, the end included.
+ */
+void eval_report_say_trained(const struct eval_report *report, char *text, size_t size);
 
 /*
  * Fills the importance from the reasons of at most IMPORTANCE_ROWS rows, spread evenly. `columns`

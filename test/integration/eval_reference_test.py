@@ -201,6 +201,23 @@ def test_where_it_cannot_be_fitted_the_report_says_why(work):
         check("reference" not in scores[0], f"{scores[0]}")
 
 
+def test_rows_that_the_pack_was_trained_on_are_pointed_out(work):
+    rows = made()
+    config, pack = trained(work, rows)
+    report, _, text, page = evaluated(work, config, pack, as_table(work, rows))
+    equal(report["rows_in_training_time"], 0, "rows before until")
+    check("Warning" not in text + page, "a warning without a reason")
+    after = "2026-01-10T00:00:00Z"
+    seen = sum(after <= row[0] < UNTIL for row in rows)
+    report, scores, text, page = evaluated(work, config, pack, as_table(work, rows), "--after", after)
+    equal(report["rows_in_training_time"], seen, "rows from --after to until")
+    for output in (text, page):
+        check(f"{seen} of the {len(scores)} rows lie in the time that the pack was trained on, from 2026-01-01T" in output,
+              "no warning")
+    result = nudge("eval", config, "--pack", pack, "--input", as_table(work, rows), "--before", after)
+    check(result.code == 2 and f'--before: "{after}": a time after {UNTIL} expected' in result.errors, f"{result}")
+
+
 def test_a_pack_can_stand_in_its_place(work):
     rows = made()
     config, pack = trained(work, rows)
