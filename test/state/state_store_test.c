@@ -328,18 +328,30 @@ static void rocksdb_store_keeps_what_was_durable_when_it_is_killed(void **state)
     free(history);
 }
 
-static void assert_refused(const struct disk *disk, const char *expected)
+static void assert_refused_as(const struct disk *disk, enum status why, const char *expected)
 {
     struct state_store *store = NULL;
     struct error error;
     enum status status = state_store_rocksdb_open(disk->directory, disk->budget, 0, &store, &error);
-    assert_int_equal(status, STATUS_FATAL);
+    assert_int_equal(status, why);
     assert_null(store);
     if (!strstr(error.message, expected)) {
         print_error("%s\n", error.message);
     }
     assert_non_null(strstr(error.message, expected));
     assert_non_null(strstr(error.message, disk->directory));
+}
+
+/* As it is. */
+static void assert_refused(const struct disk *disk, const char *expected)
+{
+    assert_refused_as(disk, STATUS_FATAL, expected);
+}
+
+/* It is broken: whoever can make it anew may do so. */
+static void assert_found_corrupt(const struct disk *disk, const char *expected)
+{
+    assert_refused_as(disk, STATUS_CORRUPT, expected);
 }
 
 static void a_store_that_is_open_elsewhere_is_refused(void **state)
@@ -417,7 +429,7 @@ static void a_broken_manifest_is_refused(void **state)
     struct disk *disk = *state;
     fill(disk);
     damage(disk->directory, "MANIFEST", false);
-    assert_refused(disk, "corrupt");
+    assert_found_corrupt(disk, "corrupt");
 }
 
 /* Whatever RocksDB says of a file names the folder, too. */
@@ -432,7 +444,8 @@ static void a_broken_store_in_a_folder_called_clock_is_not_said_to_be_locked(voi
     clock.directory = path;
     fill(&clock);
     damage(path, "MANIFEST", false);
-    assert_int_equal(state_store_rocksdb_open(path, disk->budget, 0, &store, &error), STATUS_FATAL);
+    assert_int_equal(state_store_rocksdb_open(path, disk->budget, 0, &store, &error),
+                     STATUS_CORRUPT);
     assert_null(strstr(error.message, "locked"));
 }
 
@@ -441,7 +454,7 @@ static void a_missing_file_is_refused(void **state)
     struct disk *disk = *state;
     fill(disk);
     damage(disk->directory, ".sst", true);
-    assert_refused(disk, "corrupt");
+    assert_found_corrupt(disk, "corrupt");
 }
 
 static bool is_there(const char *directory, const char *name)
@@ -457,7 +470,7 @@ static void a_store_without_its_entry_is_refused_and_left_as_it_is(void **state)
     struct disk *disk = *state;
     fill(disk);
     damage(disk->directory, "CURRENT", true);
-    assert_refused(disk, "CURRENT");
+    assert_found_corrupt(disk, "CURRENT");
     assert_false(is_there(disk->directory, "CURRENT"));
 }
 
@@ -487,7 +500,7 @@ static void a_broken_block_is_an_error_when_it_is_read(void **state)
         struct store_value value;
         status = disk->store->ops->get_many(disk->store, &key, 1, &value, &error);
     }
-    assert_int_equal(status, STATUS_FATAL);
+    assert_int_equal(status, STATUS_CORRUPT);
     assert_non_null(strstr(error.message, "corrupt"));
 }
 
