@@ -98,6 +98,12 @@ static enum status handle_failure(struct kafka_slot *slot, enum status status, c
 {
     log_line(LOG_WARNING, "partition_failed", "partition=%s doing=%s failures=%u message=\"%s\"",
              slot->held.name, doing, slot->failures, error->message);
+    if (status == STATUS_CORRUPT) {
+        status = kafka_store_found_corrupt(&slot->ends.health, clock_monotonic_ns(), error);
+        slot->retry_ns = 0;
+        return status == STATUS_OK ? STATUS_OK
+                                   : error_prefix(error, status, "partition %s", slot->held.name);
+    }
     slot->failures += status == STATUS_RETRY ? 0 : 1;
     put_off(slot);
     bool is_final = status == STATUS_INVALID || slot->failures > KAFKA_FAILURES_MAX;
@@ -138,6 +144,7 @@ static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
     if (slot->open_status == STATUS_OK && slot->is_wanted) {
         slot->state = SLOT_OPEN;
         held_partition_begin(&slot->held);
+        kafka_store_opened(&slot->ends.health, clock_monotonic_ns());
         slot->outputs_committed = count_outputs(slot);
         kafka_partition_metrics_publish(&slot->ends.metrics, true, &slot->ends.progress);
         log_line(LOG_INFO, "partition_opened", "partition=%s worker=%u", slot->held.name,

@@ -18,6 +18,8 @@
     X(STORE_BUSY, "store is busy")                                                                 \
     X(STORE_CRASH_BEFORE, "crash before a store call")                                             \
     X(STORE_CRASH_AFTER, "crash after a store call")                                               \
+    X(STORE_CORRUPT, "store found corrupt, and made anew from the changelog")                      \
+    X(STORE_CORRUPT_AGAIN, "store found corrupt while it was made anew")                           \
     X(STORE_ROLLED_BACK, "store back at an earlier write")                                         \
     X(COMMIT_ABORTED, "commit aborted")                                                            \
     X(COMMIT_PENDING, "commit pending for a while")                                                \

@@ -75,6 +75,18 @@ static void note_end(struct life *life, enum status status, const struct error *
                    status == STATUS_OK ? "no failure" : error->message);
 }
 
+/* As a partition whose store is found corrupt is opened again: with an empty one. */
+static void replace_store(struct simulation *simulation, bool was_recovered)
+{
+    struct error error;
+    simulation->watch.hits[FAULT_STORE_CORRUPT_AGAIN] +=
+        !was_recovered && simulation->is_rebuilding;
+    simulation->is_rebuilding = true;
+    simulation->memory->ops->close(simulation->memory);
+    enum status status = state_store_memory_open(&simulation->memory, &error);
+    assert(status == STATUS_OK);
+}
+
 /* Runs one life; true when the task has come to its end. */
 static bool run_life(struct simulation *simulation, const struct life_plan *plan)
 {
@@ -109,6 +121,11 @@ static bool run_life(struct simulation *simulation, const struct life_plan *plan
         compare_outputs(simulation);
     }
     life_end_process(&life, was_down);
+    if (status == STATUS_CORRUPT) {
+        replace_store(simulation, was_recovered);
+    } else if (was_recovered) {
+        simulation->is_rebuilding = false;
+    }
     return is_finished;
 }
 
@@ -132,7 +149,9 @@ static void plan_faults(struct simulation *simulation, struct life_plan *plan)
         break;
     case 3:
     case 4:
-        plan->store_fault = (enum store_fault)simulation_below(simulation, 4);
+        /* From files' logs, which are trimmed, a store cannot be made anew. */
+        plan->store_fault =
+            (enum store_fault)simulation_below(simulation, simulation->broker ? 5 : 4);
         plan->store_fault_at = 1 + simulation_below(simulation, PICK(simulation, 3, 20, 100));
         break;
     case 5:
