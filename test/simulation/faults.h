@@ -37,6 +37,7 @@
     X(CACHE_FULL, "cache full of dirty records")                                                   \
     X(CACHE_EVICTED, "record evicted and read again")                                              \
     X(REPLAYED, "records replayed from the log")                                                   \
+    X(ALL_IDLE, "all origins idle")                                                                \
     X(OUTPUTS_CUT, "uncommitted outputs cut off")
 
 #define SIMULATED_FAULT_ENUM(ENUM, name) FAULT_##ENUM,
