@@ -86,7 +86,8 @@ void rocksdb_budget_destroy(struct rocksdb_budget *budget);
 
 /*
  * Opens or creates the store in `directory`. Refused, each with its own message: locked by another
- * process, written by a newer format, corrupt. `budget` is borrowed. Records whose last event is
+ * process, written by a newer format, corrupt. Whatever a call finds broken in what is stored is
+ * STATUS_CORRUPT. `budget` is borrowed. Records whose last event is
  * more than `retention_ms` older than the watermark and that have no timer are dropped by
  * compaction (0: never), see state_store_rocksdb_watermark.
  */

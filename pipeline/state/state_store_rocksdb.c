@@ -56,12 +56,26 @@ static struct rocksdb_store *self_of(struct state_store *store)
     return container_of(store, struct rocksdb_store, store);
 }
 
+/*
+ * A checksum that is wrong, or a file of its own that RocksDB misses. A disk that is full,
+ * read-only or fails is none, nor is what a later version of RocksDB has written.
+ */
+static bool is_corruption(const char *message)
+{
+    bool is_newer = strstr(message, "newer version") || strstr(message, "ewer software");
+    bool is_lost = strstr(message, "No such file") &&
+                   (strstr(message, "/MANIFEST-") || strstr(message, ".sst"));
+    return (strncmp(message, "Corruption", 10) == 0 && !is_newer) ||
+           (strncmp(message, "IO error", 8) == 0 && is_lost);
+}
+
 static enum status report(const struct rocksdb_store *self, const char *doing, const char *message,
                           struct error *error)
 {
-    return error_set(error, STATUS_FATAL, "state in %s: %s: %s%s", self->directory, doing, message,
-                     strncmp(message, "Corruption", 10) == 0 ? " (the stored state is corrupt)"
-                                                             : "");
+    bool is_corrupt = is_corruption(message);
+    return error_set(error, is_corrupt ? STATUS_CORRUPT : STATUS_FATAL, "state in %s: %s: %s%s",
+                     self->directory, doing, message,
+                     is_corrupt ? " (the stored state is corrupt)" : "");
 }
 
 /* Reports RocksDB's `message`, which is freed. */
@@ -467,7 +481,7 @@ static enum status check_entry(const struct rocksdb_store *self, struct error *e
     (void)closedir(folder);
     return has_current || !has_data
                ? STATUS_OK
-               : error_set(error, STATUS_FATAL,
+               : error_set(error, STATUS_CORRUPT,
                            "state in %s is corrupt: there are data files but no file CURRENT; "
                            "restore the folder from a copy, or begin with an empty one",
                            self->directory);

@@ -55,12 +55,12 @@ struct store_key store_test_key(uint32_t i)
     return store_key_of_record((struct record_key){{i * UINT64_C(77777777777777), i}, 0});
 }
 
-void store_assert_refused(const struct store_disk *disk, const char *expected)
+void store_assert_refused(const struct store_disk *disk, enum status why, const char *expected)
 {
     struct state_store *store = NULL;
     struct error error;
     enum status status = state_store_rocksdb_open(disk->directory, disk->budget, 0, &store, &error);
-    assert_int_equal(status, STATUS_FATAL);
+    assert_int_equal(status, why);
     assert_null(store);
     if (!strstr(error.message, expected)) {
         print_error("%s\n", error.message);

@@ -20,8 +20,8 @@ int store_disk_teardown(void **state);
 void store_disk_open(struct store_disk *disk, int64_t retention_ms);
 void store_disk_close(struct store_disk *disk); /* If it is open. */
 
-/* Opening it fails for good, with a message that has `expected` and the folder. */
-void store_assert_refused(const struct store_disk *disk, const char *expected);
+/* Opening it fails with `why` and a message that has `expected` and the folder. */
+void store_assert_refused(const struct store_disk *disk, enum status why, const char *expected);
 
 #define KEYS 300u
 #define WRITES_MAX 400u

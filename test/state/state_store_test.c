@@ -161,10 +161,10 @@ static void a_store_that_is_open_elsewhere_is_refused(void **state)
     struct helper helper = start_helper("hold", disk->directory);
     uint64_t durable;
     assert_int_equal(read(helper.from, &durable, sizeof(durable)), sizeof(durable));
-    store_assert_refused(disk, "locked: another process has it open");
+    store_assert_refused(disk, STATUS_FATAL, "locked: another process has it open");
     end_helper(&helper);
     store_disk_open(disk, 0);
-    store_assert_refused(disk, "locked");
+    store_assert_refused(disk, STATUS_FATAL, "locked");
 }
 
 static void must_write_keys(struct store_disk *disk, uint32_t from, uint32_t count,

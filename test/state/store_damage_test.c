@@ -24,7 +24,7 @@ static void a_store_of_a_newer_version_is_refused(void **state)
     store_disk_close(disk);
     const uint32_t newer = 2;
     raw_rocksdb_put(disk->directory, "mformat", &newer, sizeof(newer));
-    store_assert_refused(disk,
+    store_assert_refused(disk, STATUS_FATAL,
                          "its format is 2 and this version reads 1: it was written by a newer");
 }
 
@@ -33,7 +33,7 @@ static void foreign_data_is_refused(void **state)
     struct store_disk *disk = *state;
     const uint64_t position = 5;
     raw_rocksdb_put(disk->directory, "mposition", &position, sizeof(position));
-    store_assert_refused(disk, "its format is 0");
+    store_assert_refused(disk, STATUS_FATAL, "its format is 0");
 }
 
 static void damage(const char *directory, const char *ending, bool is_removed)
@@ -81,7 +81,7 @@ static void a_broken_manifest_is_refused(void **state)
     struct store_disk *disk = *state;
     fill(disk);
     damage(disk->directory, "MANIFEST", false);
-    store_assert_refused(disk, "corrupt");
+    store_assert_refused(disk, STATUS_CORRUPT, "corrupt");
 }
 
 /* Whatever RocksDB says of a file names the folder, too. */
@@ -96,7 +96,8 @@ static void a_broken_store_in_a_folder_called_clock_is_not_said_to_be_locked(voi
     clock.directory = path;
     fill(&clock);
     damage(path, "MANIFEST", false);
-    assert_int_equal(state_store_rocksdb_open(path, disk->budget, 0, &store, &error), STATUS_FATAL);
+    assert_int_equal(state_store_rocksdb_open(path, disk->budget, 0, &store, &error),
+                     STATUS_CORRUPT);
     assert_null(strstr(error.message, "locked"));
 }
 
@@ -105,7 +106,7 @@ static void a_missing_file_is_refused(void **state)
     struct store_disk *disk = *state;
     fill(disk);
     damage(disk->directory, ".sst", true);
-    store_assert_refused(disk, "corrupt");
+    store_assert_refused(disk, STATUS_CORRUPT, "corrupt");
 }
 
 static bool is_there(const char *directory, const char *name)
@@ -121,7 +122,7 @@ static void a_store_without_its_entry_is_refused_and_left_as_it_is(void **state)
     struct store_disk *disk = *state;
     fill(disk);
     damage(disk->directory, "CURRENT", true);
-    store_assert_refused(disk, "CURRENT");
+    store_assert_refused(disk, STATUS_CORRUPT, "CURRENT");
     assert_false(is_there(disk->directory, "CURRENT"));
 }
 
@@ -151,7 +152,7 @@ static void a_broken_block_is_an_error_when_it_is_read(void **state)
         struct store_value value;
         status = disk->store->ops->get_many(disk->store, &key, 1, &value, &error);
     }
-    assert_int_equal(status, STATUS_FATAL);
+    assert_int_equal(status, STATUS_CORRUPT);
     assert_non_null(strstr(error.message, "corrupt"));
 }
 
