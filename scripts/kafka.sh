@@ -139,14 +139,14 @@ launch() {
 
 await() {
     local id=$1 i
-    for ((i = 0; i < 300; i++)); do
+    for ((i = 0; i < 900; i++)); do
         if (echo >"/dev/tcp/127.0.0.1/$(broker_port "$id")") 2>/dev/null; then
             return
         fi
         is_running "$id" || { tail -20 "$dir/$id/broker.log" >&2; exit 1; }
         sleep 0.2
     done
-    echo "kafka.sh: broker $id does not answer after 60 s" >&2
+    echo "kafka.sh: broker $id does not answer after 180 s" >&2
     exit 1
 }
 

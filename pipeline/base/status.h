@@ -12,7 +12,9 @@ enum status {
     STATUS_OK = 0,
     STATUS_RETRY,   /* A disk, broker or device is busy: the same call may succeed later. */
     STATUS_INVALID, /* Input or settings are wrong: the same call fails again. Exit code 2. */
-    STATUS_FATAL,   /* The operation failed or stored data is broken: stop. Exit code 1. */
+    STATUS_FATAL,   /* The operation failed: stop. Exit code 1. */
+    /* Stored data is broken: stop, or make it anew from what it was made of. Exit code 1. */
+    STATUS_CORRUPT,
 };
 
 /* Owned by the caller, usually on its stack, so that reporting a failure cannot itself fail. */

@@ -6,6 +6,7 @@
 
 #include "pipeline/kafka/kafka_fetch.h"
 #include "pipeline/kafka/kafka_log.h"
+#include "pipeline/kafka/kafka_store.h"
 #include "pipeline/run/partition.h"
 #include "pipeline/wire/wire_decoder.h"
 
@@ -22,6 +23,7 @@ struct kafka_ends {
     struct commit_log *log;   /* What was opened; the task's. */
     struct kafka_places places;
     struct kafka_traces traces;
+    struct kafka_store_health health;
     struct kafka_progress progress;
     struct kafka_partition_metrics metrics;
     struct kafka_client_metrics producer_metrics;

@@ -12,13 +12,6 @@
 #define POLL_EVERY_NS UINT64_C(500000000)
 /* How long commits may take before a partition is given up without. */
 #define COMMIT_NS_MAX (8ull * 1000000000u)
-/*
- * Between commits that are made before their time: so many for each task of the worker. The library
- * spends one to two milliseconds of CPU on a transaction, however small.
- */
-#define HASTE_NS (2ull * 1000000u)
-/* A transaction that begins before the markers of the last one are written is told to try again. */
-#define SETTLE_NS (2ull * 1000000u)
 
 static void pause_ms(long ms)
 {
@@ -98,6 +91,12 @@ static enum status handle_failure(struct kafka_slot *slot, enum status status, c
 {
     log_line(LOG_WARNING, "partition_failed", "partition=%s doing=%s failures=%u message=\"%s\"",
              slot->held.name, doing, slot->failures, error->message);
+    if (status == STATUS_CORRUPT) {
+        status = kafka_store_found_corrupt(&slot->ends.health, clock_monotonic_ns(), error);
+        slot->retry_ns = 0;
+        return status == STATUS_OK ? STATUS_OK
+                                   : error_prefix(error, status, "partition %s", slot->held.name);
+    }
     slot->failures += status == STATUS_RETRY ? 0 : 1;
     put_off(slot);
     bool is_final = status == STATUS_INVALID || slot->failures > KAFKA_FAILURES_MAX;
@@ -138,7 +137,8 @@ static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
     if (slot->open_status == STATUS_OK && slot->is_wanted) {
         slot->state = SLOT_OPEN;
         held_partition_begin(&slot->held);
-        slot->outputs_committed = count_outputs(slot);
+        kafka_store_opened(&slot->ends.health, clock_monotonic_ns());
+        slot->haste.outputs_committed = count_outputs(slot);
         kafka_partition_metrics_publish(&slot->ends.metrics, true, &slot->ends.progress);
         log_line(LOG_INFO, "partition_opened", "partition=%s worker=%u", slot->held.name,
                  worker->index);
@@ -320,26 +320,21 @@ static enum status poll_group(struct kafka_worker *worker, struct error *error)
 
 /* ---- running ---- */
 
-/*
- * Called while the task waits. Where all of the input so far is processed and something came of
- * it, that is not kept back until the interval is over. Under load the input is never all
- * processed, and transactions become as large as the interval allows; where nothing is output,
- * none is made before its time. True: one was asked for, and the next step makes it.
- */
+/* Called while the task waits. True: a commit was asked for, and the next step makes it. */
 static bool hasten_commit(const struct kafka_worker *worker, struct kafka_slot *slot)
 {
-    if (task_is_committing(slot->held.task) || task_is_committed(slot->held.task) ||
-        count_outputs(slot) == slot->outputs_committed) {
-        return false;
+    const struct kafka_haste_view view = {
+        .is_committing = task_is_committing(slot->held.task),
+        .is_committed = task_is_committed(slot->held.task),
+        .outputs = count_outputs(slot),
+        .now_ns = clock_monotonic_ns(),
+        .task_count = worker->open_count,
+    };
+    bool asks = kafka_haste_asks(&slot->haste, &view);
+    if (asks) {
+        task_request_commit(slot->held.task);
     }
-    uint64_t now_ns = clock_monotonic_ns();
-    if (now_ns - slot->hastened_ns < HASTE_NS * worker->open_count ||
-        now_ns - slot->committed_ns < SETTLE_NS) {
-        return false;
-    }
-    slot->hastened_ns = now_ns;
-    task_request_commit(slot->held.task);
-    return true;
+    return asks;
 }
 
 static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slot, bool *ret_waits,
@@ -353,8 +348,7 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
     }
     if (task_commits(slot->held.task) > commits) {
         slot->failures = 0;
-        slot->outputs_committed = count_outputs(slot);
-        slot->committed_ns = clock_monotonic_ns();
+        kafka_haste_committed(&slot->haste, count_outputs(slot), clock_monotonic_ns());
     } else if (*ret_waits) {
         *ret_waits = !hasten_commit(worker, slot);
         kafka_ends_serve(&slot->ends);
@@ -409,8 +403,8 @@ static enum status run_route(struct kafka_worker *worker, struct kafka_slot *slo
         slot->route.options.member = worker->membership.member;
         slot->route.options.fetcher = worker->fetcher;
     }
-    return kafka_route_slot_run(&slot->route, slot->is_wanted, HASTE_NS * (worker->open_count + 1),
-                                ret_waits, error);
+    return kafka_route_slot_run(&slot->route, slot->is_wanted,
+                                KAFKA_HASTE_NS * (worker->open_count + 1), ret_waits, error);
 }
 
 static void serve_statistics(struct kafka_worker *worker)

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "pipeline/kafka/kafka_ends.h"
+#include "pipeline/kafka/kafka_haste.h"
 #include "pipeline/kafka/kafka_membership.h"
 #include "pipeline/kafka/kafka_purge.h"
 #include "pipeline/kafka/kafka_route_slot.h"
@@ -40,14 +41,12 @@ struct kafka_slot {
     struct kafka_route_slot route; /* Where topics->sources are sent on. */
     struct kafka_purge purge;
     enum slot_state state;
-    bool is_wanted;             /* The group says that the partition is ours. */
-    uint32_t failures;          /* Since the last commit. */
-    uint64_t retry_ns;          /* Not opened before then. */
-    uint64_t outputs_committed; /* Records of all topics, as of the last commit. */
-    uint64_t hastened_ns;       /* When a commit was last asked for before its time ... */
-    uint64_t committed_ns;      /* ... and when the last one was done. */
-    pthread_t opener;           /* SLOT_OPENING */
-    atomic_bool is_ready;       /* The opener is done; then what follows is set. */
+    bool is_wanted;    /* The group says that the partition is ours. */
+    uint32_t failures; /* Since the last commit. */
+    uint64_t retry_ns; /* Not opened before then. */
+    struct kafka_haste haste;
+    pthread_t opener;     /* SLOT_OPENING */
+    atomic_bool is_ready; /* The opener is done; then what follows is set. */
     enum status open_status;
     struct error open_error;
 };

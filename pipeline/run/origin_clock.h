@@ -2,7 +2,9 @@
  * The time of a task whose records were sent on to it from several partitions, its origins. Each
  * record says what time it is where it comes from; the task's time is the earliest of those, so
  * that an origin which is behind makes none of its events late. An origin of which nothing was
- * heard holds the time back as well, and one that is idle does not.
+ * heard holds the time back as well, and one that is idle does not. When all are idle it is the
+ * latest that any of them has told, as in a partition that nothing was sent on to: what was waiting
+ * for the slower ones waits no longer.
  */
 #ifndef PIPELINE_RUN_ORIGIN_CLOCK_H
 #define PIPELINE_RUN_ORIGIN_CLOCK_H
@@ -21,6 +23,7 @@
 /* Part PART_TASK_ORIGINS of the task's record. */
 struct origin_marks {
     int64_t marks[ORIGINS_MAX];
+    int64_t reached_ms; /* The latest time told; 0: none was. Since version 2. */
 };
 
 extern const struct record_part origin_marks_part;
@@ -28,7 +31,8 @@ extern const struct record_part origin_marks_part;
 struct origin_clock {
     struct origin_marks marks;
     uint32_t count;  /* Of origins, at most ORIGINS_MAX. */
-    int64_t time_ms; /* What origin_clock_set() makes of them. */
+    int64_t time_ms; /* What origin_clock_set() makes of them; so is this: */
+    bool is_idle;    /* All of them are. */
 };
 
 /* Takes over what was committed. */
@@ -38,7 +42,7 @@ void origin_clock_set(struct origin_clock *clock, const struct origin_marks *mar
 int64_t origin_clock_after(const struct origin_clock *clock, uint32_t origin, int64_t mark_ms);
 void origin_clock_tell(struct origin_clock *clock, uint32_t origin, int64_t mark_ms);
 
-/* No origin has anything: time stands still. */
+/* No origin has anything: time moves on by ticks only. */
 bool origin_clock_is_idle(const struct origin_clock *clock);
 
 #endif

@@ -45,7 +45,8 @@ struct state_store_ops {
 
     /*
      * Applies all puts and remembers `log_position`, atomically, but not durably: a crash may undo
-     * it and all later writes, never an earlier one alone. Borrowed memory is free afterwards.
+     * it and all later writes, never an earlier one alone. Borrowed memory is free afterwards. What
+     * goes wrong may be told by a later call, and from then on by each.
      */
     enum status (*write)(struct state_store *store, const struct store_put *puts, uint32_t count,
                          uint64_t log_position, struct error *error);
@@ -85,7 +86,8 @@ void rocksdb_budget_destroy(struct rocksdb_budget *budget);
 
 /*
  * Opens or creates the store in `directory`. Refused, each with its own message: locked by another
- * process, written by a newer format, corrupt. `budget` is borrowed. Records whose last event is
+ * process, written by a newer format, corrupt. Whatever a call finds broken in what is stored is
+ * STATUS_CORRUPT. `budget` is borrowed. Records whose last event is
  * more than `retention_ms` older than the watermark and that have no timer are dropped by
  * compaction (0: never), see state_store_rocksdb_watermark.
  */

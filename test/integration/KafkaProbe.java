@@ -56,6 +56,27 @@ public class KafkaProbe {
         return properties;
     }
 
+    /** Of events that must all arrive, however busy the machine is; the first that did not is in `lost`. */
+    static KafkaProducer<byte[], byte[]> producer(String lingerMs) {
+        Properties properties = properties();
+        properties.put("linger.ms", lingerMs);
+        properties.put("batch.size", "262144");
+        properties.put("request.timeout.ms", "20000");
+        properties.put("delivery.timeout.ms", "600000");
+        properties.put("max.block.ms", "600000");
+        return new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
+    }
+
+    static volatile Exception lost;
+
+    static final Callback NOTES_LOSS = (place, failure) -> {
+        if (failure != null && lost == null) lost = failure;
+    };
+
+    static void checkLoss() {
+        if (lost != null) throw new IllegalStateException("an event was not taken", lost);
+    }
+
     static KafkaConsumer<byte[], byte[]> consumer() {
         Properties properties = properties();
         properties.put("isolation.level", "read_committed");
@@ -247,23 +268,20 @@ public class KafkaProbe {
     }
 
     static void fill() throws Exception {
-        Properties properties = properties();
-        properties.put("linger.ms", "20");
-        properties.put("batch.size", "262144");
         ObjectMapper json = new ObjectMapper();
-        try (KafkaProducer<byte[], byte[]> producer =
-                 new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer())) {
+        try (KafkaProducer<byte[], byte[]> producer = producer("20")) {
             for (int i = 0; options.containsKey("file" + i); i++) {
                 try (BufferedReader in = Files.newBufferedReader(Path.of(text("file" + i)))) {
                     for (String line; (line = in.readLine()) != null;) {
                         JsonNode event = json.readTree(line);
                         if (!event.hasNonNull("user_id")) continue;
                         byte[] key = event.get("user_id").asText().getBytes(StandardCharsets.UTF_8);
-                        producer.send(new ProducerRecord<>(text("topic"), i, event.get("event_time").asLong(), key, click(event)));
+                        producer.send(new ProducerRecord<>(text("topic"), i, event.get("event_time").asLong(), key, click(event)), NOTES_LOSS);
                     }
                 }
             }
         }
+        checkLoss();
     }
 
     /* ---- for the storm ---- */
@@ -278,12 +296,7 @@ public class KafkaProbe {
         double[] loads = {0, 0.3, 0.7, 1, 3};
         Random random = new Random(number("seed", 1));
         double perMs = lines / 1000.0 / number("seconds", 60);
-        Properties properties = properties();
-        properties.put("linger.ms", "5");
-        properties.put("request.timeout.ms", "20000");
-        properties.put("delivery.timeout.ms", "300000");
-        try (KafkaProducer<byte[], byte[]> producer =
-                 new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer())) {
+        try (KafkaProducer<byte[], byte[]> producer = producer("5")) {
             for (long sent = 0; sent < lines;) {
                 double load = loads[random.nextInt(loads.length)] * perMs;
                 long phase = 500 + random.nextInt(1500), begin = System.nanoTime();
@@ -295,7 +308,7 @@ public class KafkaProbe {
                         line = files.get(partition).readLine();
                         if (line == null) partition = (partition + 1) % files.size();
                     }
-                    producer.send(new ProducerRecord<>(text("topic"), partition, null, line.getBytes(StandardCharsets.UTF_8)));
+                    producer.send(new ProducerRecord<>(text("topic"), partition, null, line.getBytes(StandardCharsets.UTF_8)), NOTES_LOSS);
                     sent++;
                     long ahead = (long) (n / load) - (System.nanoTime() - begin) / 1_000_000;
                     if (ahead > 5) Thread.sleep(ahead);
@@ -303,6 +316,7 @@ public class KafkaProbe {
                 Thread.sleep(Math.max(0, phase - (System.nanoTime() - begin) / 1_000_000));
             }
         }
+        checkLoss();
         System.out.println("fed");
     }
 

@@ -38,9 +38,13 @@ import org.apache.kafka.common.serialization.*;
  * NUDGE_TOOL_PROPERTIES names a file of more properties for the clients.
  */
 public class KafkaTool {
+    /** What a test waits for at most where the machine is busy: a test fails by what it finds. */
+    static final String PATIENCE_MS = "600000";
+
     static Properties properties(String servers) {
         Properties properties = new Properties();
         properties.put("bootstrap.servers", servers);
+        properties.put("request.timeout.ms", "60000");
         String more = System.getenv("NUDGE_TOOL_PROPERTIES");
         if (more != null) {
             try (InputStream in = new FileInputStream(more)) {
@@ -52,8 +56,40 @@ public class KafkaTool {
         return properties;
     }
 
+    static Properties asking(String servers) {
+        Properties properties = properties(servers);
+        properties.put("default.api.timeout.ms", PATIENCE_MS);
+        return properties;
+    }
+
+    /** Nothing is given up before its time, sent twice, or out of order. */
+    static Properties producing(String servers) {
+        Properties properties = properties(servers);
+        properties.put("enable.idempotence", "true");
+        properties.put("delivery.timeout.ms", PATIENCE_MS);
+        properties.put("max.block.ms", PATIENCE_MS);
+        return properties;
+    }
+
+    /** Remembers the first record that was not taken; there must be none. */
+    static class Failures implements Callback {
+        private volatile Exception first;
+
+        @Override public void onCompletion(RecordMetadata place, Exception failure) {
+            if (failure != null && first == null) {
+                first = failure;
+            }
+        }
+
+        void check() {
+            if (first != null) {
+                throw new IllegalStateException("a record was not taken", first);
+            }
+        }
+    }
+
     static void create(String servers, String topic, int partitions) throws Exception {
-        try (Admin admin = Admin.create(properties(servers))) {
+        try (Admin admin = Admin.create(asking(servers))) {
             NewTopic request = new NewTopic(topic, Optional.of(partitions), Optional.empty());
             request.configs(Map.of("message.timestamp.after.max.ms", "" + Long.MAX_VALUE,
                                    "retention.ms", "-1"));
@@ -75,7 +111,7 @@ public class KafkaTool {
     }
 
     static void delete(String servers, List<String> topics) throws Exception {
-        try (Admin admin = Admin.create(properties(servers))) {
+        try (Admin admin = Admin.create(asking(servers))) {
             Set<String> present = admin.listTopics().names().get();
             List<String> found = new ArrayList<>(topics);
             found.retainAll(present);
@@ -90,7 +126,8 @@ public class KafkaTool {
 
     static void load(String servers, String topic, List<String> files, boolean framed)
             throws Exception {
-        Properties properties = properties(servers);
+        Properties properties = producing(servers);
+        Failures failures = new Failures();
         properties.put("linger.ms", "20");
         properties.put("batch.size", "262144");
         try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(
@@ -99,12 +136,13 @@ public class KafkaTool {
                 try (DataInputStream in = new DataInputStream(new BufferedInputStream(
                          new FileInputStream(files.get(partition)), 1 << 20))) {
                     for (byte[] record; (record = framed ? frame(in) : line(in)) != null;) {
-                        producer.send(new ProducerRecord<>(topic, partition, null, record));
+                        producer.send(new ProducerRecord<>(topic, partition, null, record), failures);
                     }
                 }
             }
             producer.flush();
         }
+        failures.check();
     }
 
     static byte[] line(DataInputStream in) throws IOException {
@@ -131,7 +169,7 @@ public class KafkaTool {
     }
 
     static void dump(String servers, String directory, List<String> topics) throws Exception {
-        Properties properties = properties(servers);
+        Properties properties = asking(servers);
         properties.put("isolation.level", "read_committed");
         properties.put("enable.auto.commit", "false");
         properties.put("max.poll.records", "5000");
@@ -228,7 +266,7 @@ public class KafkaTool {
     }
 
     static void read(String servers, List<String> topics) throws Exception {
-        Properties properties = properties(servers);
+        Properties properties = asking(servers);
         properties.put("isolation.level", "read_committed");
         properties.put("enable.auto.commit", "false");
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
@@ -284,10 +322,10 @@ public class KafkaTool {
     }
 
     static void shell(String servers) throws Exception {
-        Properties properties = properties(servers);
+        Properties properties = producing(servers);
         properties.put("max.request.size", "8000000");
         properties.put("linger.ms", "5");
-        try (Admin admin = Admin.create(properties(servers));
+        try (Admin admin = Admin.create(asking(servers));
              KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(
                  properties, new ByteArraySerializer(), new ByteArraySerializer());
              BufferedReader in = new BufferedReader(new InputStreamReader(System.in))) {

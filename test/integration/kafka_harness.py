@@ -249,6 +249,23 @@ class Running:
         self.reader.join()
 
 
+def committed(application, topic, partition=0):
+    return application.broker.offsets(application.name).get((topic, partition), (0, ""))[0]
+
+
+def run_to(application, topic, count):
+    """Runs until that much of the input is committed; returns what was said."""
+    running = application.start()
+    try:
+        harness.wait_for(lambda: sum(offset for (name, _), (offset, _) in
+                                     application.broker.offsets(application.name).items()
+                                     if name == topic) == count, 60, "everything committed")
+        running.stop()
+    finally:
+        running.kill()
+    return running.said()
+
+
 def file_outputs(work, application, files, name="files"):
     """Values by topic and partition of the file run of the same configuration."""
     text = harness.read(application.path).decode()

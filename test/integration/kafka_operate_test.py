@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A run on a real broker as its operator sees it: metrics and health, stops at any moment, topics
-that are wrong, grow or go away, and state that does not belong to its changelog."""
+that are wrong, grow or go away, and state that is too old."""
 import json
 import os
 import shutil
@@ -14,7 +14,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
-from kafka_harness import Application, file_outputs, generate, same, without_places  # noqa: E402
+from kafka_harness import (Application, committed, file_outputs, generate, run_to,  # noqa: E402
+                           same, without_places)
 from kafka_storm import free_port  # noqa: E402
 
 broker = None
@@ -22,23 +23,6 @@ broker = None
 
 def lines_of(path):
     return harness.read(path).splitlines()
-
-
-def committed(application, topic, partition=0):
-    return broker.offsets(application.name).get((topic, partition), (0, ""))[0]
-
-
-def run_to(application, topic, count):
-    """Runs until that much of the input is committed; returns what was said."""
-    running = application.start()
-    try:
-        harness.wait_for(lambda: sum(offset for (name, _), (offset, _) in
-                                     broker.offsets(application.name).items()
-                                     if name == topic) == count, 60, "everything committed")
-        running.stop()
-    finally:
-        running.kill()
-    return running.said()
 
 
 # ---- metrics and health ----
@@ -309,114 +293,6 @@ def test_partitions_that_are_added_are_taken_in_by_a_new_start(work):
     application.write(ends=True)
     application.run()
     equal((committed(application, topic), committed(application, topic, 1)), (75, 25), "offsets")
-
-
-# ---- state that does not belong to its changelog ----
-
-def state_case(work, letter):
-    """An application of two partitions that has processed the first half of its input."""
-    topic = broker.make(letter + os.path.basename(work), 2)
-    application = Application(broker, work, topic, ends=False).create()
-    files = generate(work, 3000, 2)
-    halves = [[], []]
-    for partition, path in enumerate(files):
-        content = lines_of(path)
-        for half, values in enumerate((content[:len(content) // 2], content[len(content) // 2:])):
-            halves[half] += [{"value": value, "partition": partition} for value in values]
-    broker.send(topic, halves[0])
-    return topic, application, files, halves
-
-
-def go_on(topic, application, halves):
-    """Processes half of what each partition has left."""
-    parts = [[event for event in halves[1] if event["partition"] == i] for i in range(2)]
-    portion = [event for part in parts for event in part[:len(part) // 2]]
-    halves[1] = [event for part in parts for event in part[len(part) // 2:]]
-    halves[0] += portion
-    broker.send(topic, portion)
-    run_to(application, topic, len(halves[0]))
-
-
-def finish(application, topic, files, halves, what):
-    broker.send(topic, halves[1])
-    application.write(ends=True)
-    said = application.run().errors
-    same(without_places(application.outputs()),
-         without_places(file_outputs(application.work, application, files)), what)
-    return said
-
-
-def rebuilt(said):
-    """Partitions that were made anew, with the reasons."""
-    return sorted((line.split("partition=")[1].split()[0], line.split('message="')[1].rstrip('"\n'))
-                  for line in said.splitlines() if "state_rebuilt" in line)
-
-
-def test_state_ahead_of_its_changelog_is_rebuilt_alone(work):
-    topic, application, files, halves = state_case(work, "u")
-    run_to(application, topic, len(halves[0]))
-    # A second commit supersedes records of the first, however few commits the events need.
-    go_on(topic, application, halves)
-    # The changelog of partition 1 is made again from what it held, without the superseded records
-    # and markers: it is shorter than the state's position.
-    changelog = f"{application.name}-changelog"
-    newest = {}
-    for record in broker.records(changelog):
-        newest[(record["partition"], record["key"])] = record
-    kept = [record for record in newest.values() if record["partition"] == 1]
-    others = [record for record in broker.records(changelog) if record["partition"] == 0]
-    check(20 < len(kept) < max(record["offset"] for record in kept), "fewer, but enough")
-    broker.ask("delete", changelog)
-    broker.make(changelog, 2, "cleanup.policy=compact")
-    # Partition 0 gets as many as it had, so that its state is neither ahead nor behind.
-    filler = others + others[:1] * (max(r["offset"] for r in others) + 2 - len(others))
-    broker.send(changelog, kept + sorted(filler, key=lambda r: r is others[0], reverse=True))
-    said = finish(application, topic, files, halves, "state ahead")
-    equal(rebuilt(said), [("1", "it is ahead of the changelog")], "rebuilt")
-
-
-def test_state_that_the_changelog_no_longer_reaches_back_to_is_rebuilt_alone(work):
-    topic, application, files, halves = state_case(work, "v")
-    run_to(application, topic, len(halves[0]))
-    old = os.path.join(work, "old")
-    shutil.copytree(application.state, old)
-    # The instance goes on, its state is lost, and what is put back in its place is an old copy,
-    # whose position the changelog of partition 0 has forgotten.
-    go_on(topic, application, halves)
-    shutil.rmtree(application.state)
-    shutil.copytree(old, application.state)
-    changelog = f"{application.name}-changelog"
-    newest = {}
-    for record in broker.records(changelog):
-        if record["partition"] == 0:
-            newest[record["key"]] = record
-    end = max(record["offset"] for record in newest.values()) + 2
-    broker.send(changelog, list(newest.values()))
-    broker.ask("set", changelog, "cleanup.policy=delete")
-    broker.ask("trim", changelog, 0, end)
-    broker.ask("set", changelog, "cleanup.policy=compact")
-    said = finish(application, topic, files, halves, "changelog trimmed")
-    equal(rebuilt(said), [("0", "the changelog does not reach back to it")], "rebuilt")
-
-
-def test_state_of_another_cluster_is_rebuilt_however_often_the_start_fails(work):
-    """That it is another's is not forgotten by a start that ends before the state is made anew."""
-    topic, application, files, halves = state_case(work, "z")
-    run_to(application, topic, len(halves[0]))
-    folder = os.path.join(application.state, "1")
-    harness.write(os.path.join(folder, "origin"), "elsewhere " + application.name + "-changelog\n")
-    current = os.path.join(folder, "store", "CURRENT")
-    os.rename(current, current + ".kept")
-    os.mkdir(current)  # The store cannot be opened.
-    running = application.start()
-    running.wait_for("partition_failed partition=1 doing=open")
-    running.kill()
-    os.rmdir(current)
-    os.rename(current + ".kept", current)
-    said = finish(application, topic, files, halves, "another cluster's state")
-    equal(rebuilt(said), [("1", "it belongs to another cluster or changelog")], "rebuilt")
-    said = application.run().errors
-    equal(rebuilt(said), [], "rebuilt again")
 
 
 # ---- state that is too old ----

@@ -10,6 +10,7 @@ here=$(dirname "$0")
 "$here/kafka_input_test.py" "$nudge"
 "$here/kafka_route_test.py" "$nudge"
 "$here/kafka_operate_test.py" "$nudge"
+"$here/kafka_state_test.py" "$nudge"
 "$here/kafka_security_test.py" "$nudge"
 "$here/kafka_commit_test.py" "$nudge"
 "$here/kafka_storm.py" "$nudge" --feed --partitions 6 --events 200000 --seconds 40 --seed "${KAFKA_SEED:-1}"

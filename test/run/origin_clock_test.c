@@ -2,7 +2,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -16,7 +15,7 @@
 static struct origin_clock clock_of(uint32_t count)
 {
     struct origin_clock clock = {.count = count};
-    const struct origin_marks none = {{0}};
+    const struct origin_marks none = {{0}, 0};
     origin_clock_set(&clock, &none);
     return clock;
 }
@@ -45,7 +44,7 @@ static void an_origin_of_which_nothing_was_heard_holds_time_back(void **state)
     assert_int_equal(clock.time_ms, TEN);
 }
 
-static void an_idle_origin_holds_nobody_back_and_all_idle_ones_tell_no_time(void **state)
+static void an_idle_origin_holds_nobody_back(void **state)
 {
     (void)state;
     struct origin_clock clock = clock_of(2);
@@ -53,15 +52,48 @@ static void an_idle_origin_holds_nobody_back_and_all_idle_ones_tell_no_time(void
     origin_clock_tell(&clock, 1, ORIGIN_IDLE);
     assert_int_equal(clock.time_ms, TEN);
     assert_false(origin_clock_is_idle(&clock));
-    origin_clock_tell(&clock, 0, ORIGIN_IDLE);
-    assert_true(origin_clock_is_idle(&clock));
-    assert_int_equal(clock.time_ms, ORIGIN_TIME_MIN);
     origin_clock_tell(&clock, 1, TEN + MINUTE_MS);
-    assert_int_equal(clock.time_ms, TEN + MINUTE_MS);
+    assert_int_equal(clock.time_ms, TEN);
+}
+
+/* In whichever order they fall idle. */
+static void when_all_are_idle_it_is_the_latest_time_that_was_told(void **state)
+{
+    (void)state;
+    for (uint32_t first = 0; first < 2; first++) {
+        struct origin_clock clock = clock_of(2);
+        origin_clock_tell(&clock, 0, TEN);
+        origin_clock_tell(&clock, 1, TEN + 5 * MINUTE_MS);
+        assert_int_equal(clock.time_ms, TEN);
+        origin_clock_tell(&clock, first, ORIGIN_IDLE);
+        assert_false(origin_clock_is_idle(&clock));
+        origin_clock_tell(&clock, 1 - first, ORIGIN_IDLE);
+        assert_true(origin_clock_is_idle(&clock));
+        assert_int_equal(clock.time_ms, TEN + 5 * MINUTE_MS);
+        /* One that has something again is the only one to tell the time. */
+        origin_clock_tell(&clock, first, TEN + 9 * MINUTE_MS);
+        assert_false(origin_clock_is_idle(&clock));
+        assert_int_equal(clock.time_ms, TEN + 9 * MINUTE_MS);
+    }
+    struct origin_clock silent = clock_of(1);
+    origin_clock_tell(&silent, 0, ORIGIN_IDLE);
+    assert_int_equal(silent.time_ms, ORIGIN_TIME_MIN);
+}
+
+static void marks_of_the_version_before_are_taken_over(void **state)
+{
+    (void)state;
+    struct origin_marks before = {.marks = {TEN, ORIGIN_IDLE}};
+    struct origin_marks after = {.marks = {0}};
+    assert_int_equal(origin_marks_part.version, 2);
+    assert_true(origin_marks_part.upgrade(1, &before, sizeof(before.marks), &after));
+    assert_memory_equal(&after, &before, sizeof(after));
+    assert_false(origin_marks_part.upgrade(1, &before, sizeof(before.marks) - 8, &after));
+    assert_false(origin_marks_part.upgrade(3, &before, sizeof(before.marks), &after));
 }
 
 /* The clock as its header says it, by looking at all marks each time. */
-static int64_t expected_time(const int64_t *marks, uint32_t count)
+static int64_t expected_time(const int64_t *marks, uint32_t count, int64_t latest_ms)
 {
     int64_t time_ms = ORIGIN_IDLE;
     for (uint32_t i = 0; i < count; i++) {
@@ -70,7 +102,8 @@ static int64_t expected_time(const int64_t *marks, uint32_t count)
         }
         time_ms = marks[i] < time_ms ? marks[i] : time_ms;
     }
-    return time_ms == ORIGIN_IDLE ? ORIGIN_TIME_MIN : time_ms;
+    int64_t idle_ms = latest_ms > 0 ? latest_ms : ORIGIN_TIME_MIN;
+    return time_ms == ORIGIN_IDLE ? idle_ms : time_ms;
 }
 
 static void any_order_of_marks_gives_the_earliest_and_asking_changes_nothing(void **state)
@@ -81,6 +114,7 @@ static void any_order_of_marks_gives_the_earliest_and_asking_changes_nothing(voi
         uint32_t count = 1 + (uint32_t)random_below(&random, 6);
         struct origin_clock clock = clock_of(count);
         int64_t marks[6] = {0};
+        int64_t latest_ms = 0;
         for (int step = 0; step < 100; step++) {
             uint32_t origin = (uint32_t)random_below(&random, count);
             uint64_t kind = random_below(&random, 8);
@@ -92,11 +126,13 @@ static void any_order_of_marks_gives_the_earliest_and_asking_changes_nothing(voi
             assert_int_equal(clock.time_ms, before_ms);
             origin_clock_tell(&clock, origin, mark_ms);
             marks[origin] = mark_ms;
+            latest_ms = kind > 1 && mark_ms > latest_ms ? mark_ms : latest_ms;
             assert_int_equal(after_ms, clock.time_ms);
-            assert_int_equal(clock.time_ms, expected_time(marks, count));
+            assert_int_equal(clock.time_ms, expected_time(marks, count, latest_ms));
             struct origin_clock again = {.count = count};
             origin_clock_set(&again, &clock.marks);
             assert_int_equal(again.time_ms, clock.time_ms);
+            assert_int_equal(again.is_idle, clock.is_idle);
         }
     }
 }
@@ -123,7 +159,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(time_is_that_of_the_origin_that_is_furthest_behind),
         cmocka_unit_test(an_origin_of_which_nothing_was_heard_holds_time_back),
-        cmocka_unit_test(an_idle_origin_holds_nobody_back_and_all_idle_ones_tell_no_time),
+        cmocka_unit_test(an_idle_origin_holds_nobody_back),
+        cmocka_unit_test(when_all_are_idle_it_is_the_latest_time_that_was_told),
+        cmocka_unit_test(marks_of_the_version_before_are_taken_over),
         cmocka_unit_test(any_order_of_marks_gives_the_earliest_and_asking_changes_nothing),
         cmocka_unit_test(one_wrong_clock_does_not_set_the_time_of_a_partition),
     };

@@ -18,6 +18,8 @@
     X(STORE_BUSY, "store is busy")                                                                 \
     X(STORE_CRASH_BEFORE, "crash before a store call")                                             \
     X(STORE_CRASH_AFTER, "crash after a store call")                                               \
+    X(STORE_CORRUPT, "store found corrupt, and made anew from the changelog")                      \
+    X(STORE_CORRUPT_AGAIN, "store found corrupt while it was made anew")                           \
     X(STORE_ROLLED_BACK, "store back at an earlier write")                                         \
     X(COMMIT_ABORTED, "commit aborted")                                                            \
     X(COMMIT_PENDING, "commit pending for a while")                                                \
@@ -35,6 +37,7 @@
     X(CACHE_FULL, "cache full of dirty records")                                                   \
     X(CACHE_EVICTED, "record evicted and read again")                                              \
     X(REPLAYED, "records replayed from the log")                                                   \
+    X(ALL_IDLE, "all origins idle")                                                                \
     X(OUTPUTS_CUT, "uncommitted outputs cut off")
 
 #define SIMULATED_FAULT_ENUM(ENUM, name) FAULT_##ENUM,

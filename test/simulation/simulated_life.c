@@ -288,6 +288,7 @@ bool life_count_faults(struct life *life, enum status status, const struct error
         [STORE_BUSY] = FAULT_STORE_BUSY,
         [STORE_CRASH_BEFORE] = FAULT_STORE_CRASH_BEFORE,
         [STORE_CRASH_AFTER] = FAULT_STORE_CRASH_AFTER,
+        [STORE_CORRUPT] = FAULT_STORE_CORRUPT,
     };
     uint64_t *hits = life->simulation->watch.hits;
     bool has_reason = life->log.has_failed;

@@ -26,6 +26,7 @@ struct simulation {
     bool is_synced;
     bool has_reference;
     bool is_flushed;             /* Store and log agree: nothing is left to do. */
+    bool is_rebuilding;          /* The store was found corrupt and replaced. */
     uint32_t recoveries_crashed; /* In a row. */
 };
 

@@ -30,6 +30,9 @@ static enum status enter(struct simulated_store *self, struct error *error)
         return go_down(self, error);
     case STORE_CRASH_AFTER:
         return STATUS_OK;
+    case STORE_CORRUPT:
+        return error_set(error, STATUS_CORRUPT, "store: call %llu finds it corrupt",
+                         (unsigned long long)self->calls);
     case STORE_BUSY:
     case STORE_FAIL:
         break;

@@ -11,6 +11,7 @@ enum store_fault {
     STORE_BUSY, /* The write is to come again; other calls fail. */
     STORE_CRASH_BEFORE,
     STORE_CRASH_AFTER,
+    STORE_CORRUPT,
 };
 
 struct simulated_store {

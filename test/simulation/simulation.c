@@ -75,6 +75,18 @@ static void note_end(struct life *life, enum status status, const struct error *
                    status == STATUS_OK ? "no failure" : error->message);
 }
 
+/* As a partition whose store is found corrupt is opened again: with an empty one. */
+static void replace_store(struct simulation *simulation, bool was_recovered)
+{
+    struct error error;
+    simulation->watch.hits[FAULT_STORE_CORRUPT_AGAIN] +=
+        !was_recovered && simulation->is_rebuilding;
+    simulation->is_rebuilding = true;
+    simulation->memory->ops->close(simulation->memory);
+    enum status status = state_store_memory_open(&simulation->memory, &error);
+    assert(status == STATUS_OK);
+}
+
 /* Runs one life; true when the task has come to its end. */
 static bool run_life(struct simulation *simulation, const struct life_plan *plan)
 {
@@ -109,6 +121,11 @@ static bool run_life(struct simulation *simulation, const struct life_plan *plan
         compare_outputs(simulation);
     }
     life_end_process(&life, was_down);
+    if (status == STATUS_CORRUPT) {
+        replace_store(simulation, was_recovered);
+    } else if (was_recovered) {
+        simulation->is_rebuilding = false;
+    }
     return is_finished;
 }
 
@@ -132,7 +149,9 @@ static void plan_faults(struct simulation *simulation, struct life_plan *plan)
         break;
     case 3:
     case 4:
-        plan->store_fault = (enum store_fault)simulation_below(simulation, 4);
+        /* From files' logs, which are trimmed, a store cannot be made anew. */
+        plan->store_fault =
+            (enum store_fault)simulation_below(simulation, simulation->broker ? 5 : 4);
         plan->store_fault_at = 1 + simulation_below(simulation, PICK(simulation, 3, 20, 100));
         break;
     case 5:
@@ -280,9 +299,36 @@ static void compare_end(struct simulation *simulation)
 
 /* ---- the undisturbed run ---- */
 
+/* Where all origins are idle, time is the latest that one of them has told. */
+static void check_idle_time(struct simulation *simulation, const struct committed *model)
+{
+    const struct script *script = &simulation->script;
+    int64_t marks[ORIGINS_MAX] = {0};
+    int64_t latest_ms = ORIGIN_TIME_MIN;
+    uint32_t idle = 0;
+    for (uint64_t i = 0; i < model->position.ordinal && script->origin_count > 0; i++) {
+        const struct input_origin *origin = &script->events[i].origin;
+        bool is_idle = origin->mark_ms == ORIGIN_IDLE;
+        if (origin->is_ahead) {
+            continue; /* Its event is a dead letter, and the mark stands as it is. */
+        }
+        idle += is_idle;
+        idle -= marks[origin->partition] == ORIGIN_IDLE;
+        marks[origin->partition] = origin->mark_ms;
+        latest_ms = !is_idle && origin->mark_ms > latest_ms ? origin->mark_ms : latest_ms;
+    }
+    bool is_idle = script->origin_count > 0 && idle == script->origin_count;
+    simulation->watch.hits[FAULT_ALL_IDLE] += is_idle;
+    if (is_idle && model->progress.time_max_ms < latest_ms) {
+        watch_violate(&simulation->watch, "all origins are idle, and time stands at %lld: %lld",
+                      (long long)model->progress.time_max_ms, (long long)latest_ms);
+    }
+}
+
 static void reference_commit(void *context, const struct committed *model)
 {
     struct simulation *simulation = context;
+    check_idle_time(simulation, model);
     simulation_say(simulation, "  undisturbed: record %llu, %llu timers, %llu ticks%s%s\n",
                    (unsigned long long)model->position.ordinal,
                    (unsigned long long)model->progress.counters.timers_fired,
@@ -297,6 +343,7 @@ static void reference_commit(void *context, const struct committed *model)
 static void disturbed_commit(void *context, const struct committed *model)
 {
     struct simulation *simulation = context;
+    check_idle_time(simulation, model);
     simulation_say(simulation, "    commit %llu: record %llu, %llu timers, %llu ticks%s%s\n",
                    (unsigned long long)model->log_position,
                    (unsigned long long)model->position.ordinal,
