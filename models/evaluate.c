@@ -14,27 +14,40 @@ const char *const eval_metric_names[EVAL_METRIC_COUNT] = {"pr_auc", "roc_auc", "
 
 const uint32_t eval_tops[EVAL_TOPS] = {10, 100, 1000};
 
+/* What a model says of the rows. */
+struct scored {
+    float *chances;
+    struct ranking ranking;
+};
+
 /* The slice's rows side by side. */
 struct sample {
     uint32_t count;
-    float *chances;
+    struct scored model;
+    struct scored reference; /* Of the reference model, where there is one. */
+    bool has_reference;
     float *feature; /* One column at a time. */
     uint8_t *labels;
     double *weights, *drawn; /* As given; of a replicate. */
     uint32_t *group;         /* Number of the row's group. */
     uint32_t group_count;
-    struct ranking ranking;
 };
+
+static void scored_release(struct scored *scored)
+{
+    free(scored->chances);
+    ranking_release(&scored->ranking);
+}
 
 static void sample_release(struct sample *sample)
 {
-    free(sample->chances);
+    scored_release(&sample->model);
+    scored_release(&sample->reference);
     free(sample->feature);
     free(sample->labels);
     free(sample->weights);
     free(sample->drawn);
     free(sample->group);
-    ranking_release(&sample->ranking);
 }
 
 static enum status number_groups(const struct row_table *table, const uint32_t *chosen,
@@ -55,45 +68,89 @@ static enum status number_groups(const struct row_table *table, const uint32_t *
     return status;
 }
 
+static enum status scored_make(const uint32_t *chosen, uint32_t count, const float *chances,
+                               struct scored *scored, struct error *error)
+{
+    scored->chances = calloc((size_t)count + 1, sizeof(float));
+    if (!scored->chances) {
+        return error_set(error, STATUS_FATAL, "evaluation: out of memory");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        scored->chances[i] = chances[chosen[i]];
+    }
+    return ranking_make(scored->chances, count, &scored->ranking, error);
+}
+
 static enum status sample_make(const struct row_table *table, const uint32_t *chosen,
-                               uint32_t count, const float *chances, struct sample *sample,
-                               struct error *error)
+                               uint32_t count, const float *chances, const float *reference,
+                               struct sample *sample, struct error *error)
 {
     size_t room = (size_t)count + 1;
     *sample = (struct sample){
         .count = count,
-        .chances = calloc(room, sizeof(float)),
+        .has_reference = reference != NULL,
         .feature = calloc(room, sizeof(float)),
         .labels = calloc(room, 1),
         .weights = calloc(room, sizeof(double)),
         .drawn = calloc(room, sizeof(double)),
         .group = calloc(room, sizeof(uint32_t)),
     };
-    if (!sample->chances || !sample->feature || !sample->labels || !sample->weights ||
-        !sample->drawn || !sample->group) {
+    if (!sample->feature || !sample->labels || !sample->weights || !sample->drawn ||
+        !sample->group) {
         return error_set(error, STATUS_FATAL, "evaluation: out of memory");
     }
     for (uint32_t i = 0; i < count; i++) {
-        sample->chances[i] = chances[chosen[i]];
         sample->labels[i] = table->rows[chosen[i]].label;
         sample->weights[i] = table->weights[chosen[i]];
     }
     enum status status = number_groups(table, chosen, sample, error);
-    return status == STATUS_OK ? ranking_make(sample->chances, count, &sample->ranking, error)
-                               : status;
+    if (status == STATUS_OK) {
+        status = scored_make(chosen, count, chances, &sample->model, error);
+    }
+    if (status == STATUS_OK && reference) {
+        status = scored_make(chosen, count, reference, &sample->reference, error);
+    }
+    return status;
 }
 
-static void measure(const struct sample *sample, const double *weights,
+static void measure(const struct sample *sample, const struct scored *scored, const double *weights,
                     double ret_values[EVAL_METRIC_COUNT])
 {
-    const float *chances = sample->chances;
+    const float *chances = scored->chances;
     const uint8_t *labels = sample->labels;
-    ret_values[EVAL_PR_AUC] = metric_pr_auc(&sample->ranking, labels, weights);
-    ret_values[EVAL_ROC_AUC] = metric_roc_auc(&sample->ranking, labels, weights);
+    ret_values[EVAL_PR_AUC] = metric_pr_auc(&scored->ranking, labels, weights);
+    ret_values[EVAL_ROC_AUC] = metric_roc_auc(&scored->ranking, labels, weights);
     ret_values[EVAL_LOG_LOSS] = metric_log_loss(chances, labels, weights, sample->count);
     ret_values[EVAL_BRIER] = metric_brier(chances, labels, weights, sample->count);
     ret_values[EVAL_CALIBRATION] =
-        metric_calibration_error(&sample->ranking, chances, labels, weights, NULL);
+        metric_calibration_error(&scored->ranking, chances, labels, weights, NULL);
+}
+
+/* What is drawn together: the model's metrics, the reference's, and what lies between the two. */
+#define SERIES (3 * EVAL_METRIC_COUNT)
+
+static void measure_all(const struct sample *sample, const double *weights,
+                        double ret_values[SERIES])
+{
+    double *reference = ret_values + EVAL_METRIC_COUNT;
+    double *gain = reference + EVAL_METRIC_COUNT;
+    measure(sample, &sample->model, weights, ret_values);
+    for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
+        reference[m] = gain[m] = NAN;
+    }
+    if (sample->has_reference) {
+        measure(sample, &sample->reference, weights, reference);
+        for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
+            gain[m] = ret_values[m] - reference[m];
+        }
+    }
+}
+
+static struct eval_value *series_of(struct eval_slice *slice, int series)
+{
+    struct eval_value *const places[] = {slice->metric, slice->reference.metric,
+                                         slice->reference.gain};
+    return &places[series / EVAL_METRIC_COUNT][series % EVAL_METRIC_COUNT];
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -135,7 +192,7 @@ static enum status bootstrap(struct sample *sample, const struct eval_options *o
                              struct eval_slice *slice, struct error *error)
 {
     uint32_t count = options->replicates;
-    double *values = calloc((size_t)count * EVAL_METRIC_COUNT + 1, sizeof(*values));
+    double *values = calloc((size_t)count * SERIES + 1, sizeof(*values));
     uint32_t *times = calloc((size_t)sample->group_count + 1, sizeof(*times));
     if (!values || !times) {
         free(values);
@@ -144,15 +201,15 @@ static enum status bootstrap(struct sample *sample, const struct eval_options *o
     }
     uint64_t state = hash64_combine(options->seed, 0x626f6f74);
     for (uint32_t i = 0; i < count; i++) {
-        double measured[EVAL_METRIC_COUNT];
+        double measured[SERIES];
         draw_weights(sample, times, &state);
-        measure(sample, sample->drawn, measured);
-        for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
-            values[(size_t)m * count + i] = measured[m];
+        measure_all(sample, sample->drawn, measured);
+        for (int s = 0; s < SERIES; s++) {
+            values[(size_t)s * count + i] = measured[s];
         }
     }
-    for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
-        eval_value_interval(values + (size_t)m * count, count, &slice->metric[m]);
+    for (int s = 0; s < SERIES; s++) {
+        eval_value_interval(values + (size_t)s * count, count, series_of(slice, s));
     }
     free(values);
     free(times);
@@ -202,34 +259,35 @@ static enum status find_best_features(const struct row_table *table, const uint3
     return STATUS_OK;
 }
 
-static void fill_curves(const struct sample *sample, double positives, double negatives,
-                        struct eval_slice *slice)
+/* Over EVAL_CURVE_POINTS points each: precision by recall, recall by false-positive rate. */
+static void fill_curves(const struct sample *sample, const struct ranking *ranking,
+                        double positives, double negatives, double *precision, double *recall)
 {
     double found = 0;
     double wrong = 0;
     uint32_t by_recall = 0;
     uint32_t by_rate = 0;
-    slice->recall[0] = 0;
+    recall[0] = 0;
     for (uint32_t i = 0; i < sample->count; i++) {
-        uint32_t row = sample->ranking.order[i];
+        uint32_t row = ranking->order[i];
         double before = found;
         *(sample->labels[row] ? &found : &wrong) += sample->weights[row];
-        if (!sample->ranking.ends_a_tie[i]) {
+        if (!ranking->ends_a_tie[i]) {
             continue;
         }
         for (; by_recall < EVAL_CURVE_POINTS && found >= positives * by_recall / 100.0;
              by_recall++) {
-            slice->precision[by_recall] = found / (found + wrong);
+            precision[by_recall] = found / (found + wrong);
         }
         for (; by_rate < EVAL_CURVE_POINTS && wrong > negatives * by_rate / 100.0; by_rate++) {
-            slice->recall[by_rate] = before / positives;
+            recall[by_rate] = before / positives;
         }
     }
     for (; by_recall < EVAL_CURVE_POINTS; by_recall++) {
-        slice->precision[by_recall] = positives / (positives + negatives);
+        precision[by_recall] = positives / (positives + negatives);
     }
     for (; by_rate < EVAL_CURVE_POINTS; by_rate++) {
-        slice->recall[by_rate] = 1;
+        recall[by_rate] = 1;
     }
 }
 
@@ -243,10 +301,10 @@ static void fill_gain(const struct sample *sample, double positives, double all,
     double tie_found = 0;
     uint32_t point = 0;
     for (uint32_t i = 0; i < sample->count; i++) {
-        uint32_t row = sample->ranking.order[i];
+        uint32_t row = sample->model.ranking.order[i];
         tie += sample->weights[row];
         tie_found += sample->labels[row] ? sample->weights[row] : 0;
-        if (!sample->ranking.ends_a_tie[i]) {
+        if (!sample->model.ranking.ends_a_tie[i]) {
             continue;
         }
         for (; point < EVAL_CURVE_POINTS && looked + tie >= all * point / 100.0; point++) {
@@ -270,11 +328,11 @@ static double precision_at_top(const struct sample *sample, uint32_t top)
     double tie_found = 0;
     uint32_t tie_rows = 0;
     for (uint32_t i = 0; i < sample->count && sample->count >= top; i++) {
-        uint32_t row = sample->ranking.order[i];
+        uint32_t row = sample->model.ranking.order[i];
         tie += sample->weights[row];
         tie_found += sample->labels[row] ? sample->weights[row] : 0;
         tie_rows++;
-        if (!sample->ranking.ends_a_tie[i]) {
+        if (!sample->model.ranking.ends_a_tie[i]) {
             continue;
         }
         if (i + 1 >= top) {
@@ -306,7 +364,7 @@ static void fill_times(const struct row_table *table, const uint32_t *chosen,
         struct eval_time_bin *bin = &slice->times[place];
         weights[place] += sample->weights[i];
         bin->row_count++;
-        bin->chance += sample->weights[i] * (double)sample->chances[i];
+        bin->chance += sample->weights[i] * (double)sample->model.chances[i];
         bin->observed += sample->labels[i] ? sample->weights[i] : 0;
     }
     for (int i = 0; i < EVAL_TIME_BINS; i++) {
@@ -329,10 +387,15 @@ static void fill_base(const struct sample *sample, struct eval_slice *slice)
     slice->base_brier = p * (1 - p);
     slice->base_log_loss = p > 0 && p < 1 ? -p * fixed_log(p) - (1 - p) * fixed_log(1 - p) : 0;
     slice->recall_at_permille =
-        metric_recall_at(&sample->ranking, sample->labels, sample->weights, 0.001);
+        metric_recall_at(&sample->model.ranking, sample->labels, sample->weights, 0.001);
     slice->recall_at_percent =
-        metric_recall_at(&sample->ranking, sample->labels, sample->weights, 0.01);
-    fill_curves(sample, positives, all - positives, slice);
+        metric_recall_at(&sample->model.ranking, sample->labels, sample->weights, 0.01);
+    fill_curves(sample, &sample->model.ranking, positives, all - positives, slice->precision,
+                slice->recall);
+    if (sample->has_reference) {
+        fill_curves(sample, &sample->reference.ranking, positives, all - positives,
+                    slice->reference.precision, slice->reference.recall);
+    }
     fill_gain(sample, positives, all, slice);
     for (int i = 0; i < EVAL_TOPS; i++) {
         slice->precision_at_top[i] = precision_at_top(sample, eval_tops[i]);
@@ -340,27 +403,29 @@ static void fill_base(const struct sample *sample, struct eval_slice *slice)
 }
 
 enum status evaluate_slice(const struct row_table *table, const uint32_t *chosen, uint32_t count,
-                           const float *chances, const struct eval_options *options,
-                           const char *name, struct eval_slice *ret_slice, struct error *error)
+                           const float *chances, const float *reference,
+                           const struct eval_options *options, const char *name,
+                           struct eval_slice *ret_slice, struct error *error)
 {
-    struct eval_slice slice = {.row_count = count};
+    struct eval_slice slice = {.row_count = count, .has_reference = reference != NULL};
     (void)snprintf(slice.name, sizeof(slice.name), "%s", name);
     struct sample sample = {0};
-    enum status status =
-        count > 0 ? sample_make(table, chosen, count, chances, &sample, error) : STATUS_OK;
-    for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
-        slice.metric[m] = (struct eval_value){NAN, NAN, NAN};
+    enum status status = count > 0
+                             ? sample_make(table, chosen, count, chances, reference, &sample, error)
+                             : STATUS_OK;
+    for (int s = 0; s < SERIES; s++) {
+        *series_of(&slice, s) = (struct eval_value){NAN, NAN, NAN};
     }
     if (status == STATUS_OK && count > 0) {
-        double values[EVAL_METRIC_COUNT];
+        double values[SERIES];
         slice.group_count = sample.group_count;
-        measure(&sample, sample.weights, values);
-        for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
-            slice.metric[m].value = values[m];
+        measure_all(&sample, sample.weights, values);
+        for (int s = 0; s < SERIES; s++) {
+            series_of(&slice, s)->value = values[s];
         }
         fill_base(&sample, &slice);
         fill_times(table, chosen, &sample, &slice);
-        (void)metric_calibration_error(&sample.ranking, sample.chances, sample.labels,
+        (void)metric_calibration_error(&sample.model.ranking, sample.model.chances, sample.labels,
                                        sample.weights, slice.bins);
         status = bootstrap(&sample, options, &slice, error);
     }

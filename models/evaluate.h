@@ -1,6 +1,7 @@
 /*
- * Measures chances against labels on slices of rows, with the base rate and the best single feature
- * beside the model, and intervals by bootstrap over groups (sessions are drawn, not rows).
+ * Measures chances against labels on slices of rows, with the base rate, the best single feature
+ * and a reference model beside the model, and intervals by bootstrap over groups (sessions are
+ * drawn, not rows).
  */
 #ifndef MODELS_EVALUATE_H
 #define MODELS_EVALUATE_H
@@ -43,6 +44,13 @@ struct eval_time_bin {
     double chance, observed; /* Mean given; share of positives. NaN without rows. */
 };
 
+/* Another model on the same rows, drawn together with the model in each replicate. */
+struct eval_reference {
+    struct eval_value metric[EVAL_METRIC_COUNT];
+    struct eval_value gain[EVAL_METRIC_COUNT]; /* The model's metric less the reference's. */
+    double precision[EVAL_CURVE_POINTS], recall[EVAL_CURVE_POINTS]; /* As the model's. */
+};
+
 struct eval_slice {
     char name[48];
     uint32_t row_count, group_count, positive_count;
@@ -62,6 +70,8 @@ struct eval_slice {
     double precision_at_top[EVAL_TOPS];
     int64_t first_ms, last_ms; /* Event time of its rows. */
     struct eval_time_bin times[EVAL_TIME_BINS];
+    bool has_reference;
+    struct eval_reference reference;
 };
 
 struct eval_options {
@@ -70,11 +80,12 @@ struct eval_options {
 };
 
 /*
- * Rows `chosen` [count] of the table; `chances` is [table.count], by row. Slices without both
- * classes have NaN where a metric needs both.
+ * Rows `chosen` [count] of the table; `chances` is [table.count], by row, and so is `reference`,
+ * those of the reference model; NULL: there is none. Slices without both classes have NaN where a
+ * metric needs both.
  */
 MUST_CHECK enum status evaluate_slice(const struct row_table *table, const uint32_t *chosen,
-                                      uint32_t count, const float *chances,
+                                      uint32_t count, const float *chances, const float *reference,
                                       const struct eval_options *options, const char *name,
                                       struct eval_slice *ret_slice, struct error *error);
 

@@ -1,5 +1,9 @@
 #include "models/fit_rows.h"
 
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+
 #include "models/time_split.h"
 
 enum status fit_rows_count(const struct row_table *table, const uint8_t *parts, uint32_t least,
@@ -29,6 +33,67 @@ enum status fit_rows_count(const struct row_table *table, const uint8_t *parts, 
     }
     *ret_rows = rows;
     return STATUS_OK;
+}
+
+/* Missing is a value of its own here: a feature that is there for some alone can tell them apart.
+ */
+static bool varies(const struct row_table *table, const uint8_t *parts, uint32_t column,
+                   bool *ret_is_missing)
+{
+    bool is_first = true;
+    float first = NAN;
+    for (uint32_t i = 0; i < table->count; i++) {
+        float x = row_table_features(table, i)[column];
+        if (parts[i] != SPLIT_FIT) {
+            continue;
+        }
+        if (is_first) {
+            first = x;
+            is_first = false;
+        } else if (isnan(x) ? !isnan(first) : x != first) {
+            return true;
+        }
+    }
+    *ret_is_missing = isnan(first);
+    return false;
+}
+
+static void warn_of_few(const struct row_table *table, const uint8_t *parts,
+                        const struct fit_features *features)
+{
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        rows += parts[i] == SPLIT_FIT;
+    }
+    if (rows < features->count && features->warn) {
+        char message[128];
+        (void)snprintf(message, sizeof(message),
+                       "%u rows for %u features: much of what is found in so few is chance", rows,
+                       features->count);
+        features->warn(features->context, message);
+    }
+}
+
+enum status fit_rows_check_features(const struct row_table *table, const uint8_t *parts,
+                                    const struct fit_features *features, struct error *error)
+{
+    uint32_t varying = 0;
+    warn_of_few(table, parts, features);
+    for (uint32_t i = 0; i < features->count; i++) {
+        bool is_missing;
+        if (varies(table, parts, features->columns[i], &is_missing)) {
+            varying++;
+        } else if (features->warn) {
+            char message[256];
+            (void)snprintf(
+                message, sizeof(message), "feature %s says nothing: it is %s in all rows",
+                features->names[features->columns[i]], is_missing ? "missing" : "the same");
+            features->warn(features->context, message);
+        }
+    }
+    return varying > 0
+               ? STATUS_OK
+               : error_set(error, STATUS_INVALID, "training: no feature varies among the rows");
 }
 
 double fit_rows_factor(const struct fit_rows *rows, double given)

@@ -20,6 +20,23 @@ MUST_CHECK enum status fit_rows_count(const struct row_table *table, const uint8
                                       uint32_t least, struct fit_rows *ret_rows,
                                       struct error *error);
 
+/* What is to be fitted to, and who is told of it. */
+struct fit_features {
+    const char *const *names; /* [table.feature_count] */
+    const uint32_t *columns;  /* [count] of the table. */
+    uint32_t count;
+    void (*warn)(void *context, const char *message); /* May be NULL. */
+    void *context;
+};
+
+/*
+ * Warns of each feature that is the same, or missing, in all rows to be fitted, and of fewer rows
+ * than features. STATUS_INVALID: none of them varies.
+ */
+MUST_CHECK enum status fit_rows_check_features(const struct row_table *table, const uint8_t *parts,
+                                               const struct fit_features *features,
+                                               struct error *error);
+
 /* The factor on the positives' weights: `given`, or where that is 0 such that both classes weigh
  * the same. */
 double fit_rows_factor(const struct fit_rows *rows, double given);

@@ -1,38 +1,10 @@
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "models/import_xgboost_document.h"
+#include "models/import_xgboost_reader.h"
 #include "pipeline/base/number_text.h"
 
-struct reader {
-    const char *name;
-    const char *start;
-    const char *next;
-    const char *end;
-    struct arena *arena;
-    uint32_t value_count;
-    enum status status;
-    struct error *error;
-};
-
-static bool fail(struct reader *reader, const char *expected)
-{
-    reader->status = error_set(reader->error, STATUS_INVALID, "%s: JSON: %s expected at byte %zu",
-                               reader->name, expected, (size_t)(reader->next - reader->start));
-    return false;
-}
-
-static void *take(struct reader *reader, size_t bytes)
-{
-    void *piece = arena_take(reader->arena, bytes);
-    if (!piece) {
-        reader->status = error_set(reader->error, STATUS_FATAL, "%s: out of memory", reader->name);
-    }
-    return piece;
-}
-
-static void skip_space(struct reader *reader)
+static void skip_space(struct document_reader *reader)
 {
     while (reader->next < reader->end && (*reader->next == ' ' || *reader->next == '\n' ||
                                           *reader->next == '\t' || *reader->next == '\r')) {
@@ -41,7 +13,7 @@ static void skip_space(struct reader *reader)
 }
 
 /* White space before the byte is skipped in any case. */
-static bool accept(struct reader *reader, char byte)
+static bool accept(struct document_reader *reader, char byte)
 {
     skip_space(reader);
     if (reader->next < reader->end && *reader->next == byte) {
@@ -51,7 +23,7 @@ static bool accept(struct reader *reader, char byte)
     return false;
 }
 
-static bool accept_word(struct reader *reader, const char *word)
+static bool accept_word(struct document_reader *reader, const char *word)
 {
     size_t length = strlen(word);
     if ((size_t)(reader->end - reader->next) >= length && memcmp(reader->next, word, length) == 0) {
@@ -63,21 +35,21 @@ static bool accept_word(struct reader *reader, const char *word)
 
 /* The reader stands behind the first quote. Escapes stay as they are: no field that counts has
  * any. */
-static bool read_text(struct reader *reader, struct text *ret_text)
+static bool read_text(struct document_reader *reader, struct text *ret_text)
 {
     const char *first = reader->next;
     while (reader->next < reader->end && *reader->next != '"') {
         reader->next += *reader->next == '\\' && reader->next + 1 < reader->end ? 2 : 1;
     }
     if (reader->next == reader->end) {
-        return fail(reader, "the end of a string");
+        return document_fail(reader, "the end of a string");
     }
     *ret_text = (struct text){first, (uint32_t)(reader->next - first)};
     reader->next++;
     return true;
 }
 
-static bool read_number(struct reader *reader, double *ret_number)
+static bool read_number(struct document_reader *reader, double *ret_number)
 {
     static const struct {
         const char *word;
@@ -98,14 +70,14 @@ static bool read_number(struct reader *reader, double *ret_number)
     double number = number_text_read_double(first, (size_t)(reader->next - first));
     if (reader->next == first || isnan(number)) {
         reader->next = first;
-        return fail(reader, "a value");
+        return document_fail(reader, "a value");
     }
     *ret_number = number;
     return true;
 }
 
 /* How many elements an array of numbers has that starts here: no bracket stands within it. */
-static uint32_t count_numbers(const struct reader *reader)
+static uint32_t count_numbers(const struct document_reader *reader)
 {
     const char *end = memchr(reader->next, ']', (size_t)(reader->end - reader->next));
     uint32_t count = 1;
@@ -115,10 +87,10 @@ static uint32_t count_numbers(const struct reader *reader)
     return count;
 }
 
-static bool read_numbers(struct reader *reader, struct document_value *value)
+static bool read_numbers(struct document_reader *reader, struct document_value *value)
 {
     uint32_t capacity = count_numbers(reader);
-    double *numbers = take(reader, capacity * sizeof(*numbers));
+    double *numbers = document_take(reader, capacity * sizeof(*numbers));
     if (!numbers) {
         return false;
     }
@@ -127,31 +99,32 @@ static bool read_numbers(struct reader *reader, struct document_value *value)
     do {
         skip_space(reader);
         if (value->count == capacity) {
-            return fail(reader, "the end of an array of numbers");
+            return document_fail(reader, "the end of an array of numbers");
         }
         if (!read_number(reader, &numbers[value->count])) {
             return false;
         }
         value->count++;
     } while (accept(reader, ','));
-    return accept(reader, ']') || fail(reader, "a comma or ]");
+    return accept(reader, ']') || document_fail(reader, "a comma or ]");
 }
 
-static bool read_value(struct reader *reader, struct document_value *value, uint32_t depth);
+static bool read_value(struct document_reader *reader, struct document_value *value,
+                       uint32_t depth);
 
-static bool read_elements(struct reader *reader, struct document_value *value, char closing,
-                          uint32_t depth)
+static bool read_elements(struct document_reader *reader, struct document_value *value,
+                          char closing, uint32_t depth)
 {
     const struct document_value **link = &value->first;
     do {
-        struct document_value *element = take(reader, sizeof(*element));
+        struct document_value *element = document_make_value(reader);
         if (!element) {
             return false;
         }
-        *element = (struct document_value){0};
-        if (closing == '}' && (!(accept(reader, '"') || fail(reader, "a name in quotes")) ||
-                               !read_text(reader, &element->name) ||
-                               !(accept(reader, ':') || fail(reader, "a colon")))) {
+        if (closing == '}' &&
+            (!(accept(reader, '"') || document_fail(reader, "a name in quotes")) ||
+             !read_text(reader, &element->name) ||
+             !(accept(reader, ':') || document_fail(reader, "a colon")))) {
             return false;
         }
         if (!read_value(reader, element, depth + 1)) {
@@ -161,10 +134,10 @@ static bool read_elements(struct reader *reader, struct document_value *value, c
         link = &element->next;
         value->count++;
     } while (accept(reader, ','));
-    return accept(reader, closing) || fail(reader, "a comma or the closing bracket");
+    return accept(reader, closing) || document_fail(reader, "a comma or the closing bracket");
 }
 
-static bool read_array(struct reader *reader, struct document_value *value, uint32_t depth)
+static bool read_array(struct document_reader *reader, struct document_value *value, uint32_t depth)
 {
     if (accept(reader, ']')) {
         value->kind = DOCUMENT_NUMBERS;
@@ -178,13 +151,10 @@ static bool read_array(struct reader *reader, struct document_value *value, uint
     return read_elements(reader, value, ']', depth);
 }
 
-static bool read_value(struct reader *reader, struct document_value *value, uint32_t depth)
+static bool read_value(struct document_reader *reader, struct document_value *value, uint32_t depth)
 {
-    if (depth > DOCUMENT_DEPTH_MAX) {
-        return fail(reader, "less nesting");
-    }
-    if (++reader->value_count > DOCUMENT_VALUES_MAX) {
-        return fail(reader, "fewer values");
+    if (!document_count_value(reader, depth)) {
+        return false;
     }
     skip_space(reader);
     if (accept(reader, '{')) {
@@ -206,44 +176,27 @@ static bool read_value(struct reader *reader, struct document_value *value, uint
     return read_number(reader, &value->number);
 }
 
+static bool read_root(struct document_reader *reader, struct document_value *value)
+{
+    if (!read_value(reader, value, 0)) {
+        return false;
+    }
+    skip_space(reader);
+    return true;
+}
+
 enum status document_read_json(const char *name, const char *bytes, size_t length,
                                struct arena *arena, const struct document_value **ret_value,
                                struct error *error)
 {
-    struct reader reader = {
+    struct document_reader reader = {
         .name = name,
+        .format = "JSON",
         .start = bytes,
         .next = bytes,
         .end = bytes + length,
         .arena = arena,
         .error = error,
     };
-    struct document_value *value = take(&reader, sizeof(*value));
-    if (!value) {
-        return reader.status;
-    }
-    *value = (struct document_value){0};
-    if (!read_value(&reader, value, 0)) {
-        return reader.status;
-    }
-    skip_space(&reader);
-    if (reader.next != reader.end) {
-        (void)fail(&reader, "nothing more");
-        return reader.status;
-    }
-    *ret_value = value;
-    return STATUS_OK;
-}
-
-const struct document_value *document_member(const struct document_value *value, const char *name)
-{
-    if (!value || value->kind != DOCUMENT_OBJECT) {
-        return NULL;
-    }
-    for (const struct document_value *member = value->first; member; member = member->next) {
-        if (text_is(member->name, name)) {
-            return member;
-        }
-    }
-    return NULL;
+    return document_read(&reader, read_root, ret_value);
 }

@@ -26,7 +26,8 @@ enum status xgboost_refuse(const struct xgboost_importer *importer, const char *
                      expected);
 }
 
-bool xgboost_count(double number, uint32_t max, uint32_t *ret_count)
+/* True when the number is whole and in [0, max]. */
+static bool read_count(double number, uint32_t max, uint32_t *ret_count)
 {
     if (!(number >= 0 && number <= (double)max && number == floor(number))) {
         return false;
@@ -44,11 +45,11 @@ bool xgboost_parameter(const struct document_value *object, const char *name, ui
         return true;
     }
     if (value->kind == DOCUMENT_NUMBER) {
-        return xgboost_count(value->number, max, ret_value);
+        return read_count(value->number, max, ret_value);
     }
     return value->kind == DOCUMENT_TEXT &&
-           xgboost_count(number_text_read_double(value->text.data, value->text.length), max,
-                         ret_value);
+           read_count(number_text_read_double(value->text.data, value->text.length), max,
+                      ret_value);
 }
 
 static enum status refuse_tree(const struct xgboost_importer *importer, uint32_t tree,
@@ -127,13 +128,13 @@ static enum status read_node(const struct xgboost_importer *importer,
                    : refuse_tree(importer, fields->index, "right_children", "-1 at every leaf");
     }
     node->kind = TREE_INPUT_NUMBER;
-    if (!xgboost_count(fields->left[i], last, &node->left)) {
+    if (!read_count(fields->left[i], last, &node->left)) {
         return refuse_tree(importer, fields->index, "left_children", "-1 or a node of the tree");
     }
-    if (!xgboost_count(fields->right[i], last, &node->right)) {
+    if (!read_count(fields->right[i], last, &node->right)) {
         return refuse_tree(importer, fields->index, "right_children", "-1 or a node of the tree");
     }
-    if (!xgboost_count(fields->feature[i], TREE_FEATURES_MAX, &node->feature)) {
+    if (!read_count(fields->feature[i], TREE_FEATURES_MAX, &node->feature)) {
         return refuse_tree(importer, fields->index, "split_indices", "features of the model");
     }
     if (fields->default_left[i] != 0 && fields->default_left[i] != 1) {
@@ -196,20 +197,20 @@ static enum status measure_set(const struct xgboost_importer *importer,
     uint32_t size;
     assert(categories->categories);
     uint32_t total = categories->categories->count;
-    if (!xgboost_count(categories->nodes->numbers[entry], fields->node_count - 1, &at) ||
+    if (!read_count(categories->nodes->numbers[entry], fields->node_count - 1, &at) ||
         importer->nodes[at].kind != TREE_INPUT_CATEGORY || importer->nodes[at].set_words != 0) {
         return refuse_tree(importer, fields->index, "categories_nodes",
                            "categorical splits, each once");
     }
-    if (!xgboost_count(categories->first->numbers[entry], total, &first) ||
-        !xgboost_count(categories->sizes->numbers[entry], total - first, &size) || size == 0) {
+    if (!read_count(categories->first->numbers[entry], total, &first) ||
+        !read_count(categories->sizes->numbers[entry], total - first, &size) || size == 0) {
         return refuse_tree(importer, fields->index, "categories_segments",
                            "ranges of the categories");
     }
     uint32_t largest = 0;
     for (uint32_t i = first; i < first + size; i++) {
         uint32_t category;
-        if (!xgboost_count(categories->categories->numbers[i], CATEGORY_MAX, &category)) {
+        if (!read_count(categories->categories->numbers[i], CATEGORY_MAX, &category)) {
             return refuse_tree(importer, fields->index, "categories", "whole numbers below 2^24");
         }
         largest = category > largest ? category : largest;
@@ -293,7 +294,7 @@ enum status xgboost_read_tree(struct xgboost_importer *importer, const struct do
         }
     }
     uint32_t place = 0;
-    if (status == STATUS_OK && !xgboost_count(output, importer->output_count - 1, &place)) {
+    if (status == STATUS_OK && !read_count(output, importer->output_count - 1, &place)) {
         status = xgboost_refuse(importer, "learner.gradient_booster.model.tree_info",
                                 "a class of the model for each tree");
     }

@@ -22,9 +22,6 @@ struct xgboost_importer {
 enum status xgboost_refuse(const struct xgboost_importer *importer, const char *field,
                            const char *expected);
 
-/* True when the number is whole and in [0, max]. */
-bool xgboost_count(double number, uint32_t max, uint32_t *ret_count);
-
 /* Parameters are texts of numbers; 0 where there is none. False when it is none in [0, max]. */
 bool xgboost_parameter(const struct document_value *object, const char *name, uint32_t max,
                        uint32_t *ret_value);

@@ -1,58 +1,30 @@
 #include <string.h>
 
-#include "models/import_xgboost_document.h"
+#include "models/import_xgboost_reader.h"
 
-struct reader {
-    const char *name;
-    const unsigned char *start;
-    const unsigned char *next;
-    const unsigned char *end;
-    struct arena *arena;
-    uint32_t value_count;
-    enum status status;
-    struct error *error;
-};
-
-static bool fail(struct reader *reader, const char *expected)
+static bool is_next(const struct document_reader *reader, char marker)
 {
-    reader->status = error_set(reader->error, STATUS_INVALID, "%s: UBJSON: %s expected at byte %zu",
-                               reader->name, expected, (size_t)(reader->next - reader->start));
-    return false;
+    return reader->next < reader->end && *reader->next == marker;
 }
 
-static void *take(struct reader *reader, size_t bytes)
+static bool accept(struct document_reader *reader, char marker)
 {
-    void *piece = arena_take(reader->arena, bytes);
-    if (!piece) {
-        reader->status = error_set(reader->error, STATUS_FATAL, "%s: out of memory", reader->name);
-    }
-    return piece;
-}
-
-/* The next byte, or 0 at the end, where no marker is. */
-static unsigned char peek(const struct reader *reader)
-{
-    return reader->next < reader->end ? *reader->next : 0;
-}
-
-static bool accept(struct reader *reader, char marker)
-{
-    if (peek(reader) == (unsigned char)marker && reader->next < reader->end) {
+    if (is_next(reader, marker)) {
         reader->next++;
         return true;
     }
     return false;
 }
 
-static bool read_marker(struct reader *reader, char *ret_marker)
+static bool read_marker(struct document_reader *reader, char *ret_marker)
 {
     while (accept(reader, 'N')) {
         /* A no-op. */
     }
     if (reader->next == reader->end) {
-        return fail(reader, "a marker");
+        return document_fail(reader, "a marker");
     }
-    *ret_marker = (char)*reader->next++;
+    *ret_marker = *reader->next++;
     return true;
 }
 
@@ -89,11 +61,11 @@ static double real_of(uint64_t word, char marker)
 }
 
 /* The number of `width` bytes that starts at `bytes`, the highest byte first. */
-static double decode_number(const unsigned char *bytes, char marker, uint32_t width)
+static double decode_number(const char *bytes, char marker, uint32_t width)
 {
     uint64_t word = 0;
     for (uint32_t i = 0; i < width; i++) {
-        word = word << 8 | bytes[i];
+        word = word << 8 | (unsigned char)bytes[i];
     }
     switch (marker) {
     case 'U':
@@ -111,14 +83,14 @@ static double decode_number(const unsigned char *bytes, char marker, uint32_t wi
     }
 }
 
-static bool read_number(struct reader *reader, char marker, double *ret_number)
+static bool read_number(struct document_reader *reader, char marker, double *ret_number)
 {
     uint32_t width = number_bytes(marker);
     if (width == 0) {
-        return fail(reader, "a number");
+        return document_fail(reader, "a number");
     }
     if ((size_t)(reader->end - reader->next) < width) {
-        return fail(reader, "more bytes of a number");
+        return document_fail(reader, "more bytes of a number");
     }
     *ret_number = decode_number(reader->next, marker, width);
     reader->next += width;
@@ -126,7 +98,7 @@ static bool read_number(struct reader *reader, char marker, double *ret_number)
 }
 
 /* A length or a count: a whole number with its marker. */
-static bool read_length(struct reader *reader, uint64_t *ret_length)
+static bool read_length(struct document_reader *reader, uint64_t *ret_length)
 {
     char marker;
     double number;
@@ -134,43 +106,43 @@ static bool read_length(struct reader *reader, uint64_t *ret_length)
         return false;
     }
     if (marker == 'd' || marker == 'D') {
-        return fail(reader, "a length");
+        return document_fail(reader, "a length");
     }
     if (!read_number(reader, marker, &number)) {
         return false;
     }
     if (!(number >= 0 && number <= (double)(reader->end - reader->start))) {
-        return fail(reader, "a length that the file can hold");
+        return document_fail(reader, "a length that the file can hold");
     }
     *ret_length = (uint64_t)number;
     return true;
 }
 
-static bool read_text(struct reader *reader, struct text *ret_text)
+static bool read_text(struct document_reader *reader, struct text *ret_text)
 {
     uint64_t length;
     if (!read_length(reader, &length)) {
         return false;
     }
     if ((uint64_t)(reader->end - reader->next) < length) {
-        return fail(reader, "more bytes of a text");
+        return document_fail(reader, "more bytes of a text");
     }
-    *ret_text = (struct text){(const char *)reader->next, (uint32_t)length};
+    *ret_text = (struct text){reader->next, (uint32_t)length};
     reader->next += length;
     return true;
 }
 
-static bool read_typed_numbers(struct reader *reader, struct document_value *value, char marker,
-                               uint64_t count)
+static bool read_typed_numbers(struct document_reader *reader, struct document_value *value,
+                               char marker, uint64_t count)
 {
     uint32_t width = number_bytes(marker);
     if (width == 0) {
-        return fail(reader, "an array of numbers");
+        return document_fail(reader, "an array of numbers");
     }
     if (count > (uint64_t)(reader->end - reader->next) / width) {
-        return fail(reader, "as many numbers as the array announces");
+        return document_fail(reader, "as many numbers as the array announces");
     }
-    double *numbers = take(reader, (size_t)count * sizeof(*numbers) + 1);
+    double *numbers = document_take(reader, (size_t)count * sizeof(*numbers) + 1);
     if (!numbers) {
         return false;
     }
@@ -185,14 +157,14 @@ static bool read_typed_numbers(struct reader *reader, struct document_value *val
 }
 
 /* An array whose elements each have a marker, all of them numbers so far, becomes a flat one. */
-static bool flatten(struct reader *reader, struct document_value *value)
+static bool flatten(struct document_reader *reader, struct document_value *value)
 {
     for (const struct document_value *element = value->first; element; element = element->next) {
         if (element->kind != DOCUMENT_NUMBER) {
             return true;
         }
     }
-    double *numbers = take(reader, value->count * sizeof(*numbers) + 1);
+    double *numbers = document_take(reader, value->count * sizeof(*numbers) + 1);
     if (!numbers) {
         return false;
     }
@@ -206,21 +178,20 @@ static bool flatten(struct reader *reader, struct document_value *value)
     return true;
 }
 
-static bool read_value(struct reader *reader, char marker, struct document_value *value,
+static bool read_value(struct document_reader *reader, char marker, struct document_value *value,
                        uint32_t depth);
 
 /* Elements up to the closing bracket, or `count` of them where that was announced. */
-static bool read_elements(struct reader *reader, struct document_value *value, char closing,
-                          const uint64_t *count, uint32_t depth)
+static bool read_elements(struct document_reader *reader, struct document_value *value,
+                          char closing, const uint64_t *count, uint32_t depth)
 {
     const struct document_value **link = &value->first;
     while (count ? value->count < *count : !accept(reader, closing)) {
         char marker;
-        struct document_value *element = take(reader, sizeof(*element));
+        struct document_value *element = document_make_value(reader);
         if (!element) {
             return false;
         }
-        *element = (struct document_value){0};
         if ((closing == '}' && !read_text(reader, &element->name)) ||
             !read_marker(reader, &marker) || !read_value(reader, marker, element, depth + 1)) {
             return false;
@@ -233,8 +204,8 @@ static bool read_elements(struct reader *reader, struct document_value *value, c
 }
 
 /* The reader stands behind [ or {. */
-static bool read_container(struct reader *reader, struct document_value *value, char closing,
-                           uint32_t depth)
+static bool read_container(struct document_reader *reader, struct document_value *value,
+                           char closing, uint32_t depth)
 {
     bool is_array = closing == ']';
     char type = 0;
@@ -242,13 +213,13 @@ static bool read_container(struct reader *reader, struct document_value *value, 
     value->kind = is_array ? DOCUMENT_ARRAY : DOCUMENT_OBJECT;
     if (accept(reader, '$')) {
         if (!is_array) {
-            return fail(reader, "an object without a type");
+            return document_fail(reader, "an object without a type");
         }
         if (!read_marker(reader, &type)) {
             return false;
         }
-        if (peek(reader) != '#') {
-            return fail(reader, "a count");
+        if (!is_next(reader, '#')) {
+            return document_fail(reader, "a count");
         }
     }
     bool has_count = accept(reader, '#');
@@ -262,14 +233,11 @@ static bool read_container(struct reader *reader, struct document_value *value, 
            (!is_array || flatten(reader, value));
 }
 
-static bool read_value(struct reader *reader, char marker, struct document_value *value,
+static bool read_value(struct document_reader *reader, char marker, struct document_value *value,
                        uint32_t depth)
 {
-    if (depth > DOCUMENT_DEPTH_MAX) {
-        return fail(reader, "less nesting");
-    }
-    if (++reader->value_count > DOCUMENT_VALUES_MAX) {
-        return fail(reader, "fewer values");
+    if (!document_count_value(reader, depth)) {
+        return false;
     }
     switch (marker) {
     case '{':
@@ -293,31 +261,25 @@ static bool read_value(struct reader *reader, char marker, struct document_value
     }
 }
 
+static bool read_root(struct document_reader *reader, struct document_value *value)
+{
+    char marker;
+    return read_marker(reader, &marker) && read_value(reader, marker, value, 0);
+}
+
 enum status document_read_ubjson(const char *name, const unsigned char *bytes, size_t length,
                                  struct arena *arena, const struct document_value **ret_value,
                                  struct error *error)
 {
-    struct reader reader = {
+    const char *start = (const char *)bytes;
+    struct document_reader reader = {
         .name = name,
-        .start = bytes,
-        .next = bytes,
-        .end = bytes + length,
+        .format = "UBJSON",
+        .start = start,
+        .next = start,
+        .end = start + length,
         .arena = arena,
         .error = error,
     };
-    char marker;
-    struct document_value *value = take(&reader, sizeof(*value));
-    if (!value) {
-        return reader.status;
-    }
-    *value = (struct document_value){0};
-    if (!read_marker(&reader, &marker) || !read_value(&reader, marker, value, 0)) {
-        return reader.status;
-    }
-    if (reader.next != reader.end) {
-        (void)fail(&reader, "nothing more");
-        return reader.status;
-    }
-    *ret_value = value;
-    return STATUS_OK;
+    return document_read(&reader, read_root, ret_value);
 }

@@ -8,18 +8,18 @@ static inline __attribute__((always_inline)) void walk_complete(const struct tre
                                                                 const float *lane, uint32_t depth,
                                                                 float *values)
 {
-    const uint32_t inner = (1u << depth) - 1;
-    uint32_t at[TREES] = {0};
+    const size_t inner = ((size_t)1 << depth) - 1;
+    size_t at[TREES] = {0}; /* As wide as an address, so that a node is one load away. */
     for (uint32_t level = 0; level < depth; level++) {
 #pragma GCC unroll 8
         for (uint32_t t = 0; t < TREES; t++) {
             const struct tree_split *split = &splits[t * inner + at[t]];
-            at[t] = 2 * at[t] + 1 + (uint32_t) !(lane[split->offset] < split->threshold);
+            at[t] = 2 * at[t] + 1 + (size_t) !(lane[split->offset] < split->threshold);
         }
     }
 #pragma GCC unroll 8
     for (uint32_t t = 0; t < TREES; t++) {
-        values[t] = leaves[(t << depth) + at[t] - inner];
+        values[t] = leaves[((size_t)t << depth) + at[t] - inner];
     }
 }
 

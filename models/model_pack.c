@@ -311,8 +311,12 @@ static enum status keep_common(const struct yaml_node *root, const struct manife
     pack->name = strdup(options->name);
     pack->version = strdup(options->version);
     pack->target = options->target ? strdup(options->target) : NULL;
+    pack->trained_from = options->trained_from ? strdup(options->trained_from) : NULL;
+    pack->trained_to = options->trained_to ? strdup(options->trained_to) : NULL;
     pack->threshold = (float)options->threshold;
-    if (!pack->name || !pack->version || (options->target && !pack->target)) {
+    if (!pack->name || !pack->version || (options->target && !pack->target) ||
+        (options->trained_from && !pack->trained_from) ||
+        (options->trained_to && !pack->trained_to)) {
         return error_set(error, STATUS_FATAL, "out of memory");
     }
     enum status status = read_features(pack->kind, root, pack, error);
@@ -516,6 +520,8 @@ void model_pack_unload(struct model_pack *pack)
     free(pack->name);
     free(pack->version);
     free(pack->target);
+    free(pack->trained_from);
+    free(pack->trained_to);
     free(pack->label);
     free(pack);
 }

@@ -69,6 +69,7 @@ struct model_pack {
     const struct pack_kind_ops *kind; /* Static. */
     void *body;                       /* Owned: what the kind keeps, such as struct pack_trees. */
     char *name, *version, *target;    /* Owned; target may be NULL. */
+    char *trained_from, *trained_to;  /* Owned: times as text; NULL: the manifest does not say. */
     char *label;                      /* Owned: "NAME VERSION HASH", what decisions quote. */
     struct pack_feature *features;    /* Owned. */
     uint32_t feature_count;

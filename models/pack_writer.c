@@ -1,5 +1,7 @@
+#define _GNU_SOURCE /* renameat2. NOLINT(bugprone-reserved-identifier) */
 #include "models/pack_writer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -118,13 +120,53 @@ static enum status write_files(const char *directory, const struct pack_text *te
     return status;
 }
 
+static const char *const pack_files[] = {"manifest.yaml", "weights.safetensors", PACK_MODEL_FILE};
+#define PACK_FILES (sizeof(pack_files) / sizeof(pack_files[0]))
+
+static bool is_pack_file(const char *name)
+{
+    for (size_t i = 0; i < PACK_FILES; i++) {
+        if (strcmp(name, pack_files[i]) == 0) {
+            return true;
+        }
+    }
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+enum status pack_write_check(const char *directory, struct error *error)
+{
+    struct stat found;
+    if (stat(directory, &found) != 0) {
+        return errno == ENOENT ? STATUS_OK : complain(directory, error);
+    }
+    if (!S_ISDIR(found.st_mode)) {
+        return error_set(error, STATUS_INVALID,
+                         "%s: a file stands there; a folder for the pack, or nothing, expected",
+                         directory);
+    }
+    DIR *folder = opendir(directory);
+    if (!folder) {
+        return complain(directory, error);
+    }
+    enum status status = STATUS_OK;
+    for (struct dirent *entry; status == STATUS_OK && (entry = readdir(folder)) != NULL;) {
+        if (!is_pack_file(entry->d_name)) {
+            status = error_set(error, STATUS_INVALID,
+                               "%s: it holds %s, which is not of a pack; another folder, an empty "
+                               "one or a pack to be replaced expected",
+                               directory, entry->d_name);
+        }
+    }
+    (void)closedir(folder);
+    return status;
+}
+
 /* Removes a pack's folder as far as it is one of ours. */
 static void remove_pack(const char *directory)
 {
-    static const char *const names[] = {"manifest.yaml", "weights.safetensors", PACK_MODEL_FILE};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < PACK_FILES; i++) {
         char path[PATH_BYTES];
-        if (snprintf(path, sizeof(path), "%s/%s", directory, names[i]) < PATH_BYTES) {
+        if (snprintf(path, sizeof(path), "%s/%s", directory, pack_files[i]) < PATH_BYTES) {
             (void)unlink(path);
         }
     }
@@ -141,19 +183,24 @@ static enum status sync_directory(const char *path, struct error *error)
     return is_synced ? STATUS_OK : complain(path, error);
 }
 
+/* Both change places at once where the file system can do that, so that one of them stands there
+ * at any time; else for a moment there is none. */
 static enum status put_in_place(const char *made, const char *directory, const char *old,
                                 struct error *error)
 {
-    remove_pack(old);
-    bool had_one = rename(directory, old) == 0;
-    if (!had_one && errno != ENOENT) {
+    if (rename(made, directory) == 0) { /* There was none, or an empty one. */
+        return STATUS_OK;
+    }
+    if (renameat2(AT_FDCWD, made, AT_FDCWD, directory, RENAME_EXCHANGE) == 0) {
+        remove_pack(made);
+        return STATUS_OK;
+    }
+    if (rename(directory, old) != 0) {
         return complain(directory, error);
     }
     if (rename(made, directory) != 0) {
         enum status status = complain(directory, error);
-        if (had_one) {
-            (void)rename(old, directory);
-        }
+        (void)rename(old, directory);
         return status;
     }
     remove_pack(old);
@@ -184,14 +231,18 @@ enum status pack_write_content(const char *directory, const struct pack_text *te
     if (length + 64 > PATH_BYTES) {
         return error_set(error, STATUS_INVALID, "%s: path too long", directory);
     }
-    (void)snprintf(made, sizeof(made), "%.*s.new", (int)length, directory);
-    (void)snprintf(old, sizeof(old), "%.*s.old", (int)length, directory);
+    (void)snprintf(made, sizeof(made), "%.*s.being-written", (int)length, directory);
+    (void)snprintf(old, sizeof(old), "%.*s.being-replaced", (int)length, directory);
+    enum status status = pack_write_check(directory, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
     make_parents(made);
     remove_pack(made);
     if (mkdir(made, 0777) != 0) {
         return complain(made, error);
     }
-    enum status status = write_files(made, text, content, error);
+    status = write_files(made, text, content, error);
     if (status == STATUS_OK) {
         status = sync_directory(made, error);
     }

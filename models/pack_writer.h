@@ -49,7 +49,14 @@ struct pack_content {
     uint32_t file_count;
 };
 
-/* STATUS_FATAL where the disk refuses; then the old pack, if any, still stands. */
+/* STATUS_INVALID unless nothing stands there, an empty folder, or a pack, which would be replaced.
+ */
+MUST_CHECK enum status pack_write_check(const char *directory, struct error *error);
+
+/*
+ * Writes beside it and puts it in its place whole. STATUS_INVALID as above; STATUS_FATAL where the
+ * disk refuses; then the old pack, if any, still stands.
+ */
 MUST_CHECK enum status pack_write_content(const char *directory, const struct pack_text *text,
                                           const struct pack_content *content, struct error *error);
 

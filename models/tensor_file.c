@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pipeline/base/hash.h"
 #include "pipeline/config/yaml.h"
 
-#define FILE_BYTES_MAX (1ull << 31)
+#define FILE_BYTES_MAX (1ull << 28) /* As much as a file of trees may have. */
 #define HEADER_BYTES_MAX (1u << 24)
 #define TENSORS_MAX 4096u
 #define HEADER_WRITTEN_MAX 32768u
@@ -31,17 +32,18 @@ static enum status read_file(const char *path, struct tensor_file *file, struct 
         return error_set(error, STATUS_INVALID, "%s: %s", path, strerror(errno));
     }
     enum status status = STATUS_OK;
-    if (fseek(stream, 0, SEEK_END) != 0) {
+    struct stat found;
+    if (fstat(fileno(stream), &found) != 0) {
         status = error_set(error, STATUS_INVALID, "%s: %s", path, strerror(errno));
-    }
-    long length = status == STATUS_OK ? ftell(stream) : -1;
-    if (status == STATUS_OK && (length < 8 || (unsigned long long)length > FILE_BYTES_MAX)) {
+    } else if (!S_ISREG(found.st_mode)) {
+        status = error_set(error, STATUS_INVALID, "%s: a file expected", path);
+    } else if (found.st_size < 8 || (unsigned long long)found.st_size > FILE_BYTES_MAX) {
         status = error_set(error, STATUS_INVALID,
-                           "%s: a safetensors file of 8 bytes to 2 GiB expected", path);
+                           "%s: %lld bytes; a safetensors file of 8 to %llu expected", path,
+                           (long long)found.st_size, FILE_BYTES_MAX);
     }
     if (status == STATUS_OK) {
-        rewind(stream);
-        file->length = (size_t)length;
+        file->length = (size_t)found.st_size;
         file->bytes = malloc(file->length);
         if (!file->bytes) {
             status = error_set(error, STATUS_FATAL, "%s: out of memory", path);
@@ -117,6 +119,22 @@ static enum status read_tensor(const char *path, const struct yaml_node *node, s
     return tensor->name ? STATUS_OK : error_set(error, STATUS_FATAL, "%s: out of memory", path);
 }
 
+/* Where no two overlap, that says that there is nothing between them and behind, as the format
+ * asks. */
+static enum status check_length(const char *path, const struct tensor_file *file, size_t data_start,
+                                struct error *error)
+{
+    uint64_t expected = data_start;
+    for (uint32_t i = 0; i < file->count; i++) {
+        expected += file->tensors[i].count * sizeof(float);
+    }
+    return expected >= file->length
+               ? STATUS_OK
+               : error_set(error, STATUS_INVALID,
+                           "%s: %zu bytes, of which its tensors are no more than %" PRIu64, path,
+                           file->length, expected);
+}
+
 static enum status read_header(const char *path, struct tensor_file *file, struct error *error)
 {
     uint64_t header_bytes;
@@ -149,7 +167,7 @@ static enum status read_header(const char *path, struct tensor_file *file, struc
         }
     }
     yaml_unload(document);
-    return status;
+    return status == STATUS_OK ? check_length(path, file, 8 + (size_t)header_bytes, error) : status;
 }
 
 /* Two tensors on the same bytes are no mistake that a writer makes. */

@@ -22,7 +22,9 @@ struct tensor {
 
 struct tensor_file;
 
-/* Refuses, naming file and tensor: damaged headers, overlapping or missing data, other types, NaN.
+/*
+ * Refuses, naming file and tensor: damaged headers, overlapping or missing data, bytes of no
+ * tensor, other types, NaN, more than 256 MiB.
  */
 MUST_CHECK enum status tensor_file_load(const char *path, struct tensor_file **ret_file,
                                         struct error *error);

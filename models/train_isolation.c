@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "models/fit_rows.h"
 #include "models/path_scale.h"
 
 /* Rows that the trees' samples are drawn from and the scale is taken of: evenly spread ones. */
@@ -102,7 +103,12 @@ enum status train_isolation(const struct row_table *table, const uint8_t *parts,
     struct isolation_fit fit = {.forest = NULL};
     float *rows = NULL;
     uint32_t count = 0;
+    const struct fit_features features = {options->names, options->columns, options->column_count,
+                                          options->warn, options->context};
     enum status status = gather(table, parts, options, &rows, &count, error);
+    if (status == STATUS_OK) {
+        status = fit_rows_check_features(table, parts, &features, error);
+    }
     if (status == STATUS_OK) {
         fit.fit_rows = count;
         status = isolation_forest_build(rows, count, options->column_count, &options->forest,

@@ -9,9 +9,12 @@
 #include "models/isolation_forest.h"
 
 struct isolation_train_options {
-    const uint32_t *columns; /* [column_count] of the table's features that are in use. */
+    const char *const *names; /* [table.feature_count] */
+    const uint32_t *columns;  /* [column_count] of the table's features that are in use. */
     uint32_t column_count;
     struct isolation_options forest;
+    void (*warn)(void *context, const char *message); /* Of features that say nothing; or NULL. */
+    void *context;
 };
 
 struct isolation_fit {
@@ -22,7 +25,8 @@ struct isolation_fit {
     struct held_measures held;
 };
 
-/* `parts` [table.count] is enum split_part. STATUS_INVALID: fewer than two rows to fit. */
+/* `parts` [table.count] is enum split_part. STATUS_INVALID: fewer than two rows to fit, or
+ * no feature that varies. */
 MUST_CHECK enum status train_isolation(const struct row_table *table, const uint8_t *parts,
                                        const struct isolation_train_options *options,
                                        struct isolation_fit *ret_fit, struct error *error);

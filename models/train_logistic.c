@@ -224,9 +224,12 @@ enum status train_logistic(const struct row_table *table, const uint8_t *parts,
         .fit = ret_fit,
         .stages = options->l2_count + options->is_refitted,
     };
-    enum status status = train_matrix_make(table, parts, options, ret_fit, &training.matrix, error);
     struct fit_rows rows = {0};
+    enum status status = fit_rows_count(table, parts, 0, &rows, error);
     if (status == STATUS_OK) {
+        status = train_matrix_make(table, parts, options, ret_fit, &training.matrix, error);
+    }
+    if (status == STATUS_OK) { /* Again, now that it is known how many vary. */
         status = fit_rows_count(table, parts, ret_fit->feature_count, &rows, error);
     }
     if (status == STATUS_OK) {

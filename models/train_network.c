@@ -183,6 +183,9 @@ static enum status prepare(struct network_training *training, const uint8_t *par
     struct fit_rows rows = {0};
     enum status status = choose_rows(training, parts, error);
     if (status == STATUS_OK) {
+        status = fit_rows_count(training->table, training->parts, 0, &rows, error);
+    }
+    if (status == STATUS_OK) {
         status = network_training_choose_features(training, error);
     }
     if (status == STATUS_OK) {

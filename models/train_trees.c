@@ -52,6 +52,11 @@ static enum status count_classes(struct tree_training *training, struct error *e
         training->positive_factor = fit_rows_factor(&rows, training->options->positive_weight);
         double positive = rows.weights[1] * training->positive_factor;
         training->base_rate = positive / (positive + rows.weights[0]);
+        const struct tree_train_options *options = training->options;
+        const struct fit_features features = {options->names, options->columns,
+                                              options->column_count, options->warn,
+                                              options->context};
+        status = fit_rows_check_features(training->table, training->parts, &features, error);
     }
     return status;
 }

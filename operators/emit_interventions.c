@@ -1,6 +1,5 @@
 #include "operators/emit_interventions.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "operators/emit_interventions_records.h"
@@ -20,7 +19,7 @@ static const struct setting settings[] = {
     {.name = "rules",
      .type = SETTING_CUSTOM,
      .offset = offsetof(struct emit_interventions_options, rules),
-     .doc = "List of rules, see the reference of rules"},
+     .doc = "List of rules; see nudge describe rules"},
     {.name = "rules_file",
      .type = SETTING_PATH,
      .offset = offsetof(struct emit_interventions_options, rules_file),

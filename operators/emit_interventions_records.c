@@ -7,8 +7,12 @@
 
 #define TERMS_MAX (FEATURES_MAX + 64u)
 
-struct key128 decision_id(const struct decision_source *source, const struct event_batch *batch,
-                          const struct decision *decision)
+/*
+ * From the partition, the event's ordinal and the rule; of a timer from the user, the time it fell
+ * due, its session and the rule. So it is the same however often the input is read.
+ */
+static struct key128 decision_id(const struct decision_source *source,
+                                 const struct event_batch *batch, const struct decision *decision)
 {
     uint32_t row = decision->row;
     uint64_t cause;
@@ -270,6 +274,17 @@ static struct text render_reason(const struct decision_source *source, struct ev
                : (struct text){NULL, 0};
 }
 
+/* session_id .. fields: what alerts and promotions have behind what is their own. */
+static void write_circumstances(const struct decision_source *source, struct event_batch *batch,
+                                const struct decision *decision, struct output_writer *writer)
+{
+    write_session(batch, decision->row, writer);
+    write_scores(batch, decision->row, writer);
+    write_reasons(batch, decision, writer);
+    write_versions(source, writer);
+    write_fields(source, batch, decision->row, writer);
+}
+
 static void write_alert(const struct decision_source *source, struct event_batch *batch,
                         const struct decision *decision)
 {
@@ -282,11 +297,7 @@ static void write_alert(const struct decision_source *source, struct event_batch
     output_text(writer, render_reason(source, batch, decision));
     write_nullable_text(writer, rule->step == STEP_NONE ? (struct text){NULL, 0}
                                                         : text_of(rule_steps[rule->step]));
-    write_session(batch, row, writer);
-    write_scores(batch, row, writer);
-    write_reasons(batch, decision, writer);
-    write_versions(source, writer);
-    write_fields(source, batch, row, writer);
+    write_circumstances(source, batch, decision, writer);
     output_end(writer);
 }
 
@@ -314,11 +325,7 @@ static void write_promotion(const struct decision_source *source, struct event_b
     write_nullable_double(writer, rule->percent);
     output_time(writer, batch->time_ms[row] + rule->valid_for_ms);
     write_nullable_text(writer, render_reason(source, batch, decision));
-    write_session(batch, row, writer);
-    write_scores(batch, row, writer);
-    write_reasons(batch, decision, writer);
-    write_versions(source, writer);
-    write_fields(source, batch, row, writer);
+    write_circumstances(source, batch, decision, writer);
     output_end(writer);
 }
 

@@ -25,11 +25,4 @@ struct decision {
 void decision_write(const struct decision_source *source, struct event_batch *batch,
                     const struct decision *decision);
 
-/*
- * From the partition, the event's ordinal and the rule; of a timer from the user, the time it fell
- * due, its session and the rule. So it is the same however often the input is read.
- */
-struct key128 decision_id(const struct decision_source *source, const struct event_batch *batch,
-                          const struct decision *decision);
-
 #endif

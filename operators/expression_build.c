@@ -20,7 +20,7 @@ enum status parser_out_of_room(const struct parser *parser)
 }
 
 /* What the parser looks at, for messages. */
-const char *parser_token_text(const struct token *token, char *buffer, size_t bytes)
+static const char *token_text(const struct token *token, char *buffer, size_t bytes)
 {
     if (token->kind == TOKEN_END) {
         return "the end";
@@ -44,7 +44,7 @@ enum status parser_expected(const struct parser *parser, const char *what)
     char buffer[48];
     return error_set(parser->error, STATUS_INVALID, "column %u: expected %s, got %s",
                      parser->token.column, what,
-                     parser_token_text(&parser->token, buffer, sizeof(buffer)));
+                     token_text(&parser->token, buffer, sizeof(buffer)));
 }
 
 enum status parser_expect(struct parser *parser, enum token_kind kind, const char *what)
@@ -116,7 +116,7 @@ enum status parser_check_types(const struct parser *parser, const struct token *
     }
     char buffer[48];
     return error_set(parser->error, STATUS_INVALID, "column %u: %s needs two %ss, got %s and %s",
-                     operation->column, parser_token_text(operation, buffer, sizeof(buffer)),
+                     operation->column, token_text(operation, buffer, sizeof(buffer)),
                      expression_type_names[type], expression_type_names[parser_type(parser, a)],
                      expression_type_names[parser_type(parser, b)]);
 }

@@ -1,6 +1,5 @@
 #include "operators/expression_names.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "pipeline/config/yaml.h"
@@ -196,7 +195,14 @@ const struct expression_function expression_functions[] = {
 const uint32_t expression_function_count =
     sizeof(expression_functions) / sizeof(*expression_functions);
 
-const struct expression_name expression_names[] = {
+/* Names that are no event field and no feature. */
+static const struct {
+    const char *name;
+    enum expression_op op;
+    enum expression_type type;
+    uint32_t index;
+    const char *doc;
+} other_names[] = {
     {"type", OP_WORD, TEXT, WORDS_TYPE, "Known type of the event; missing on a timer's row"},
     {"type_word", OP_TEXT_FIELD, TEXT, FIELD_TYPE_WORD,
      "Type as the sender wrote it, also where it is none of the known ones"},
@@ -224,7 +230,7 @@ const struct expression_name expression_names[] = {
     {"fraud_model", OP_FRAUD_PART, NUMBER, FRAUD_MODEL,
      "Part of the fraud score's logit: the model"},
 };
-const uint32_t expression_name_count = sizeof(expression_names) / sizeof(*expression_names);
+#define OTHER_NAMES (sizeof(other_names) / sizeof(*other_names))
 
 static bool find_field(struct text name, struct expression_node *node)
 {
@@ -256,11 +262,11 @@ static bool find_feature(const struct feature_set *features, struct text name,
 bool expression_find_name(const struct feature_set *features, struct text name,
                           struct expression_node *ret_node)
 {
-    for (uint32_t i = 0; i < expression_name_count; i++) {
-        if (text_is(name, expression_names[i].name)) {
-            ret_node->op = (uint8_t)expression_names[i].op;
-            ret_node->type = (uint8_t)expression_names[i].type;
-            ret_node->index = expression_names[i].index;
+    for (size_t i = 0; i < OTHER_NAMES; i++) {
+        if (text_is(name, other_names[i].name)) {
+            ret_node->op = (uint8_t)other_names[i].op;
+            ret_node->type = (uint8_t)other_names[i].type;
+            ret_node->index = other_names[i].index;
             return true;
         }
     }
@@ -275,8 +281,7 @@ const char *expression_nearest(const struct feature_set *features, struct text n
     }
     memcpy(wanted, name.data, name.length);
     wanted[name.length] = '\0';
-    size_t room =
-        EVENT_FIELD_COUNT + expression_name_count + expression_function_count + features->count;
+    size_t room = EVENT_FIELD_COUNT + OTHER_NAMES + expression_function_count + features->count;
     const char **names = calloc(room, sizeof(*names));
     if (!names) {
         return NULL;
@@ -287,8 +292,8 @@ const char *expression_nearest(const struct feature_set *features, struct text n
             names[count++] = event_fields[field].name;
         }
     }
-    for (uint32_t i = 0; i < expression_name_count; i++) {
-        names[count++] = expression_names[i].name;
+    for (size_t i = 0; i < OTHER_NAMES; i++) {
+        names[count++] = other_names[i].name;
     }
     for (uint32_t i = 0; i < expression_function_count; i++) {
         names[count++] = expression_functions[i].name;
@@ -313,8 +318,8 @@ void expression_describe(void (*line)(void *context, const char *name, const cha
             line(context, event_fields[field].name, event_fields[field].doc);
         }
     }
-    for (uint32_t i = 0; i < expression_name_count; i++) {
-        line(context, expression_names[i].name, expression_names[i].doc);
+    for (size_t i = 0; i < OTHER_NAMES; i++) {
+        line(context, other_names[i].name, other_names[i].doc);
     }
     for (uint32_t i = 0; i < expression_function_count; i++) {
         line(context, expression_functions[i].usage, expression_functions[i].doc);

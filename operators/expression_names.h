@@ -30,18 +30,6 @@ struct expression_function {
 extern const struct expression_function expression_functions[];
 extern const uint32_t expression_function_count;
 
-/* A name that is not an event field, score or feature. */
-struct expression_name {
-    const char *name;
-    enum expression_op op;
-    enum expression_type type;
-    uint32_t index;
-    const char *doc;
-};
-
-extern const struct expression_name expression_names[];
-extern const uint32_t expression_name_count;
-
 /*
  * The leaf that `name` stands for: an event field, one of the names above, a score or a feature, in
  * this order. Returns false where there is none.

@@ -39,8 +39,6 @@ enum status parser_expected(const struct parser *parser, const char *what);
 enum status parser_expect(struct parser *parser, enum token_kind kind, const char *what);
 /* Complains that nodes, or memory, are used up. */
 enum status parser_out_of_room(const struct parser *parser);
-/* A token as messages show it. */
-const char *parser_token_text(const struct token *token, char *buffer, size_t bytes);
 
 /* Adds a node; a number made of literals alone becomes a literal. */
 enum status parser_make(struct parser *parser, const struct expression_node *node,

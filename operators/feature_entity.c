@@ -222,12 +222,22 @@ static void write_after(const struct entity_features *entity, const uint16_t *co
     put(row, column[AGE], feature_since(entity->newest_ms, entity->first_s));
 }
 
+/* The features as of the row's time; the state stays as it is. */
+static void peek(const struct entity_features *entity, enum entity_kind kind,
+                 const struct sketch_table *sketches, const struct feature_event *event, float *row)
+{
+    struct entity_features copy = *entity;
+    write_before(&copy, columns[kind], event, row);
+    advance(&copy, event->time_ms);
+    write_after(&copy, columns[kind], sketches, row);
+}
+
 void entity_features_observe(struct entity_features *entity, enum entity_kind kind,
                              const struct sketch_table *sketches, const struct feature_event *event,
                              float *row)
 {
     if (!event->is_activity && !event->is_bad_label) {
-        entity_features_peek(entity, kind, sketches, event, row);
+        peek(entity, kind, sketches, event, row);
         return;
     }
     write_before(entity, columns[kind], event, row);
@@ -238,14 +248,4 @@ void entity_features_observe(struct entity_features *entity, enum entity_kind ki
         count_label(entity, event);
     }
     write_after(entity, columns[kind], sketches, row);
-}
-
-void entity_features_peek(const struct entity_features *entity, enum entity_kind kind,
-                          const struct sketch_table *sketches, const struct feature_event *event,
-                          float *row)
-{
-    struct entity_features copy = *entity;
-    write_before(&copy, columns[kind], event, row);
-    advance(&copy, event->time_ms);
-    write_after(&copy, columns[kind], sketches, row);
 }

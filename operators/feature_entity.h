@@ -45,9 +45,4 @@ void entity_features_observe(struct entity_features *entity, enum entity_kind ki
                              const struct sketch_table *sketches, const struct feature_event *event,
                              float *row);
 
-/* The features as of the row's time; the state stays as it is. */
-void entity_features_peek(const struct entity_features *entity, enum entity_kind kind,
-                          const struct sketch_table *sketches, const struct feature_event *event,
-                          float *row);
-
 #endif

@@ -6,7 +6,6 @@
 
 #include "operators/intent_state.h"
 #include "operators/pack_scorer.h"
-#include "pipeline/base/fixed_math.h"
 
 #define OPTION(member) offsetof(struct predict_intent_options, member)
 static const struct setting settings[] = {

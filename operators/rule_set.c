@@ -1,7 +1,6 @@
 #include "operators/rule_set.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "operators/rule_read.h"

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "models/half_space_trees.h"
 #include "models/robust_ewma.h"

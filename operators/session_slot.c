@@ -1,7 +1,5 @@
 #include "operators/session_slot.h"
 
-#include <string.h>
-
 #define COUNT_BITS 12
 #define COUNT_MASK UINT64_C(0xfff)
 #define FLAG_SHIFT 60

@@ -40,6 +40,7 @@ suite_examples() {
     test/integration/train_eval_test.py build/release/nudge
     test/integration/explain_models_test.py build/release/nudge
     test/integration/eval_slices_test.py build/release/nudge
+    test/integration/eval_reference_test.py build/release/nudge
     scripts/features.sh
 }
 suite_bad_input() {

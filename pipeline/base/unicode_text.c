@@ -11,7 +11,7 @@ static uint64_t load(const char *at, size_t bytes)
     return word;
 }
 
-bool text_is_ascii(struct text text)
+static bool is_ascii(struct text text)
 {
     const char *at = text.data;
     uint32_t left = text.length;
@@ -187,7 +187,7 @@ enum unicode_result text_clean(struct text text, enum unicode_form form, struct 
         *ret_text = text;
         return UNICODE_OK;
     }
-    if (text_is_ascii(text)) {
+    if (is_ascii(text)) {
         uint32_t begin = 0;
         uint32_t end = text.length;
         while (begin < end && is_space((unsigned char)text.data[begin])) {

@@ -17,8 +17,6 @@ enum unicode_form {
 
 enum unicode_result { UNICODE_OK, UNICODE_INVALID, UNICODE_NO_MEMORY };
 
-bool text_is_ascii(struct text text);
-
 /* As RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool text_is_utf8(struct text text);
 

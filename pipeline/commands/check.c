@@ -9,7 +9,8 @@ static const char help[] =
     "Validates the configuration, its mapping, rules and packs, and that they fit together,\n"
     "without running anything, and prints what was understood.\n"
     "\n"
-    "  --partitions N   as if the input had N files, or its topic N partitions (by default 2)\n";
+    "  --partitions N   as if the input had N files, or its topic N partitions; by default the\n"
+    "                   files that the configuration names, and of a topic 2 partitions\n";
 
 static enum status check(int argc, char **argv, struct error *error)
 {

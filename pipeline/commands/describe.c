@@ -1,6 +1,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "operators/expression.h"
+#include "operators/rule_tables.h"
 #include "pipeline/commands/command.h"
 #include "pipeline/event/event_fields.h"
 #include "pipeline/event/rejection.h"
@@ -14,7 +16,7 @@
 #include "pipeline/wire/registry_metrics.h"
 
 static const char help[] =
-    "nudge describe features|stages|settings|metrics|events|outputs [--markdown]\n"
+    "nudge describe features|stages|settings|rules|metrics|events|outputs [--markdown]\n"
     "\n"
     "Prints the reference documentation from the same tables that the program runs on.\n";
 
@@ -87,15 +89,52 @@ static void describe_settings(bool markdown, FILE *out)
     }
 }
 
+static const char rule_language[] =
+    "A condition reads the row that the rule is looked at on: fields of the event, features\n"
+    "(nudge describe features), scores, the session. It is true or false.\n"
+    "Loosest first: or; and; not; == != < <= > >= in; + and -; * and /; unary minus.\n"
+    "Texts stand in quotes, lists in brackets: channel not in [\"app\", \"web\"].\n"
+    "What is missing makes a sum missing and every comparison false; present(v) and missing(v)\n"
+    "ask. In a reason text {price * quantity:.2} shows a value, here with two decimals.\n";
+
+struct row_printer {
+    bool markdown;
+    FILE *out;
+};
+
+static void print_name(void *context, const char *name, const char *doc)
+{
+    const struct row_printer *printer = context;
+    print_row(printer->markdown, printer->out, name, "", doc);
+}
+
+static void describe_rules(bool markdown, FILE *out)
+{
+    static const struct setting_section *const sections[] = {
+        &rule_section,     &rule_after_section,  &rule_alert_section,   &rule_promotion_section,
+        &rule_cap_section, &rule_budget_section, &rule_holdout_section,
+    };
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+        settings_describe(sections[i], markdown, out);
+    }
+    (void)fprintf(out, markdown ? "## The rule language\n\n%s" : "The rule language\n%s",
+                  rule_language);
+    print_heading(markdown, out, "Names and functions of the rule language",
+                  "| name | | meaning |");
+    struct row_printer printer = {markdown, out};
+    expression_describe(print_name, &printer);
+}
+
 struct subject {
     const char *name;
     void (*describe)(bool markdown, FILE *out);
 };
 
 static const struct subject subjects[] = {
-    {"features", features_describe}, {"stages", stages_describe},
-    {"settings", describe_settings}, {"metrics", describe_metrics},
-    {"events", describe_events},     {"outputs", output_topics_describe},
+    {"features", features_describe},     {"stages", stages_describe},
+    {"settings", describe_settings},     {"rules", describe_rules},
+    {"metrics", describe_metrics},       {"events", describe_events},
+    {"outputs", output_topics_describe},
 };
 
 #define SUBJECT_COUNT (sizeof(subjects) / sizeof(subjects[0]))
@@ -112,7 +151,7 @@ static enum status describe(int argc, char **argv, struct error *error)
     }
     if (positional_count == 0) {
         return error_set(error, STATUS_INVALID,
-                         "describe: features, stages, settings, metrics, "
+                         "describe: features, stages, settings, rules, metrics, "
                          "events or outputs expected");
     }
     const char *names[SUBJECT_COUNT];

@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +11,7 @@
 #include "pipeline/base/fixed_math.h"
 #include "pipeline/base/iso_time.h"
 #include "pipeline/commands/command.h"
-#include "pipeline/run/detection.h"
+#include "pipeline/commands/eval_detection.h"
 #include "pipeline/run/eval_prepare.h"
 #include "pipeline/run/eval_report.h"
 #include "pipeline/run/feature_report.h"
@@ -23,17 +22,21 @@
 
 static const char help[] =
     "nudge eval FILE.yaml --pack DIR [--input FILE...] [--truth FILE] [--after TIME]\n"
-    "           [--before TIME] [--attribute NAME] [--threshold CHANCE] [--json FILE]\n"
-    "           [--html FILE] [--scores FILE]\n"
+    "           [--before TIME] [--attribute NAME] [--threshold CHANCE] [--reference DIR]\n"
+    "           [--json FILE] [--html FILE] [--scores FILE]\n"
     "nudge eval FILE.yaml --score NAME [the same options but for --pack]\n"
     "nudge eval PIPELINE.yaml --detection --truth FILE [--input FILE...] [--json FILE]\n"
     "nudge eval FILE.yaml --families | --correlations [--allow PAIRS.yaml] [--input FILE...]\n"
     "\n"
     "Runs the pipeline over history, makes rows and labels as the training file says, and\n"
     "measures the pack on them, at 1, 3, 5 and 10 events of a session and at its first filled\n"
-    "cart, with the base rate and the best single feature beside it. Then by slice, as it was at\n"
-    "each row: channel, kind of device, new and returning visitors, local hour, and by an\n"
-    "attribute of your choice with the gaps between its groups (fairness).\n"
+    "cart, with the base rate, the best single feature and a logistic regression beside it. Then\n"
+    "by slice, as it was at each row: channel, kind of device, new and returning visitors, local\n"
+    "hour, and by an attribute of your choice with the gaps between its groups (fairness).\n"
+    "\n"
+    "The logistic regression has the pack's features and is made as nudge train makes one of the\n"
+    "same file, of the rows before those that are measured: before until and --after. Where the\n"
+    "input has none, the report says so; --reference names one that was trained elsewhere.\n"
     "\n"
     "With --score it measures the score that the file's pipeline gives as it stands, such as that\n"
     "of a detector that learns from the stream (score_anomaly), on the rows that have one.\n"
@@ -59,14 +62,17 @@ static const char help[] =
     "                   eval of nudge train --settings\n"
     "  --threshold P    rows whose chance is not below it are selected; by default the pack's,\n"
     "                   with --score 0.5\n"
-    "  --scores FILE    time, label, chance and slices of each row as CSV, in order of processing\n"
+    "  --reference DIR  a pack to stand beside the model in place of the logistic regression\n"
+    "  --scores FILE    time, label, chance, slices and the reference's chance of each row as "
+    "CSV,\n"
+    "                   in order of processing\n"
     "  --json FILE      the figures for programs\n"
     "  --html FILE      a page with plots\n";
 
 struct eval_arguments {
     const char *files[FILES_MAX];
     const char *pack, *truth, *after, *before, *json, *html, *scores, *allow, *score;
-    const char *attribute, *threshold;
+    const char *attribute, *threshold, *reference;
     const char *config;
     size_t file_count;
     bool is_detection, has_families, has_correlations;
@@ -91,6 +97,7 @@ static enum status parse(int argc, char **argv, struct eval_arguments *arguments
         {.name = "score", .values = &arguments->score, .value_max = 1},
         {.name = "attribute", .values = &arguments->attribute, .value_max = 1},
         {.name = "threshold", .values = &arguments->threshold, .value_max = 1},
+        {.name = "reference", .values = &arguments->reference, .value_max = 1},
     };
     size_t count;
     enum status status = command_parse(argc, argv, options, sizeof(options) / sizeof(options[0]),
@@ -114,6 +121,7 @@ struct evaluation {
     uint32_t columns[PACK_FEATURES_MAX]; /* Where the pack's features stand in the rows. */
     struct row_table table;
     struct row_counts counts;
+    int64_t measured_ms; /* The measured sessions begin at or after it; INT64_MIN: any. */
     struct row_slices slices;
     bool is_divided; /* By `slices`. */
     float *chances;  /* [table.count] */
@@ -150,6 +158,12 @@ static enum status choose_rows(struct evaluation *evaluation, struct row_options
             rows->prefixes[rows->prefix_count++] = prefixes[i];
         }
     }
+    if (rows->before_ms <= rows->from_ms) {
+        return error_set(error, STATUS_INVALID,
+                         "--before: \"%s\": a time after %s expected, from which rows are measured",
+                         texts[1], texts[0] ? texts[0] : evaluation->config->settings.until);
+    }
+    evaluation->measured_ms = rows->from_ms;
     if (rows->from_ms != INT64_MIN) {
         evaluation->after[iso_time_format(rows->from_ms, evaluation->after)] = '\0';
     }
@@ -279,6 +293,18 @@ static enum status take_scores(struct evaluation *evaluation, struct error *erro
     return STATUS_OK;
 }
 
+/* `columns` [count]: the features that it may see. */
+static enum status make_reference(struct evaluation *evaluation, const uint32_t *columns,
+                                  uint32_t count, struct error *error)
+{
+    const char *folder = evaluation->arguments->reference;
+    struct eval_reference_model *reference = &evaluation->report.reference;
+    return folder ? eval_reference_load(evaluation->config, folder, &evaluation->table, reference,
+                                        error)
+                  : eval_reference_fit(evaluation->config, evaluation->measured_ms, columns, count,
+                                       &evaluation->table, reference, error);
+}
+
 static bool is_in_slice(const struct table_row *row, size_t slice)
 {
     if (slice == 0) {
@@ -309,8 +335,9 @@ static enum status measure(struct evaluation *evaluation, struct error *error)
             }
         }
         if (count > 0) {
-            status = evaluate_slice(table, chosen, count, evaluation->chances, &options,
-                                    names[slice], &report->slices[report->slice_count++], error);
+            status = evaluate_slice(table, chosen, count, evaluation->chances,
+                                    report->reference.chances, &options, names[slice],
+                                    &report->slices[report->slice_count++], error);
         }
     }
     free(chosen);
@@ -336,7 +363,7 @@ static enum status write_reports(struct evaluation *evaluation, struct error *er
     }
     if (status == STATUS_OK && evaluation->arguments->scores) {
         status = eval_write_scores(&evaluation->table, evaluation->chances, &evaluation->slices,
-                                   report->by_slice.attribute != NULL,
+                                   report->by_slice.attribute != NULL, report->reference.chances,
                                    evaluation->arguments->scores, error);
     }
     if (status == STATUS_OK && evaluation->arguments->html) {
@@ -387,6 +414,10 @@ static enum status evaluate_score(struct evaluation *evaluation, struct error *e
         status = take_scores(evaluation, error);
     }
     if (status == STATUS_OK) {
+        status = make_reference(evaluation, evaluation->config->columns,
+                                evaluation->config->column_count, error);
+    }
+    if (status == STATUS_OK) {
         status = measure(evaluation, error);
     }
     return status == STATUS_OK ? write_reports(evaluation, error) : status;
@@ -416,52 +447,17 @@ static enum status evaluate(struct evaluation *evaluation, struct error *error)
         status = make_rows(evaluation, error);
     }
     if (status == STATUS_OK) {
+        eval_report_note_trained(&evaluation->report, evaluation->pack, &evaluation->table);
         status = score_rows(evaluation, error);
+    }
+    if (status == STATUS_OK) {
+        status =
+            make_reference(evaluation, evaluation->columns, evaluation->pack->feature_count, error);
     }
     if (status == STATUS_OK) {
         status = measure(evaluation, error);
     }
     return status == STATUS_OK ? write_reports(evaluation, error) : status;
-}
-
-static enum status report_detection(const struct eval_arguments *arguments,
-                                    const struct config *config, struct error *error)
-{
-    bool has_files = arguments->file_count > 0;
-    const char *const *files =
-        has_files ? arguments->files : (const char *const *)config->input.files.items;
-    uint32_t count = (uint32_t)(has_files ? arguments->file_count : config->input.files.count);
-    if (count == 0 || !arguments->truth) {
-        return error_set(error, STATUS_INVALID, "eval: --detection: %s expected",
-                         count == 0 ? "--input FILE" : "--truth FILE");
-    }
-    struct truth_file *truth;
-    enum status status = truth_file_load(arguments->truth, &truth, error);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct detection detection;
-    status = detection_run(config, files, count, truth, &detection, error);
-    if (status == STATUS_OK) {
-        detection_print(&detection, stdout);
-    }
-    if (status == STATUS_OK && arguments->json) {
-        status = detection_write_json(&detection, arguments->json, error);
-    }
-    truth_file_unload(truth);
-    return status;
-}
-
-static enum status eval_detection(const struct eval_arguments *arguments, struct error *error)
-{
-    struct config config;
-    enum status status =
-        config_load(arguments->config, (uint32_t)arguments->file_count, &config, error);
-    if (status == STATUS_OK) {
-        status = report_detection(arguments, &config, error);
-        config_release(&config);
-    }
-    return status;
 }
 
 static enum status eval(int argc, char **argv, struct error *error)
@@ -472,7 +468,10 @@ static enum status eval(int argc, char **argv, struct error *error)
         return status;
     }
     if (arguments.is_detection) {
-        return eval_detection(&arguments, error);
+        const struct eval_detection_arguments detection = {arguments.config, arguments.truth,
+                                                           arguments.json, arguments.files,
+                                                           arguments.file_count};
+        return eval_detection(&detection, error);
     }
     struct train_overrides overrides = {
         .files = arguments.files, .file_count = arguments.file_count, .truth = arguments.truth};
@@ -493,6 +492,7 @@ static enum status eval(int argc, char **argv, struct error *error)
     model_pack_unload(evaluation->pack);
     row_table_release(&evaluation->table);
     row_slices_release(&evaluation->slices);
+    eval_reference_release(&evaluation->report.reference);
     free(evaluation->chances);
     free(evaluation);
     train_config_release(&config);

@@ -1,6 +1,5 @@
 #include "pipeline/commands/explain_facts.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -22,7 +21,8 @@ double explain_number(const struct yaml_node *node, const char *key)
 
 /* ---- What became of the rule ---- */
 
-const char *explain_suppression(const char *reason)
+/* What a value of suppressed_by means; "" for others. */
+static const char *suppression_meaning(const char *reason)
 {
     static const struct {
         const char *reason;
@@ -50,7 +50,7 @@ void explain_headline(const struct explain_facts *facts, char *buffer, size_t by
     const char *words = explain_text(facts->emitted, "reason");
     if (reason) {
         (void)snprintf(buffer, bytes, "No %s: %s (%s).", action ? action : "action",
-                       explain_suppression(reason), reason);
+                       suppression_meaning(reason), reason);
     } else if (action && strcmp(action, "alert") == 0) {
         const char *severity = explain_text(facts->emitted, "severity");
         (void)snprintf(buffer, bytes, "An alert%s%s: %s", severity ? " of severity " : "",
@@ -66,86 +66,6 @@ bool explain_is_timer(const struct explain_facts *facts)
 {
     const char *cause = explain_text(facts->decision, "cause");
     return cause && strcmp(cause, "event") != 0;
-}
-
-/* ---- Limits ---- */
-
-/* As it would be written in a configuration. */
-static void format_duration(double ms, char buffer[32])
-{
-    static const struct {
-        double ms;
-        const char *unit;
-    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
-    for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-        if (fmod(ms, units[i].ms) == 0) {
-            (void)snprintf(buffer, 32, "%.0f%s", ms / units[i].ms, units[i].unit);
-            return;
-        }
-    }
-    (void)snprintf(buffer, 32, "%g ms", ms);
-}
-
-static void add_duration(struct explain_entry *limits, uint32_t *count,
-                         const struct yaml_node *node, const char *key, const char *name,
-                         const char *meaning)
-{
-    double ms = explain_number(node, key);
-    if (!isnan(ms)) {
-        char buffer[32];
-        format_duration(ms, buffer);
-        struct explain_entry *entry = &limits[(*count)++];
-        entry->name = name;
-        (void)snprintf(entry->text, sizeof(entry->text), "%s %s", buffer, meaning);
-    }
-}
-
-static void add_budget(struct explain_entry *limits, uint32_t *count, const struct yaml_node *node)
-{
-    const char *amount = explain_text(node, "budget_amount");
-    const char *times = explain_text(node, "budget_count");
-    const char *currency = explain_text(node, "budget_currency");
-    const char *per = explain_text(node, "budget_per");
-    if (amount || times) {
-        bool is_daily = per && strcmp(per, "day") == 0;
-        struct explain_entry *entry = &limits[(*count)++];
-        entry->name = "budget";
-        (void)snprintf(entry->text, sizeof(entry->text), "%.40s %.10s %s for all shoppers together",
-                       amount ? amount : times,
-                       !amount    ? "times"
-                       : currency ? currency
-                                  : "",
-                       is_daily ? "a day" : "in total");
-    }
-}
-
-uint32_t explain_limits(const struct explain_facts *facts,
-                        struct explain_entry ret_limits[EXPLAIN_LIMITS_MAX])
-{
-    const struct yaml_node *node = yaml_find(facts->decision, "limits");
-    uint32_t count = 0;
-    add_duration(ret_limits, &count, node, "delay_ms", "delay",
-                 "after the event that it goes back to");
-    add_duration(ret_limits, &count, node, "cooldown_ms", "cool-down", "for each shopper");
-    const char *times = explain_text(node, "cap_count");
-    if (times) {
-        char buffer[32];
-        format_duration(explain_number(node, "cap_window_ms"), buffer);
-        struct explain_entry *entry = &ret_limits[count++];
-        entry->name = "cap";
-        (void)snprintf(entry->text, sizeof(entry->text), "%.20s for each shopper in %s", times,
-                       buffer);
-    }
-    add_budget(ret_limits, &count, node);
-    double share = explain_number(node, "holdout_share");
-    if (!isnan(share)) {
-        struct explain_entry *entry = &ret_limits[count++];
-        entry->name = "control group";
-        (void)snprintf(entry->text, sizeof(entry->text), "%.2f%% of shoppers are left alone",
-                       share * 100);
-    }
-    assert(count <= EXPLAIN_LIMITS_MAX);
-    return count;
 }
 
 /* ---- Terms ---- */

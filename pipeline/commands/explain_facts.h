@@ -23,25 +23,11 @@ struct explain_facts {
 const char *explain_text(const struct yaml_node *node, const char *key);
 double explain_number(const struct yaml_node *node, const char *key);
 
-/* What a value of suppressed_by means; "" for others. */
-const char *explain_suppression(const char *reason);
-
 /* What became of the rule, in a sentence. */
 void explain_headline(const struct explain_facts *facts, char *buffer, size_t bytes);
 
 /* What the decision goes back to, where it was made later than that; false: at the event itself. */
 bool explain_is_timer(const struct explain_facts *facts);
-
-/* A name and what it stands for. */
-struct explain_entry {
-    const char *name;
-    char text[160];
-};
-
-#define EXPLAIN_LIMITS_MAX 8
-/* The limits of the rule that it has, in words. Returns their number. */
-uint32_t explain_limits(const struct explain_facts *facts,
-                        struct explain_entry ret_limits[EXPLAIN_LIMITS_MAX]);
 
 /* Whether `score` is shown as a share of 1: not where a model that predicts a value gave it. */
 bool explain_is_share(const struct explain_facts *facts, const char *name, double score);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "pipeline/base/fixed_math.h"
+#include "pipeline/commands/explain_entries.h"
 #include "pipeline/commands/explain_page.h"
 
 #define BAR_WIDTH 220 /* Of an SVG, in its own units. */
@@ -67,6 +68,18 @@ static void escaped(FILE *out, const char *text)
 static void heading(FILE *out, const char *title)
 {
     (void)fprintf(out, "<h2>%s</h2>\n", title);
+}
+
+static void begin_list(FILE *out, const char *title)
+{
+    (void)fputs("<section class=\"whole\">\n", out);
+    heading(out, title);
+    (void)fputs("<dl>\n", out);
+}
+
+static void end_list(FILE *out)
+{
+    (void)fputs("</dl>\n</section>\n", out);
 }
 
 static void entry(FILE *out, const char *name, const char *value)
@@ -140,48 +153,18 @@ static void print_head(const struct explain_facts *facts, FILE *out)
 
 static void print_place(const struct explain_facts *facts, FILE *out)
 {
-    const struct yaml_node *decision = facts->decision;
-    const struct yaml_node *fields = yaml_find(facts->emitted, "fields");
-    (void)fputs("<section class=\"whole\">\n", out);
-    heading(out, "What happened");
-    (void)fputs("<dl>\n", out);
-    entry(out, "When", explain_text(decision, "time"));
-    entry(out, "Shopper", explain_text(decision, "user"));
-    entry(out, "Session", explain_text(decision, "session_id"));
-    entry(out, "Cause", explain_text(decision, "cause"));
-    if (explain_is_timer(facts)) {
-        entry(out, "Goes back to", explain_text(decision, "cause_time"));
-    }
-    entry(out, "Event id", explain_text(decision, "event_id"));
-    entry(out, "Partition", explain_text(decision, "partition"));
-    entry(out, "Record", explain_text(decision, "ordinal"));
-    for (size_t i = 0; fields && i < fields->child_count; i++) {
-        entry(out, fields->children[i].key, fields->children[i].scalar);
-    }
-    (void)fputs("</dl>\n</section>\n", out);
+    begin_list(out, "What happened");
+    explain_place(facts, entry, out);
+    end_list(out);
 }
 
 static void print_suggestion(const struct yaml_node *emitted, FILE *out)
 {
-    if (!emitted) {
-        return;
+    if (emitted) {
+        begin_list(out, "What is suggested");
+        explain_suggestion(emitted, entry, out);
+        end_list(out);
     }
-    (void)fputs("<section class=\"whole\">\n", out);
-    heading(out, "What is suggested");
-    (void)fputs("<dl>\n", out);
-    if (explain_text(emitted, "severity")) {
-        const char *step = explain_text(emitted, "step");
-        entry(out, "Severity", explain_text(emitted, "severity"));
-        entry(out, "Step", step ? step : "none");
-    } else {
-        entry(out, "Offer", explain_text(emitted, "action"));
-        entry(out, "Value", explain_text(emitted, "value"));
-        entry(out, "Currency", explain_text(emitted, "currency"));
-        entry(out, "Percent", explain_text(emitted, "percent"));
-        entry(out, "Valid until", explain_text(emitted, "valid_until"));
-    }
-    entry(out, "Reason", explain_text(emitted, "reason"));
-    (void)fputs("</dl>\n</section>\n", out);
 }
 
 static void print_scores(const struct explain_facts *facts, FILE *out)
@@ -299,28 +282,12 @@ static void print_fraud_parts(const struct yaml_node *decision, FILE *out)
     (void)fputs("</table>\n</section>\n", out);
 }
 
-static void print_limits(const struct explain_facts *facts, FILE *out)
+static void print_limits(const struct yaml_node *decision, FILE *out)
 {
-    const struct yaml_node *decision = facts->decision;
-    const char *reason = explain_text(decision, "suppressed_by");
-    struct explain_entry limits[EXPLAIN_LIMITS_MAX];
-    uint32_t count = explain_limits(facts, limits);
-    double propensity = explain_number(decision, "propensity");
-    (void)fputs("<section class=\"whole\">\n", out);
-    heading(out, "Limits and control group");
-    (void)fputs("<dl>\n", out);
-    entry(out, "Emitted", reason ? "no" : "yes");
-    entry(out, "Suppressed by", reason);
-    entry(out, "Priority", explain_text(decision, "priority"));
-    for (uint32_t i = 0; i < count; i++) {
-        entry(out, limits[i].name, limits[i].text);
-    }
-    entry(out, "Arm", explain_text(decision, "arm"));
-    if (!isnan(propensity)) {
-        (void)fprintf(out, "<dt>Propensity</dt><dd>%.2f%% of shoppers are in this arm</dd>\n",
-                      propensity * 100);
-    }
-    (void)fputs("</dl>\n</section>\n", out);
+    begin_list(out, "Limits and control group");
+    entry(out, "priority", explain_text(decision, "priority"));
+    explain_limits(decision, entry, out);
+    end_list(out);
 }
 
 static void print_feature(const struct explain_feature *feature, FILE *out)
@@ -371,15 +338,9 @@ static void print_features(const struct explain_facts *facts, FILE *out)
 
 static void print_versions(const struct explain_facts *facts, FILE *out)
 {
-    (void)fputs("<section class=\"whole\">\n", out);
-    heading(out, "Versions");
-    (void)fputs("<dl>\n", out);
-    entry(out, "Model", explain_text(facts->emitted, "model"));
-    entry(out, "Rule set", explain_text(facts->decision, "rule_set"));
-    entry(out, "Feature set", explain_text(facts->decision, "feature_set"));
-    entry(out, "Configuration", explain_text(facts->decision, "configuration"));
-    entry(out, "Numeric profile", explain_text(facts->decision, "numeric_profile"));
-    (void)fputs("</dl>\n</section>\n", out);
+    begin_list(out, "Versions");
+    explain_versions(facts, entry, out);
+    end_list(out);
 }
 
 void explain_html_print(const struct explain_facts *facts, FILE *out)
@@ -390,7 +351,7 @@ void explain_html_print(const struct explain_facts *facts, FILE *out)
     print_scores(facts, out);
     print_terms(facts, out);
     print_fraud_parts(facts->decision, out);
-    print_limits(facts, out);
+    print_limits(facts->decision, out);
     print_features(facts, out);
     print_versions(facts, out);
     (void)fputs("</main>\n</body>\n</html>\n", out);

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "pipeline/commands/explain_entries.h"
+
 #define BAR_WIDTH 30
 #define TERM_WIDTH 12
 
@@ -40,30 +42,6 @@ static void print_outcome(const struct explain_facts *facts, FILE *out)
     const char *id = explain_text(facts->decision, "decision_id");
     explain_headline(facts, headline, sizeof(headline));
     (void)fprintf(out, "Decision %s\n%s\n", id ? id : "", headline);
-}
-
-static void print_place(const struct explain_facts *facts, FILE *out)
-{
-    const struct yaml_node *decision = facts->decision;
-    heading(out, "What happened");
-    entry(out, "when", explain_text(decision, "time"));
-    entry(out, "shopper", explain_text(decision, "user"));
-    entry(out, "session", explain_text(decision, "session_id"));
-    entry(out, "cause", explain_text(decision, "cause"));
-    if (explain_is_timer(facts)) {
-        entry(out, "goes back to", explain_text(decision, "cause_time"));
-    }
-    entry(out, "event id", explain_text(decision, "event_id"));
-    entry(out, "partition", explain_text(decision, "partition"));
-    entry(out, "record", explain_text(decision, "ordinal"));
-}
-
-static void print_fields(const struct explain_facts *facts, FILE *out)
-{
-    const struct yaml_node *fields = yaml_find(facts->emitted, "fields");
-    for (size_t i = 0; fields && i < fields->child_count; i++) {
-        entry(out, fields->children[i].key, fields->children[i].scalar);
-    }
 }
 
 /* ---- Why ---- */
@@ -167,47 +145,7 @@ static void print_why(const struct explain_facts *facts, FILE *out)
     print_terms(facts, out);
 }
 
-/* ---- What was suggested, limits, versions ---- */
-
-static void print_suggestion(const struct yaml_node *emitted, FILE *out)
-{
-    if (!emitted) {
-        return;
-    }
-    heading(out, "What was suggested");
-    if (explain_text(emitted, "severity")) {
-        entry(out, "severity", explain_text(emitted, "severity"));
-        const char *step = explain_text(emitted, "step");
-        entry(out, "step", step ? step : "none");
-    } else {
-        entry(out, "offer", explain_text(emitted, "action"));
-        entry(out, "value", explain_text(emitted, "value"));
-        entry(out, "currency", explain_text(emitted, "currency"));
-        entry(out, "percent", explain_text(emitted, "percent"));
-        entry(out, "valid until", explain_text(emitted, "valid_until"));
-    }
-    entry(out, "reason", explain_text(emitted, "reason"));
-}
-
-static void print_limits(const struct explain_facts *facts, FILE *out)
-{
-    const struct yaml_node *decision = facts->decision;
-    heading(out, "Limits and control group");
-    const char *reason = explain_text(decision, "suppressed_by");
-    entry(out, "emitted", reason ? "no" : "yes");
-    entry(out, "suppressed by", reason);
-    struct explain_entry limits[EXPLAIN_LIMITS_MAX];
-    uint32_t count = explain_limits(facts, limits);
-    for (uint32_t i = 0; i < count; i++) {
-        entry(out, limits[i].name, limits[i].text);
-    }
-    entry(out, "arm", explain_text(decision, "arm"));
-    double propensity = explain_number(decision, "propensity");
-    if (!isnan(propensity)) {
-        (void)fprintf(out, "  %-16s %.2f%% of shoppers are in this arm\n", "propensity",
-                      propensity * 100);
-    }
-}
+/* ---- Features ---- */
 
 static void print_features(const struct explain_facts *facts, FILE *out)
 {
@@ -240,24 +178,19 @@ static void print_features(const struct explain_facts *facts, FILE *out)
     }
 }
 
-static void print_versions(const struct explain_facts *facts, FILE *out)
-{
-    heading(out, "Versions");
-    entry(out, "model", explain_text(facts->emitted, "model"));
-    entry(out, "rule set", explain_text(facts->decision, "rule_set"));
-    entry(out, "feature set", explain_text(facts->decision, "feature_set"));
-    entry(out, "configuration", explain_text(facts->decision, "configuration"));
-    entry(out, "numeric profile", explain_text(facts->decision, "numeric_profile"));
-}
-
 void explain_page_print(const struct explain_facts *facts, FILE *out)
 {
     print_outcome(facts, out);
-    print_place(facts, out);
-    print_fields(facts, out);
+    heading(out, "What happened");
+    explain_place(facts, entry, out);
     print_why(facts, out);
-    print_suggestion(facts->emitted, out);
-    print_limits(facts, out);
+    if (facts->emitted) {
+        heading(out, "What was suggested");
+        explain_suggestion(facts->emitted, entry, out);
+    }
+    heading(out, "Limits and control group");
+    explain_limits(facts->decision, entry, out);
     print_features(facts, out);
-    print_versions(facts, out);
+    heading(out, "Versions");
+    explain_versions(facts, entry, out);
 }

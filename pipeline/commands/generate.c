@@ -26,6 +26,8 @@ static const char help[] =
     "  --seed N          (default 1)\n"
     "  --zipf X          how unequally often shoppers come; 0: equally (default 0.8)\n"
     "  --fraud X         factor on the shares of bots and fraud (default 1)\n"
+    "  --hoarding X      visits in a thousand by programs that hoard stock in carts, a kind of\n"
+    "                    fraud that is in no traffic without it (default 0)\n"
     "  --shift X         paces, lengths and counts of all kinds of visitors times 1 + X,\n"
     "                    -0.5 to 0.5 (default 0)\n"
     "  --late X          share of events that come seconds late, a tenth of them minutes\n"
@@ -37,7 +39,7 @@ static const char help[] =
     "Fields of truth.jsonl, one line a visit, those under way at the end included:\n"
     "  visit                the event ids of the visit are this, a hyphen and a number\n"
     "  kind                 human, crawler, scraping, account_takeover, card_testing,\n"
-    "                       stolen_card, refund_abuse, coupon_farming\n"
+    "                       stolen_card, refund_abuse, coupon_farming, stock_hoarding\n"
     "  bot, fraud           what the kind is\n"
     "  shopper              who it is, or whose account it is in; null: neither\n"
     "  shopper_type         window, research, loyal, bargain, impulse; null with shopper\n"
@@ -52,7 +54,7 @@ static const char help[] =
 
 struct generate_arguments {
     const char *output, *events, *users, *items, *days, *start, *seed, *zipf, *fraud, *shift;
-    const char *late, *duplicates, *partitions, *format;
+    const char *late, *duplicates, *partitions, *format, *hoarding;
 };
 
 struct number_option {
@@ -100,6 +102,7 @@ static enum status read_options(const struct generate_arguments *arguments,
         {"late", arguments->late, 0, 1, 0.01, false, 0},
         {"duplicates", arguments->duplicates, 0, 1, 0.003, false, 0},
         {"partitions", arguments->partitions, 1, 256, 1, true, 0},
+        {"hoarding", arguments->hoarding, 0, 100, 0, false, 0},
     };
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         struct number_option *number = &numbers[i];
@@ -128,6 +131,7 @@ static enum status read_options(const struct generate_arguments *arguments,
         .late_share = numbers[9].value,
         .duplicate_share = numbers[10].value,
         .partitions = (uint32_t)numbers[11].value,
+        .hoarding = numbers[12].value,
         .format = is_jsonl ? EVENT_WRITER_JSONL : EVENT_WRITER_AVRO,
         .directory = arguments->output,
     };
@@ -151,7 +155,7 @@ static enum status generate(int argc, char **argv, struct error *error)
     struct command_option options[] = {
         OPTION(output), OPTION(events), OPTION(users),      OPTION(items),      OPTION(days),
         OPTION(start),  OPTION(seed),   OPTION(zipf),       OPTION(fraud),      OPTION(shift),
-        OPTION(late),   OPTION(format), OPTION(duplicates), OPTION(partitions),
+        OPTION(late),   OPTION(format), OPTION(duplicates), OPTION(partitions), OPTION(hoarding),
     };
 #undef OPTION
     size_t positional_count;

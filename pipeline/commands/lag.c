@@ -7,10 +7,9 @@
 static const char help[] =
     "nudge lag CONFIG\n"
     "\n"
-    "Prints for each partition of the input topic what the group has "
-    "committed, where the\n"
-    "partition ends, and how many records lie in between; with kafka.repartition,\n"
-    "of that topic as well, where the end of each transaction counts too.\n";
+    "Prints for each partition of the input topic what the group has committed, where the\n"
+    "partition ends, and how many records lie in between; with kafka.repartition of that topic\n"
+    "as well, where the end of each transaction counts too.\n";
 
 static enum status run(int argc, char **argv, struct error *error)
 {

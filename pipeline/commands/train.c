@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "models/time_split.h"
@@ -216,7 +215,10 @@ static enum status train_all(struct training_run *run, struct error *error)
                          "train: output: a folder expected, in the file or "
                          "as --output");
     }
-    enum status status = make_rows(run, error);
+    enum status status = pack_write_check(run->config->output, error); /* Before hours of work. */
+    if (status == STATUS_OK) {
+        status = make_rows(run, error);
+    }
     if (status == STATUS_OK) {
         status = fit_rows(run, error);
     }

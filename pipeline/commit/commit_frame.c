@@ -1,7 +1,5 @@
 #include "pipeline/commit/commit_frame.h"
 
-#include <assert.h>
-
 #include <xxhash.h>
 
 #include "pipeline/base/little_endian.h"

@@ -1,7 +1,6 @@
 #include "pipeline/config/settings_format.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 static const char *const type_names[] = {

@@ -149,7 +149,8 @@ struct known_word {
 #define KNOWN_WORD(ENUM, name, doc) {name, sizeof(name) - 1},
 static const struct known_word known_words[] = {EVENT_TYPES(KNOWN_WORD)};
 
-enum event_type event_type_fold(struct text word)
+/* Case, - and blanks do not part a word from the name of a known type. */
+static enum event_type fold_type(struct text word)
 {
     char folded[32];
     if (word.length > sizeof(folded)) {
@@ -180,7 +181,7 @@ enum mapping_result store_type(struct event_batch *batch, uint32_t row, struct t
         return reject(ret_rejection, REJECTION_NO_TYPE, event_fields[FIELD_TYPE_WORD].name, word,
                       "a word");
     }
-    enum event_type type = event_type_fold(*stored);
+    enum event_type type = fold_type(*stored);
     batch->type[row] = (uint8_t)type;
     if (type != EVENT_OTHER) {
         *stored = (struct text){known_words[type].name, known_words[type].length};

@@ -237,7 +237,4 @@ enum mapping_result clean_attribute(struct event_batch *batch, struct text name,
 enum mapping_result check_row(const struct event_batch *batch, uint32_t row,
                               struct rejection *ret_rejection);
 
-/* A text that is parted by nothing but its case, - and blanks from the name of a known type. */
-enum event_type event_type_fold(struct text word);
-
 #endif

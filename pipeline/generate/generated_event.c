@@ -26,7 +26,8 @@ static void append_bytes(struct generated_event *event, enum event_field field, 
     event->text[field].length += length;
 }
 
-void generated_event_begin(struct generated_event *event, enum event_field field)
+/* The field's text is what is appended to it before the next begin. */
+static void begin(struct generated_event *event, enum event_field field)
 {
     event->text[field] = (struct text){event->storage + event->storage_used, 0};
 }
@@ -49,8 +50,8 @@ void generated_event_append_decimal(struct generated_event *event, enum event_fi
     append_bytes(event, field, digits + first, DECIMAL_DIGITS_MAX - first);
 }
 
-void generated_event_append_hex(struct generated_event *event, enum event_field field,
-                                uint64_t number, uint32_t digits)
+static void append_hex(struct generated_event *event, enum event_field field, uint64_t number,
+                       uint32_t digits)
 {
     char text[HEX_DIGITS_MAX];
     uint32_t first = HEX_DIGITS_MAX;
@@ -65,7 +66,7 @@ void generated_event_append_hex(struct generated_event *event, enum event_field 
 void generated_event_set_decimal(struct generated_event *event, enum event_field field,
                                  const char *prefix, uint64_t number)
 {
-    generated_event_begin(event, field);
+    begin(event, field);
     generated_event_append(event, field, prefix);
     generated_event_append_decimal(event, field, number);
 }
@@ -73,9 +74,9 @@ void generated_event_set_decimal(struct generated_event *event, enum event_field
 void generated_event_set_hex(struct generated_event *event, enum event_field field,
                              const char *prefix, uint64_t number, uint32_t digits)
 {
-    generated_event_begin(event, field);
+    begin(event, field);
     generated_event_append(event, field, prefix);
-    generated_event_append_hex(event, field, number, digits);
+    append_hex(event, field, number, digits);
 }
 
 int64_t generated_event_number(const struct generated_event *event, enum event_field field)

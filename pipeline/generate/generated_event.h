@@ -30,19 +30,15 @@ void generated_event_reset(struct generated_event *event);
 void generated_event_set(struct generated_event *event, enum event_field field,
                          const char *constant);
 
-/* The field's text is what is appended to it before the next begin. */
-void generated_event_begin(struct generated_event *event, enum event_field field);
 void generated_event_append(struct generated_event *event, enum event_field field,
                             const char *piece);
 void generated_event_append_decimal(struct generated_event *event, enum event_field field,
                                     uint64_t number);
-/* Lower case, at least `digits` of them. */
-void generated_event_append_hex(struct generated_event *event, enum event_field field,
-                                uint64_t number, uint32_t digits);
 
 /* `prefix` and a number: what most ids are. */
 void generated_event_set_decimal(struct generated_event *event, enum event_field field,
                                  const char *prefix, uint64_t number);
+/* Lower case, at least `digits` of them. */
 void generated_event_set_hex(struct generated_event *event, enum event_field field,
                              const char *prefix, uint64_t number, uint32_t digits);
 

@@ -87,11 +87,18 @@ static enum status plan(struct simulation *simulation, int64_t time_ms, enum age
     return STATUS_OK;
 }
 
+/* Visits in a thousand. */
+static double share_of(const struct simulation_options *options, int kind)
+{
+    return kind == VISIT_STOCK_HOARDING ? options->hoarding
+                                        : visit_kinds[kind].per_thousand * options->fraud_factor;
+}
+
 static enum visit_kind draw_kind(struct simulation *simulation)
 {
     double drawn = random_unit(&simulation->arrivals) * 1000.0;
     for (int kind = VISIT_HUMAN + 1; kind < VISIT_KIND_COUNT; kind++) {
-        double share = visit_kinds[kind].per_thousand * simulation->options->fraud_factor;
+        double share = share_of(simulation->options, kind);
         if (drawn < share) {
             return (enum visit_kind)kind;
         }
@@ -380,7 +387,7 @@ static double expected_visits(const struct simulation_options *options)
 {
     double humans = 1000.0, events = 0;
     for (int kind = VISIT_HUMAN + 1; kind < VISIT_KIND_COUNT; kind++) {
-        double share = visit_kinds[kind].per_thousand * options->fraud_factor;
+        double share = share_of(options, kind);
         humans -= share;
         events += share * visit_kinds[kind].events_mean * (1.0 + options->shift);
     }

@@ -25,6 +25,7 @@ struct simulation_options {
     uint64_t item_count;
     double shopper_exponent; /* Zipf, not 1; 0: all shoppers come equally often. */
     double fraud_factor;     /* Of the usual shares of fraud and bots; 0: none. */
+    double hoarding;         /* Visits in a thousand by hoarders of stock; at most 100. */
     double shift;            /* -0.5 to 0.5, see visit.h */
     double late_share;       /* Of events that come seconds late; a tenth of it minutes late. */
     double duplicate_share;

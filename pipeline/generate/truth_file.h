@@ -4,7 +4,7 @@
  *
  *   visit                text: the event ids of the visit are this, a hyphen and the step
  *   kind                 text: human, crawler, scraping, account_takeover, card_testing,
- *                        stolen_card, refund_abuse, coupon_farming
+ *                        stolen_card, refund_abuse, coupon_farming, stock_hoarding
  *   bot, fraud           true or false: what the kind is
  *   shopper              number of the shopper that it is, or whose account it is in; null where it
  *                        is neither

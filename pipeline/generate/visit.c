@@ -15,6 +15,7 @@
 #define SHOPPERS_AN_ABUSER 1000u
 /* A gang works for about so many visits of the shop, then changes devices and addresses. */
 #define GANG_VISITS 1600u
+#define GANG_KINDS 8u /* The last kind that has gangs is below. */
 #define ACCOUNT_TRIES 64
 
 #define KIND_ROW(ENUM, kind_name, share, events, bot, fraud)                                       \
@@ -73,7 +74,7 @@ static void take_new_things(struct visit *visit)
 static void take_gang_things(const struct world *world, struct visit *visit)
 {
     take_new_things(visit);
-    uint64_t gang = visit->number / GANG_VISITS * VISIT_KIND_COUNT + visit->kind;
+    uint64_t gang = visit->number / GANG_VISITS * GANG_KINDS + visit->kind;
     if (random_chance(&visit->random, 0.4)) {
         visit->device = drawn_number(world->seed, PURPOSE_GANG, gang * 2);
     }
@@ -228,7 +229,7 @@ void visit_event_item(struct generated_event *event, const struct item *item, in
     }
 }
 
-void visit_event_payment(struct visit *visit, struct generated_event *event)
+static void set_payment(struct visit *visit, struct generated_event *event)
 {
     generated_event_set_hex(event, FIELD_ORDER_ID, "o", visit->order, 1);
     generated_event_set_hex(event, FIELD_INSTRUMENT, "k", visit->card, 16);
@@ -238,7 +239,7 @@ void visit_event_payment(struct visit *visit, struct generated_event *event)
 void visit_event_payment_failed(struct visit *visit, struct generated_event *event, int64_t sum)
 {
     visit_event(visit, event, EVENT_PAYMENT_FAILED);
-    visit_event_payment(visit, event);
+    set_payment(visit, event);
     set_price(event, sum);
 }
 
@@ -247,7 +248,7 @@ bool visit_event_purchase(struct visit *visit, struct generated_event *event)
     const struct cart_line *line = &visit->cart[visit->lines_paid++];
     visit_event(visit, event, EVENT_PURCHASE);
     visit_event_item(event, &line->item, line->quantity);
-    visit_event_payment(visit, event);
+    set_payment(visit, event);
     event->order_line = visit->lines_paid;
     generated_event_mark_number(event, FIELD_ORDER_LINE);
     if (!visit->has_purchased) {
@@ -284,7 +285,7 @@ void visit_return(const struct world *world, uint64_t number, int64_t time_ms, s
 void visit_step_refund(struct visit *visit, struct generated_event *event)
 {
     begin_event(visit, event, EVENT_REFUND);
-    visit_event_payment(visit, event);
+    set_payment(visit, event);
     visit_event_item(event, &visit->cart[0].item, visit->cart[0].quantity);
     visit->step++;
 }
@@ -292,7 +293,7 @@ void visit_step_refund(struct visit *visit, struct generated_event *event)
 void visit_step_chargeback(struct visit *visit, struct generated_event *event)
 {
     begin_event(visit, event, EVENT_LABEL);
-    visit_event_payment(visit, event);
+    set_payment(visit, event);
     set_event_id(event, FIELD_LABEL_FOR, visit->number, visit->first_purchase_step);
     generated_event_set(event, FIELD_LABEL_VALUE, "chargeback");
     visit->step++;

@@ -18,7 +18,8 @@
     X(CARD_TESTING, "card_testing", 0.7, 16.5, 1, 1)                                               \
     X(STOLEN_CARD, "stolen_card", 2.5, 9.5, 0, 1)                                                  \
     X(REFUND_ABUSE, "refund_abuse", 1.5, 8.5, 0, 1)                                                \
-    X(COUPON_FARMING, "coupon_farming", 0.8, 33.0, 0, 1)
+    X(COUPON_FARMING, "coupon_farming", 0.8, 33.0, 0, 1)                                           \
+    X(STOCK_HOARDING, "stock_hoarding", 0.0, 37.0, 1, 1)
 
 #define VISIT_KIND_ENUM(ENUM, name, share, events, bot, fraud) VISIT_##ENUM,
 enum visit_kind { VISIT_KINDS(VISIT_KIND_ENUM) VISIT_KIND_COUNT };
@@ -26,7 +27,7 @@ enum visit_kind { VISIT_KINDS(VISIT_KIND_ENUM) VISIT_KIND_COUNT };
 
 struct visit_kind_info {
     const char *name;
-    double per_thousand; /* Visits; humans are the rest. */
+    double per_thousand; /* Visits; humans are the rest. 0: only where they are asked for. */
     double events_mean;  /* Turns a number of events into a rate of visits. */
     bool is_bot, is_fraud;
 };

@@ -1,4 +1,7 @@
-/* Visits that a program plays: crawlers, scrapers, testers of cards, farmers of coupons. */
+/*
+ * Visits that a program plays: crawlers, scrapers, testers of cards, farmers of coupons,
+ * hoarders of stock.
+ */
 #include "pipeline/generate/visit_scripts.h"
 
 static double wait(struct visit *visit)
@@ -83,6 +86,26 @@ double visit_coupon_farming_step(const struct world *world, struct visit *visit,
         visit_event_item(event, &item, 1);
     } else if (type == EVENT_CHECKOUT) {
         generated_event_set_hex(event, FIELD_ORDER_ID, "o", visit->order, 1);
+    }
+    return --visit->steps_left == 0 ? LEAVE : wait(visit);
+}
+
+/* Many of what sells best into carts that nobody will pay for, so that others find none left. */
+double visit_stock_hoarding_step(const struct world *world, struct visit *visit,
+                                 struct generated_event *event)
+{
+    uint32_t turn = visit->step % 3;
+    if (visit->step > 8 && visit->steps_left == 1 && random_chance(&visit->random, 0.4)) {
+        visit_event(visit, event, EVENT_CHECKOUT);
+        generated_event_set_hex(event, FIELD_ORDER_ID, "o", random_next(&visit->random), 1);
+    } else if (turn == 0) {
+        visit->looked_at = catalogue_draw(world->catalogue, &visit->random, visit->category);
+        visit_event(visit, event, EVENT_PRODUCT_VIEW);
+        visit_event_item(event, &visit->looked_at, 0);
+    } else {
+        visit->reached_cart = true;
+        visit_event(visit, event, EVENT_ADD_TO_CART);
+        visit_event_item(event, &visit->looked_at, 2 + (int64_t)random_below(&visit->random, 4));
     }
     return --visit->steps_left == 0 ? LEAVE : wait(visit);
 }

@@ -49,6 +49,10 @@ void visit_script_begin(const struct world *world, struct visit *visit)
         visit->steps_left = 6u * draw_steps(visit, 4 * more, 0.7, 40);
         set_pace(visit, 7.0 * more, 0.4, 0.6);
         break;
+    case VISIT_STOCK_HOARDING:
+        visit->steps_left = 3 + draw_steps(visit, 28 * more, 0.6, 400);
+        set_pace(visit, 4.0 * more, 0.6, 0.5);
+        break;
     case VISIT_ACCOUNT_TAKEOVER:
         begin_takeover(visit, more);
         break;
@@ -81,6 +85,8 @@ double visit_script_step(const struct world *world, struct visit *visit,
         return visit_card_testing_step(world, visit, event);
     case VISIT_COUPON_FARMING:
         return visit_coupon_farming_step(world, visit, event);
+    case VISIT_STOCK_HOARDING:
+        return visit_stock_hoarding_step(world, visit, event);
     default:
         return visit_human_step(world, visit, event);
     }

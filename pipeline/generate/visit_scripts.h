@@ -19,7 +19,6 @@ double visit_script_step(const struct world *world, struct visit *visit,
 /* Pieces of an event, from visit.c. */
 void visit_event(struct visit *visit, struct generated_event *event, enum event_type type);
 void visit_event_item(struct generated_event *event, const struct item *item, int64_t quantity);
-void visit_event_payment(struct visit *visit, struct generated_event *event);
 /* A payment of that sum, in millionths, was refused. */
 void visit_event_payment_failed(struct visit *visit, struct generated_event *event, int64_t sum);
 /* A line of the cart is paid for, the next one at each call. False: it was the last. */
@@ -35,6 +34,8 @@ double visit_bot_step(const struct world *world, struct visit *visit,
 double visit_card_testing_step(const struct world *world, struct visit *visit,
                                struct generated_event *event);
 double visit_coupon_farming_step(const struct world *world, struct visit *visit,
+                                 struct generated_event *event);
+double visit_stock_hoarding_step(const struct world *world, struct visit *visit,
                                  struct generated_event *event);
 double visit_thief_step(const struct world *world, struct visit *visit,
                         struct generated_event *event);

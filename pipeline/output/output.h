@@ -105,8 +105,6 @@ struct output_writer *output_begin(struct output_batch *batch, enum topic topic,
 /* Which event, by its ordinal, caused the record at once; for a record that is open. */
 void output_set_cause(struct output_writer *writer, uint64_t ordinal);
 void output_end(struct output_writer *writer);
-/* Instead of end: as if begin had not been called. */
-void output_cancel(struct output_writer *writer);
 
 void output_null(struct output_writer *writer);
 void output_text(struct output_writer *writer, struct text value);

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "pipeline/base/json_text.h"
 
@@ -164,7 +163,8 @@ enum status output_schema_print(enum topic topic, FILE *file, struct error *erro
     return status;
 }
 
-void output_type_name(const struct output_field *field, char *ret_name, size_t bytes)
+/* As people read it: "text", "long", "record scores", "array of contribution" ... */
+static void type_name(const struct output_field *field, char *ret_name, size_t bytes)
 {
     static const char *const names[] = {
         [OUTPUT_TEXT] = "text",
@@ -192,7 +192,7 @@ static void describe_fields(const struct output_schema *schema, bool markdown, F
     for (uint32_t i = 0; i < schema->field_count; i++) {
         const struct output_field *field = &schema->fields[i];
         char type[128];
-        output_type_name(field, type, sizeof(type));
+        type_name(field, type, sizeof(type));
         const char *privacy = output_privacy_name(field->privacy);
         (void)fprintf(file, markdown ? "| `%s` | %s | %s | %s |\n" : "  %-20s %-26s %-9s %s\n",
                       field->name, type, privacy, field->doc);

@@ -25,7 +25,4 @@ void output_topics_describe(bool markdown, FILE *file);
 /* "none", "quasi", "identity" or "content". */
 const char *output_privacy_name(enum privacy_class privacy);
 
-/* As people read it: "text", "long", "record scores", "array of contribution" ... */
-void output_type_name(const struct output_field *field, char *ret_name, size_t bytes);
-
 #endif

@@ -98,13 +98,6 @@ void output_end(struct output_writer *writer)
     }
 }
 
-void output_cancel(struct output_writer *writer)
-{
-    assert(writer->depth > 0);
-    writer->depth = 0;
-    writer->bytes.length = writer->open.start;
-}
-
 void output_null(struct output_writer *writer)
 {
     struct frame *frame = top_frame(writer);

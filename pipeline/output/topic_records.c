@@ -6,7 +6,8 @@
 
 #include "pipeline/limits.h"
 
-void output_id_or_null(struct output_writer *writer, uint64_t id)
+/* 16 hexadecimal digits, or null for 0. */
+static void put_id(struct output_writer *writer, uint64_t id)
 {
     if (id) {
         output_id(writer, id);
@@ -15,8 +16,8 @@ void output_id_or_null(struct output_writer *writer, uint64_t id)
     }
 }
 
-void output_event_text(struct output_writer *writer, const struct event_batch *events, uint32_t row,
-                       enum event_field field)
+static void put_event_text(struct output_writer *writer, const struct event_batch *events,
+                           uint32_t row, enum event_field field)
 {
     assert(field < TEXT_FIELD_COUNT);
     if (event_has(events, row, field)) {
@@ -26,13 +27,13 @@ void output_event_text(struct output_writer *writer, const struct event_batch *e
     }
 }
 
-struct text event_row_type_name(const struct event_batch *events, uint32_t row)
+static struct text row_type_name(const struct event_batch *events, uint32_t row)
 {
     uint8_t type = events->type[row];
     return text_of(type < EVENT_TYPE_COUNT ? event_types[type].name : "timer");
 }
 
-void scores_write(struct output_writer *writer, const struct event_batch *events, uint32_t row)
+static void put_scores(struct output_writer *writer, const struct event_batch *events, uint32_t row)
 {
     output_record_begin(writer);
     for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
@@ -105,16 +106,16 @@ void late_event_write(struct output_batch *batch, const struct event_batch *even
     struct output_writer *writer =
         output_begin(batch, TOPIC_LATE_EVENTS, events->user_key[row], time_ms);
     output_set_cause(writer, events->ordinal[row]);
-    output_event_text(writer, events, row, FIELD_EVENT_ID);
+    put_event_text(writer, events, row, FIELD_EVENT_ID);
     output_text(writer, partition);
     output_long(writer, (int64_t)events->ordinal[row]);
     output_key(writer, events->user_key[row]);
     output_time(writer, time_ms);
     output_time(writer, watermark_ms);
     output_long(writer, watermark_ms - time_ms);
-    output_text(writer, event_row_type_name(events, row));
-    output_event_text(writer, events, row, FIELD_ITEM);
-    output_id_or_null(writer, is_diverted ? 0 : events->session_id[row]);
+    output_text(writer, row_type_name(events, row));
+    put_event_text(writer, events, row, FIELD_ITEM);
+    put_id(writer, is_diverted ? 0 : events->session_id[row]);
     output_text(writer, text_of(is_diverted ? "diverted" : "processed"));
     output_end(writer);
 }
@@ -126,16 +127,16 @@ void scored_event_write(struct output_batch *batch, const struct scored_event_co
     struct output_writer *writer =
         output_begin(batch, TOPIC_SCORED_EVENTS, events->user_key[row], events->time_ms[row]);
     output_set_cause(writer, events->ordinal[row]);
-    output_event_text(writer, events, row, FIELD_EVENT_ID);
+    put_event_text(writer, events, row, FIELD_EVENT_ID);
     output_text(writer, context->partition);
     output_long(writer, (int64_t)events->ordinal[row]);
     output_key(writer, events->user_key[row]);
     output_time(writer, events->time_ms[row]);
-    output_text(writer, event_row_type_name(events, row));
-    output_id_or_null(writer, events->session_id[row]);
+    output_text(writer, row_type_name(events, row));
+    put_id(writer, events->session_id[row]);
     output_id(writer, context->feature_set_hash);
     output_float_array(writer, features, events->feature_count);
-    scores_write(writer, events, row);
+    put_scores(writer, events, row);
     output_long(writer, context->configuration_epoch);
     output_text(writer, context->numeric_profile);
     output_double(writer, context->sampling_rate);

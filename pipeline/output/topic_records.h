@@ -47,17 +47,4 @@ struct scored_event_context {
 void scored_event_write(struct output_batch *batch, const struct scored_event_context *context,
                         const struct event_batch *events, uint32_t row);
 
-/* The four fields of scores_schema; also for alerts, promotions and decisions. */
-void scores_write(struct output_writer *writer, const struct event_batch *events, uint32_t row);
-
-/* 16 hexadecimal digits, or null for 0. */
-void output_id_or_null(struct output_writer *writer, uint64_t id);
-
-/* The text of a field of the event, or null where the event does not have it. */
-void output_event_text(struct output_writer *writer, const struct event_batch *events, uint32_t row,
-                       enum event_field field);
-
-/* The name of the row's event type; "timer" for a timer. */
-struct text event_row_type_name(const struct event_batch *events, uint32_t row);
-
 #endif

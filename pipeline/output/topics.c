@@ -18,11 +18,13 @@ static const struct output_field scores_fields[] = {
     {.name = "purchase",
      .type = OUTPUT_FLOAT,
      .is_nullable = true,
-     .doc = "Chance that the session ends in a purchase, from 0 to 1."},
+     .doc = "Chance that the session ends in a purchase, from 0 to 1; of a pack that "
+            "predicts a value (output: value), that value."},
     {.name = "abandon",
      .type = OUTPUT_FLOAT,
      .is_nullable = true,
-     .doc = "Chance that the filled cart is abandoned, from 0 to 1."},
+     .doc = "Chance that the filled cart is abandoned, from 0 to 1; of a pack that predicts "
+            "a value (output: value), that value."},
     {.name = "anomaly",
      .type = OUTPUT_FLOAT,
      .is_nullable = true,

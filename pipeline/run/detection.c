@@ -11,7 +11,7 @@
 #include "pipeline/event/event_batch.h"
 #include "pipeline/run/runner.h"
 
-const double detection_rates[DETECTION_RATES] = {0.001, 0.01};
+static const double rates[DETECTION_RATES] = {0.001, 0.01};
 
 struct visit_score {
     float highest; /* Logit. */
@@ -139,7 +139,7 @@ static enum status set_thresholds(struct detector *self, struct detection *detec
     qsort(scores, count, sizeof(*scores), compare_falling);
     detection->human_visits = count;
     for (int i = 0; count > 0 && i < DETECTION_RATES; i++) {
-        self->threshold[i] = scores[(uint32_t)(detection_rates[i] * (double)count)];
+        self->threshold[i] = scores[(uint32_t)(rates[i] * (double)count)];
         detection->threshold[i] = (double)fixed_sigmoidf(self->threshold[i]);
     }
     free(scores);

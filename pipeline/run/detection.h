@@ -12,7 +12,6 @@
 #include "pipeline/run/truth_file.h"
 
 #define DETECTION_RATES 2 /* 0.1% and 1% of the human visits. */
-extern const double detection_rates[DETECTION_RATES];
 
 struct detection_kind {
     char name[TRUTH_KIND_BYTES];

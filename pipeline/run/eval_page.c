@@ -117,6 +117,56 @@ static void plot_times(FILE *out, const struct eval_slice *slice)
     end_plot(out);
 }
 
+static const char *reference_name(const struct eval_report *report)
+{
+    return report->reference.pack ? "reference" : "logistic regression";
+}
+
+static void print_metrics(const char *name, const struct eval_value *metric, FILE *out)
+{
+    (void)fprintf(out, "<tr><th>%s</th>", name);
+    for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
+        (void)fprintf(out, "<td>%.4f <small>%.4f to %.4f</small></td>", metric[m].value,
+                      metric[m].low, metric[m].high);
+    }
+    (void)fprintf(out, "</tr>\n");
+}
+
+/* Names the colours of a plot of both. */
+static void title_of_both(const struct eval_report *report, const struct eval_slice *slice,
+                          const char *name, char *title, size_t size)
+{
+    (void)snprintf(title, size, "%s", name);
+    if (slice->has_reference) {
+        (void)snprintf(title, size,
+                       "%s: <span style='color:#06c'>model</span>, <span "
+                       "style='color:#999'>%s</span>",
+                       name, reference_name(report));
+    }
+}
+
+static void print_curves(const struct eval_report *report, const struct eval_slice *slice,
+                         FILE *out)
+{
+    char title[160];
+    title_of_both(report, slice, "Precision and recall", title, sizeof(title));
+    begin_plot(out, title, "recall", "precision");
+    plot_straight(out, slice->base_rate, slice->base_rate);
+    if (slice->has_reference) {
+        plot_line(out, slice->reference.precision, "#999");
+    }
+    plot_line(out, slice->precision, "#06c");
+    end_plot(out);
+    title_of_both(report, slice, "ROC", title, sizeof(title));
+    begin_plot(out, title, "false-positive rate", "recall");
+    plot_straight(out, 0, 1);
+    if (slice->has_reference) {
+        plot_line(out, slice->reference.recall, "#999");
+    }
+    plot_line(out, slice->recall, "#06c");
+    end_plot(out);
+}
+
 static void print_slice(const struct eval_report *report, const struct eval_slice *slice, FILE *out)
 {
     static const char *const titles[EVAL_METRIC_COUNT] = {"PR-AUC", "ROC-AUC", "log loss", "Brier",
@@ -131,14 +181,14 @@ static void print_slice(const struct eval_report *report, const struct eval_slic
     for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
         (void)fprintf(out, "<th>%s</th>", titles[m]);
     }
-    (void)fprintf(out, "</tr><tr><th>model</th>");
-    for (int m = 0; m < EVAL_METRIC_COUNT; m++) {
-        const struct eval_value *value = &slice->metric[m];
-        (void)fprintf(out, "<td>%.4f <small>%.4f to %.4f</small></td>", value->value, value->low,
-                      value->high);
+    (void)fprintf(out, "</tr>");
+    print_metrics("model", slice->metric, out);
+    if (slice->has_reference) {
+        print_metrics(reference_name(report), slice->reference.metric, out);
+        print_metrics("model less that", slice->reference.gain, out);
     }
     (void)fprintf(out,
-                  "</tr><tr><th>base rate</th><td>%.4f</td><td>0.5</td><td>%.4f</td><td>%.4f</td>"
+                  "<tr><th>base rate</th><td>%.4f</td><td>0.5</td><td>%.4f</td><td>%.4f</td>"
                   "<td>0</td></tr>",
                   slice->base_rate, slice->base_log_loss, slice->base_brier);
     const struct eval_feature *best[] = {&slice->best_by_pr, &slice->best_by_roc};
@@ -150,14 +200,7 @@ static void print_slice(const struct eval_report *report, const struct eval_slic
                       best[i]->pr_auc, best[i]->roc_auc);
     }
     (void)fprintf(out, "</table>\n<div>");
-    begin_plot(out, "Precision and recall", "recall", "precision");
-    plot_straight(out, slice->base_rate, slice->base_rate);
-    plot_line(out, slice->precision, "#06c");
-    end_plot(out);
-    begin_plot(out, "ROC", "false-positive rate", "recall");
-    plot_straight(out, 0, 1);
-    plot_line(out, slice->recall, "#06c");
-    end_plot(out);
+    print_curves(report, slice, out);
     plot_calibration(out, slice);
     begin_plot(out, "Gain", "share of rows looked at", "recall");
     plot_straight(out, 0, 1);
@@ -207,6 +250,15 @@ enum status eval_report_write_html(const struct eval_report *report, const char 
                   "features are the best ones, chosen on these very rows.</p>\n",
                   report->target, *report->after ? "; sessions that began at or after " : "",
                   report->after);
+    char text[768];
+    eval_report_say_reference(&report->reference, text, sizeof(text));
+    (void)fprintf(out, "<p>");
+    eval_page_escaped(text, out);
+    (void)fprintf(out, ".</p>\n");
+    eval_report_say_trained(report, text, sizeof(text));
+    if (*text) {
+        (void)fprintf(out, "<p><b>%s.</b></p>\n", text);
+    }
     for (uint32_t i = 0; i < report->slice_count; i++) {
         print_slice(report, &report->slices[i], out);
     }

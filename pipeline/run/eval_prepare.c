@@ -90,8 +90,8 @@ static void write_cell(const struct row_slices *slices, enum slice_dimension dim
 }
 
 enum status eval_write_scores(const struct row_table *table, const float *chances,
-                              const struct row_slices *words, bool has_attribute, const char *path,
-                              struct error *error)
+                              const struct row_slices *words, bool has_attribute,
+                              const float *reference, const char *path, struct error *error)
 {
     FILE *out = fopen(path, "wb");
     if (!out) {
@@ -102,13 +102,16 @@ enum status eval_write_scores(const struct row_table *table, const float *chance
     for (int d = 0; d < dimensions; d++) {
         (void)fprintf(out, ",%s", slice_dimension_names[d]);
     }
-    (void)fprintf(out, "\n");
+    (void)fprintf(out, reference ? ",reference\n" : "\n");
     for (uint32_t i = 0; i < table->count; i++) {
         char time[ISO_TIME_BYTES_MAX + 1];
         time[iso_time_format(table->rows[i].time_ms, time)] = '\0';
         (void)fprintf(out, "%s,%d,%.9g", time, table->rows[i].label, (double)chances[i]);
         for (int d = 0; d < dimensions; d++) {
             write_cell(words, (enum slice_dimension)d, table->rows[i].slice[d], out);
+        }
+        if (reference) {
+            (void)fprintf(out, ",%.9g", (double)reference[i]);
         }
         (void)fprintf(out, "\n");
     }

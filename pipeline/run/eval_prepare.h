@@ -23,9 +23,13 @@ MUST_CHECK enum status eval_prepare_slices(const struct train_config *config,
                                            struct row_slices *words, struct eval_slices *slices,
                                            struct error *error);
 
-/* Writes time, label, chance and slices of each row, as CSV (RFC 4180), in order of processing. */
+/*
+ * Writes time, label, chance and slices of each row, and the chance that `reference` gives unless
+ * it is NULL, as CSV (RFC 4180), in order of processing.
+ */
 MUST_CHECK enum status eval_write_scores(const struct row_table *table, const float *chances,
                                          const struct row_slices *words, bool has_attribute,
-                                         const char *path, struct error *error);
+                                         const float *reference, const char *path,
+                                         struct error *error);
 
 #endif

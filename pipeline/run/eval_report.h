@@ -8,6 +8,7 @@
 #include "models/evaluate.h"
 #include "models/model_backend.h"
 #include "models/model_pack.h"
+#include "pipeline/run/eval_reference.h"
 #include "pipeline/run/eval_slices.h"
 
 #define EVAL_SLICES_MAX 16
@@ -16,6 +17,13 @@
 struct eval_importance {
     uint32_t column; /* Of the rows. */
     double mean_term;
+};
+
+/* The rows that lie in the time that the pack was trained on. */
+struct eval_trained {
+    uint32_t row_count; /* 0: none, or the pack does not say when that was. */
+    uint32_t measured;  /* Rows in all. */
+    int64_t from_ms, to_ms;
 };
 
 struct eval_report {
@@ -30,7 +38,16 @@ struct eval_report {
     uint32_t importance_count;
     uint32_t importance_rows; /* Over so many rows. */
     struct eval_slices by_slice;
+    struct eval_reference_model reference;
+    struct eval_trained trained;
 };
+
+/* Fills `trained`. */
+void eval_report_note_trained(struct eval_report *report, const struct model_pack *pack,
+                              const struct row_table *table);
+/* "Warning: 12 of 90 rows ..." or "", without a full stop. At most `size` bytes, the end included.
+ */
+void eval_report_say_trained(const struct eval_report *report, char *text, size_t size);
 
 /*
  * Fills the importance from the reasons of at most IMPORTANCE_ROWS rows, spread evenly. `columns`
@@ -40,6 +57,13 @@ struct eval_report {
 MUST_CHECK enum status eval_report_explain(struct eval_report *report, struct model *model,
                                            const struct row_table *table, const uint32_t *columns,
                                            struct error *error);
+
+/*
+ * "logistic regression on 12 features, fitted to 900 rows from ... to ..., ..." or why there is
+ * none, without a full stop. Writes at most `size` bytes, the end included.
+ */
+void eval_report_say_reference(const struct eval_reference_model *reference, char *text,
+                               size_t size);
 
 void eval_report_print(const struct eval_report *report, FILE *out);
 

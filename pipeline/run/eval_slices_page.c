@@ -1,6 +1,5 @@
 /* eval_slices.h as a part of the page: a table and bars with their intervals a dimension. */
 #include <math.h>
-#include <string.h>
 
 #include "pipeline/run/eval_page.h"
 #include "pipeline/run/eval_slices.h"

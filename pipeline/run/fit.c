@@ -48,7 +48,7 @@ enum status fit_make(const struct train_config *config, const struct row_table *
         return train_trees(table, parts, &options, &ret_fit->trees, error);
     }
     if (ret_fit->kind == TRAIN_ISOLATION_FOREST) {
-        return fit_forest_make(config, table, parts, &ret_fit->forest, error);
+        return fit_forest_make(config, table, parts, listener, &ret_fit->forest, error);
     }
     if (train_kind_is_network(ret_fit->kind)) {
         return fit_network_make(config, table, parts, listener, &ret_fit->network, error);

@@ -8,6 +8,7 @@
 static struct isolation_train_options options_of(const struct train_config *config)
 {
     return (struct isolation_train_options){
+        .names = config->names,
         .columns = config->columns,
         .column_count = config->column_count,
         .forest = {.trees = (uint32_t)config->settings.forest_trees,
@@ -17,10 +18,12 @@ static struct isolation_train_options options_of(const struct train_config *conf
 }
 
 enum status fit_forest_make(const struct train_config *config, const struct row_table *table,
-                            const uint8_t *parts, struct isolation_fit *ret_fit,
-                            struct error *error)
+                            const uint8_t *parts, const struct fit_listener *listener,
+                            struct isolation_fit *ret_fit, struct error *error)
 {
     struct isolation_train_options options = options_of(config);
+    options.warn = listener->warn;
+    options.context = listener->context;
     return train_isolation(table, parts, &options, ret_fit, error);
 }
 

@@ -6,6 +6,7 @@
 
 MUST_CHECK enum status fit_forest_make(const struct train_config *config,
                                        const struct row_table *table, const uint8_t *parts,
+                                       const struct fit_listener *listener,
                                        struct isolation_fit *ret_fit, struct error *error);
 
 MUST_CHECK enum status fit_forest_logits(const struct isolation_fit *fit,

@@ -1,6 +1,5 @@
 #include "pipeline/run/held_partition.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "pipeline/base/clock.h"

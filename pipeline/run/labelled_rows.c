@@ -1,6 +1,5 @@
 #include "pipeline/run/labelled_rows.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

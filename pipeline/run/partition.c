@@ -12,11 +12,11 @@
 #define TIMER_ENTRIES_MAX 262144u
 #define PATH_BYTES 4096
 #define TRANSACTION_RECORDS_MAX 1000000u
-/* The larger a slice, the less is merged later; but the task stands still while it is written. */
+/* The larger a slice, the less is merged later; but the longer it takes until it is durable. */
 #define STREAM_SLICE_RECORDS 16384u
 #define FILE_SLICE_RECORDS 65536u
-/* Of a cache, so that what a slice needs beside its records, 200 bytes each, is an eighth of it. */
-#define SLICE_BYTES_A_RECORD 1600u
+/* Of a cache, so that what a slice needs, 500 bytes a record with its copy, is a sixth of it. */
+#define SLICE_BYTES_A_RECORD 3200u
 
 /* A tap is borrowed: this stands in its place and lets destroy pass by. */
 struct borrowed_stage {

@@ -336,8 +336,7 @@ static void read_names(struct train_config *config)
     }
 }
 
-/* No number, so only in use where it is named. */
-static bool is_id(const struct train_config *config, uint32_t index)
+bool train_config_is_id(const struct train_config *config, uint32_t index)
 {
     return config->settings.target != TARGET_TABLE &&
            strcmp(stage_plan_features(config->config.plan)->features[index].unit, "id") == 0;
@@ -356,8 +355,8 @@ static enum status read_features(struct train_config *config, struct error *erro
     }
     bool takes_all = is_in_list(&made->features, "all");
     for (uint32_t i = 0; status == STATUS_OK && i < config->name_count; i++) {
-        bool is_in =
-            (takes_all && !is_id(config, i)) || is_in_list(&made->features, config->names[i]);
+        bool is_in = (takes_all && !train_config_is_id(config, i)) ||
+                     is_in_list(&made->features, config->names[i]);
         if (is_in && !is_in_list(&made->leave_out_features, config->names[i]) &&
             !is_in_list(&made->leave_out_families, family_of(config, i))) {
             config->columns[config->column_count++] = i;

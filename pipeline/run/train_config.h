@@ -117,6 +117,9 @@ MUST_CHECK enum status train_config_rows(const struct train_config *config,
                                          struct row_table *ret_table, struct row_counts *ret_counts,
                                          struct error *error);
 
+/* Whether column `index` is an id: no number, so only in use where it is named. */
+bool train_config_is_id(const struct train_config *config, uint32_t index);
+
 /* The options of a fit over the features that are in use. */
 struct train_options train_config_fit_options(const struct train_config *config);
 

@@ -3,7 +3,6 @@
  * sync marker behind it. A block is given out only once its marker was seen. What cannot be read is
  * one record, and reading goes on behind the next marker.
  */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

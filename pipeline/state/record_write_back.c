@@ -2,7 +2,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "pipeline/base/crash_point.h"
 #include "pipeline/state/record_cache_internal.h"
 
 void cache_mark_dirty(struct record_cache *cache, uint32_t index, uint64_t log_position)
@@ -151,7 +150,6 @@ static enum status write_slice(struct record_cache *cache, uint64_t records_max,
     uint32_t put_count = put_slice(cache, count);
     uint64_t position = position_behind_slice(cache, count);
     status = cache->store->ops->write(cache->store, cache->puts, put_count, position, error);
-    crash_point(CRASH_STORE_SLICE_WRITTEN);
     if (status != STATUS_OK) {
         cache->stats.bytes_written = bytes_written;
         return status;

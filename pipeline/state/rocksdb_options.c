@@ -11,9 +11,11 @@
 #define BLOCK_BYTES 4096u
 #define FILE_BYTES (UINT64_C(32) << 20)
 #define OPEN_FILES 512
+/* A file's filter is one block of up to half a megabyte: many small shards would not hold them. */
+#define CACHE_SHARD_BITS 1
 /* Slices land here, each as a file: merged when so many, waited for when so many. */
-#define SLICES_TO_MERGE 10
-#define SLICES_MAX 30
+#define SLICES_TO_MERGE 16
+#define SLICES_MAX 40
 /* Files are merged with the next older one where that is at most so much larger, in percent. */
 #define SIZE_RATIO 20
 #define MERGE_WIDTH 4       /* Files at least. */
@@ -26,7 +28,11 @@ enum status rocksdb_budget_create(size_t block_cache_bytes, size_t filter_bytes,
     if (!budget) {
         return error_set(error, STATUS_FATAL, "state store: out of memory");
     }
-    budget->block_cache = rocksdb_cache_create_lru_with_strict_capacity_limit(block_cache_bytes);
+    rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
+    rocksdb_lru_cache_options_set_capacity(options, block_cache_bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(options, CACHE_SHARD_BITS);
+    budget->block_cache = rocksdb_cache_create_lru_opts(options);
+    rocksdb_lru_cache_options_destroy(options);
     budget->filter_bytes = filter_bytes;
     *ret_budget = budget;
     return STATUS_OK;
@@ -140,6 +146,8 @@ static void set_compaction(rocksdb_options_t *options)
     rocksdb_universal_compaction_options_set_min_merge_width(universal, MERGE_WIDTH);
     rocksdb_universal_compaction_options_set_max_size_amplification_percent(universal,
                                                                             GARBAGE_PERCENT);
+    rocksdb_universal_compaction_options_set_stop_style(universal,
+                                                        rocksdb_similar_size_compaction_stop_style);
     rocksdb_options_set_compaction_style(options, rocksdb_universal_compaction);
     rocksdb_options_set_universal_compaction_options(options, universal);
     rocksdb_universal_compaction_options_destroy(universal);
@@ -152,6 +160,10 @@ rocksdb_options_t *rocksdb_options_make(const struct rocksdb_budget *budget,
     rocksdb_options_set_create_if_missing(options, 1);
     rocksdb_options_set_compression(options, rocksdb_no_compression);
     rocksdb_options_set_max_background_jobs(options, 2);
+    /* Where cores are few, what shoppers wait for goes first. */
+    rocksdb_env_t *environment = rocksdb_create_default_env();
+    rocksdb_env_lower_thread_pool_cpu_priority(environment);
+    rocksdb_env_destroy(environment);
     rocksdb_options_set_max_open_files(options, OPEN_FILES);
     rocksdb_options_set_target_file_size_base(options, FILE_BYTES);
     rocksdb_options_set_level0_file_num_compaction_trigger(options, SLICES_TO_MERGE);

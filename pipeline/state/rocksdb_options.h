@@ -11,7 +11,7 @@
 #include "pipeline/base/status.h"
 
 struct rocksdb_budget {
-    rocksdb_cache_t *block_cache; /* Strict: data, index and filter blocks of all stores. */
+    rocksdb_cache_t *block_cache; /* Index and filter blocks of all stores. */
     size_t filter_bytes;          /* Of the filter of new keys, for each store. */
 };
 

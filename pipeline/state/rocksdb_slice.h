@@ -1,10 +1,12 @@
 /*
- * Writes one batch of puts to a RocksDB as a sorted file that it takes over whole: cheaper than its
- * memtable, atomic, and durable at once. Source: "Creating and ingesting SST files" in RocksDB's
- * own documentation.
+ * One batch of puts, copied and sorted, that goes to a RocksDB as a sorted file that it takes over
+ * whole: cheaper than its memtable, atomic, and durable at once. Source: "Creating and ingesting
+ * SST files" in RocksDB's own documentation.
  */
 #ifndef PIPELINE_STATE_ROCKSDB_SLICE_H
 #define PIPELINE_STATE_ROCKSDB_SLICE_H
+
+#include <stdbool.h>
 
 #include <rocksdb/c.h>
 
@@ -18,10 +20,23 @@ struct rocksdb_slice *rocksdb_slice_create(const char *directory, const rocksdb_
 void rocksdb_slice_destroy(struct rocksdb_slice *slice);
 
 /*
- * Sorts, writes and hands over the puts, whose keys differ, and one more, `last`. Returns NULL or
- * RocksDB's message, to be freed with rocksdb_free(); then nothing was written.
+ * Replaces what the slice holds by copies of the puts, whose keys differ, and of one more, `last`.
+ * False when memory is exhausted: then it holds nothing.
  */
-char *rocksdb_slice_write(struct rocksdb_slice *slice, rocksdb_t *db, const struct store_put *puts,
-                          uint32_t count, const struct store_put *last);
+MUST_CHECK bool rocksdb_slice_fill(struct rocksdb_slice *slice, const struct store_put *puts,
+                                   uint32_t count, const struct store_put *last);
+
+/*
+ * Whether the slice has a put of `key`; then *ret_value is what it puts, without bytes for a
+ * deletion, valid until the next fill. Any number of threads, also while it is written.
+ */
+bool rocksdb_slice_find(const struct rocksdb_slice *slice, const struct store_key *key,
+                        struct store_value *ret_value);
+
+/*
+ * Writes what it holds and hands it over. Returns NULL or a message of RocksDB's kind, to be freed
+ * with rocksdb_free(); then nothing was written.
+ */
+char *rocksdb_slice_write(struct rocksdb_slice *slice, rocksdb_t *db);
 
 #endif

@@ -45,7 +45,8 @@ struct state_store_ops {
 
     /*
      * Applies all puts and remembers `log_position`, atomically, but not durably: a crash may undo
-     * it and all later writes, never an earlier one alone. Borrowed memory is free afterwards.
+     * it and all later writes, never an earlier one alone. Borrowed memory is free afterwards. What
+     * goes wrong may be told by a later call, and from then on by each.
      */
     enum status (*write)(struct state_store *store, const struct store_put *puts, uint32_t count,
                          uint64_t log_position, struct error *error);

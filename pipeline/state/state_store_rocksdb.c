@@ -1,20 +1,20 @@
 /*
  * One RocksDB a task. Writes neither go through its memtables nor its write-ahead log: each is a
- * sorted file that it takes over, so that all that was written is durable, as a prefix of the
- * writes. Two keys of our own stand before the records: the format of the store and the log
- * position.
+ * sorted file that it takes over, durable at once, as a prefix of the writes. The newest one may
+ * still be under way, on a thread of its own; until it is done, it is looked into first. Two keys
+ * of our own stand before the records: the format of the store and the log position.
  */
 #include <assert.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "pipeline/stage.h"
 #include "pipeline/state/key_filter.h"
 #include "pipeline/state/rocksdb_options.h"
 #include "pipeline/state/rocksdb_slice.h"
+#include "pipeline/state/rocksdb_writer.h"
 #include "pipeline/state/state_store.h"
 
 #define STORE_FORMAT 1u
@@ -27,7 +27,7 @@
 #define FILTER_SCAN_KEYS 32768u
 /* What the keys of records begin with: the only ones that are asked for. */
 #define RECORD_KEYS 'r'
-#define STALL_MS_MAX 10000u /* How long a write waits for compaction. */
+#define STALL_MS_MAX 10000u /* How long a write waits for the one before it. */
 
 struct rocksdb_store {
     struct state_store store;
@@ -39,8 +39,10 @@ struct rocksdb_store {
     rocksdb_readoptions_t *scan_options;
     rocksdb_column_family_handle_t *family;
     rocksdb_t *db;
-    struct rocksdb_slice *slice;
+    struct rocksdb_slice *slice; /* What was written last. */
+    struct rocksdb_writer *writer;
     uint64_t position;
+    uint64_t durable_position; /* Of the writes before the one that may be under way. */
     /* The keys of records that were written since the start, or stand before filter_from. */
     struct key_filter *filter;
     struct store_key filter_from;
@@ -67,14 +69,20 @@ static bool is_corruption(const char *message)
            (strncmp(message, "IO error", 8) == 0 && is_lost);
 }
 
+static enum status report(const struct rocksdb_store *self, const char *doing, const char *message,
+                          struct error *error)
+{
+    bool is_corrupt = is_corruption(message);
+    return error_set(error, is_corrupt ? STATUS_CORRUPT : STATUS_FATAL, "state in %s: %s: %s%s",
+                     self->directory, doing, message,
+                     is_corrupt ? " (the stored state is corrupt)" : "");
+}
+
 /* Reports RocksDB's `message`, which is freed. */
 static enum status fail(const struct rocksdb_store *self, const char *doing, char *message,
                         struct error *error)
 {
-    bool is_corrupt = is_corruption(message);
-    enum status status = error_set(error, is_corrupt ? STATUS_CORRUPT : STATUS_FATAL,
-                                   "state in %s: %s: %s%s", self->directory, doing, message,
-                                   is_corrupt ? " (the stored state is corrupt)" : "");
+    enum status status = report(self, doing, message, error);
     rocksdb_free(message);
     return status;
 }
@@ -94,7 +102,20 @@ static bool values_reserve(struct rocksdb_store *self, size_t bytes)
     return true;
 }
 
-/* Copies what was read behind `used` bytes of earlier values. values[i].bytes is an offset + 1. */
+/* Copies a value behind `used` bytes of earlier ones. ret_value->bytes is its offset + 1. */
+static enum status copy_value(struct rocksdb_store *self, const void *bytes, size_t length,
+                              struct store_value *ret_value, size_t *used, struct error *error)
+{
+    if (!values_reserve(self, *used + length)) {
+        return error_set(error, STATUS_FATAL, "state store: out of memory");
+    }
+    memcpy(self->values + *used, bytes, length);
+    *ret_value = (struct store_value){(void *)(uintptr_t)(*used + 1), (uint32_t)length};
+    *used += length;
+    return STATUS_OK;
+}
+
+/* Copies what was read. */
 static enum status copy_values(struct rocksdb_store *self, rocksdb_pinnableslice_t **slices,
                                char **messages, uint32_t count, struct store_value *values,
                                size_t *used, struct error *error)
@@ -110,13 +131,8 @@ static enum status copy_values(struct rocksdb_store *self, rocksdb_pinnableslice
         }
         size_t length;
         const char *bytes = rocksdb_pinnableslice_value(slices[i], &length);
-        if (status == STATUS_OK && !values_reserve(self, *used + length)) {
-            status = error_set(error, STATUS_FATAL, "state store: out of memory");
-        }
         if (status == STATUS_OK) {
-            memcpy(self->values + *used, bytes, length);
-            values[i] = (struct store_value){(void *)(uintptr_t)(*used + 1), (uint32_t)length};
-            *used += length;
+            status = copy_value(self, bytes, length, &values[i], used, error);
         }
         rocksdb_pinnableslice_destroy(slices[i]);
     }
@@ -169,6 +185,28 @@ static uint32_t next_wanted(const struct rocksdb_store *self, const struct store
     return count;
 }
 
+/* Takes those of the wanted keys that the write under way has; leaves the others in `wanted`. */
+static enum status get_under_way(struct rocksdb_store *self, const struct store_key *keys,
+                                 uint32_t *wanted, uint32_t *count, struct store_value *values,
+                                 size_t *used, struct error *error)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        struct store_value value;
+        if (!rocksdb_slice_find(self->slice, &keys[wanted[i]], &value)) {
+            wanted[left++] = wanted[i];
+        } else if (value.bytes) {
+            enum status status =
+                copy_value(self, value.bytes, value.length, &values[wanted[i]], used, error);
+            if (status != STATUS_OK) {
+                return status;
+            }
+        }
+    }
+    *count = left;
+    return STATUS_OK;
+}
+
 static enum status rocksdb_store_get_many(struct state_store *store, const struct store_key *keys,
                                           uint32_t count, struct store_value *values,
                                           struct error *error)
@@ -179,12 +217,21 @@ static enum status rocksdb_store_get_many(struct state_store *store, const struc
         return error_set(error, STATUS_FATAL, "state store: out of memory");
     }
     memset(values, 0, count * sizeof(*values));
+    const char *message;
+    bool is_under_way = !rocksdb_writer_wait(self->writer, 0, &message);
+    if (message) {
+        return report(self, "writing", message, error);
+    }
     for (uint32_t at = 0; at < count;) {
         uint32_t wanted[GET_KEYS];
         uint32_t block = next_wanted(self, keys, count, &at, wanted);
-        enum status status =
-            block > 0 ? rocksdb_get_block(self, keys, wanted, block, values, &used, error)
-                      : STATUS_OK;
+        enum status status = STATUS_OK;
+        if (is_under_way) {
+            status = get_under_way(self, keys, wanted, &block, values, &used, error);
+        }
+        if (block > 0 && status == STATUS_OK) {
+            status = rocksdb_get_block(self, keys, wanted, block, values, &used, error);
+        }
         if (status != STATUS_OK) {
             return status;
         }
@@ -197,30 +244,20 @@ static enum status rocksdb_store_get_many(struct state_store *store, const struc
     return STATUS_OK;
 }
 
-/*
- * Slices do not wait behind compaction by themselves, as memtables would: RocksDB only says that
- * too many files have piled up.
- */
-static enum status wait_for_compaction(struct rocksdb_store *self, struct error *error)
+/* Waits for the write under way. */
+static enum status wait_for_write(struct rocksdb_store *self, uint32_t milliseconds,
+                                  struct error *error)
 {
-    const struct timespec pause = {.tv_nsec = 1000000};
-    for (uint32_t i = 0; i < STALL_MS_MAX; i++) {
-        uint64_t is_stopped = 0;
-        uint64_t errors = 0;
-        (void)rocksdb_property_int(self->db, "rocksdb.is-write-stopped", &is_stopped);
-        if (!is_stopped) {
-            return STATUS_OK;
-        }
-        (void)rocksdb_property_int(self->db, "rocksdb.background-errors", &errors);
-        if (errors > 0) {
-            return error_set(error, STATUS_FATAL,
-                             "state in %s: compaction has failed, see the LOG file there",
-                             self->directory);
-        }
-        (void)nanosleep(&pause, NULL);
+    const char *message;
+    if (!rocksdb_writer_wait(self->writer, milliseconds, &message)) {
+        return error_set(error, STATUS_RETRY, "state in %s: compaction is more than %u ms behind",
+                         self->directory, milliseconds);
     }
-    return error_set(error, STATUS_RETRY, "state in %s: compaction is more than %u ms behind",
-                     self->directory, STALL_MS_MAX);
+    if (message) {
+        return report(self, "writing", message, error);
+    }
+    self->durable_position = self->position;
+    return STATUS_OK;
 }
 
 struct filter_scan {
@@ -264,7 +301,7 @@ static enum status rocksdb_store_write(struct state_store *store, const struct s
 {
     struct rocksdb_store *self = self_of(store);
     assert(log_position >= self->position);
-    enum status status = wait_for_compaction(self, error);
+    enum status status = wait_for_write(self, STALL_MS_MAX, error);
     if (status == STATUS_OK) {
         status = fill_filter(self, error);
     }
@@ -275,11 +312,11 @@ static enum status rocksdb_store_write(struct state_store *store, const struct s
     struct store_put position = {.bytes = &log_position, .length = sizeof(log_position)};
     position.key.length = (uint8_t)strlen(POSITION_KEY);
     memcpy(position.key.bytes, POSITION_KEY, position.key.length);
-    char *message = rocksdb_slice_write(self->slice, self->db, puts, count, &position);
-    if (message) {
-        return fail(self, "writing", message, error);
+    if (!rocksdb_slice_fill(self->slice, puts, count, &position)) {
+        return error_set(error, STATUS_FATAL, "state store: out of memory");
     }
     self->position = log_position;
+    rocksdb_writer_begin(self->writer);
     return STATUS_OK;
 }
 
@@ -288,6 +325,10 @@ static enum status rocksdb_store_scan(struct state_store *store, const struct st
                                       void *context, struct error *error)
 {
     struct rocksdb_store *self = self_of(store);
+    enum status status = wait_for_write(self, UINT32_MAX, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
     rocksdb_readoptions_set_iterate_upper_bound(self->scan_options, (const char *)to->bytes,
                                                 to->length);
     rocksdb_iterator_t *iterator = rocksdb_create_iterator(self->db, self->scan_options);
@@ -309,12 +350,9 @@ static enum status rocksdb_store_scan(struct state_store *store, const struct st
     return message ? fail(self, "scanning", message, error) : STATUS_OK;
 }
 
-/* Each slice is durable once it is taken over. */
 static enum status rocksdb_store_flush(struct state_store *store, struct error *error)
 {
-    (void)store;
-    (void)error;
-    return STATUS_OK;
+    return wait_for_write(self_of(store), UINT32_MAX, error);
 }
 
 /* Returns RocksDB's message or NULL; *ret_value stays as it is when the key is not there. */
@@ -335,12 +373,21 @@ static uint64_t rocksdb_store_position(struct state_store *store)
     return self_of(store)->position;
 }
 
+static uint64_t rocksdb_store_durable_position(struct state_store *store)
+{
+    const struct rocksdb_store *self = self_of(store);
+    const char *message;
+    bool is_done = rocksdb_writer_wait(self->writer, 0, &message) && !message;
+    return is_done ? self->position : self->durable_position;
+}
+
 static void rocksdb_store_close(struct state_store *store)
 {
     if (!store) {
         return;
     }
     struct rocksdb_store *self = self_of(store);
+    rocksdb_writer_stop(self->writer);
     if (self->db) {
         rocksdb_column_family_handle_destroy(self->family);
         rocksdb_close(self->db);
@@ -361,7 +408,7 @@ static const struct state_store_ops rocksdb_store_ops = {
     .write = rocksdb_store_write,
     .scan = rocksdb_store_scan,
     .flush = rocksdb_store_flush,
-    .durable_position = rocksdb_store_position,
+    .durable_position = rocksdb_store_durable_position,
     .position = rocksdb_store_position,
     .close = rocksdb_store_close,
 };
@@ -371,6 +418,7 @@ static void make_options(struct rocksdb_store *self)
     self->options = rocksdb_options_make(self->budget, &self->retention);
     self->read_options = rocksdb_readoptions_create();
     self->scan_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(self->read_options, 0);
     rocksdb_readoptions_set_fill_cache(self->scan_options, 0);
 }
 
@@ -381,7 +429,10 @@ static enum status write_format(struct rocksdb_store *self, struct error *error)
     struct store_put put = {.bytes = &format, .length = sizeof(format)};
     put.key.length = (uint8_t)strlen(FORMAT_KEY);
     memcpy(put.key.bytes, FORMAT_KEY, put.key.length);
-    char *message = rocksdb_slice_write(self->slice, self->db, NULL, 0, &put);
+    if (!rocksdb_slice_fill(self->slice, NULL, 0, &put)) {
+        return error_set(error, STATUS_FATAL, "state store: out of memory");
+    }
+    char *message = rocksdb_slice_write(self->slice, self->db);
     return message ? fail(self, "writing", message, error) : STATUS_OK;
 }
 
@@ -485,6 +536,13 @@ enum status state_store_rocksdb_open(const char *directory, struct rocksdb_budge
     enum status status = self->slice && self->filter
                              ? open_db(self, error)
                              : error_set(error, STATUS_FATAL, "state store: out of memory");
+    if (status == STATUS_OK) {
+        self->durable_position = self->position;
+        self->writer = rocksdb_writer_start(self->db, self->slice);
+        status = self->writer ? STATUS_OK
+                              : error_set(error, STATUS_FATAL, "state in %s: no thread to be had",
+                                          self->directory);
+    }
     if (status != STATUS_OK) {
         rocksdb_store_close(&self->store);
         return status;
@@ -526,7 +584,10 @@ enum status state_store_rocksdb_compact(struct state_store *store, struct error 
 {
     assert(store->ops == &rocksdb_store_ops);
     struct rocksdb_store *self = self_of(store);
-    (void)error;
+    enum status status = wait_for_write(self, UINT32_MAX, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
     rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
     /* Also what is in the last level already, for the filter's sake. */
     rocksdb_compactoptions_set_bottommost_level_compaction(options, 2);

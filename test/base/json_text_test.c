@@ -6,8 +6,6 @@
 #include <cmocka.h>
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "pipeline/base/iso_time.h"
 #include "pipeline/base/json_text.h"

@@ -5,7 +5,6 @@
 
 #include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "pipeline/base/json_text.h"

@@ -24,7 +24,7 @@ double random_double(struct random *random, bool may_be_special)
     }
 }
 
-float random_float(struct random *random, bool may_be_special)
+static float random_float(struct random *random, bool may_be_special)
 {
     for (;;) {
         uint32_t bits = (uint32_t)random_next(random);

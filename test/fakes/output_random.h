@@ -8,7 +8,6 @@
 
 /* Any bits; finite unless `may_be_special`. */
 double random_double(struct random *random, bool may_be_special);
-float random_float(struct random *random, bool may_be_special);
 
 /* Texts live in the arena. */
 struct sample sample_random(struct random *random, struct arena *arena);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pipeline/base/byte_buffer.h"
+#include "test/fakes/storage_fake_content.h"
 
 #define NOTHING UINT32_MAX
 
@@ -22,23 +22,6 @@ const char *const storage_call_names[STORAGE_CALL_COUNT] = {
     [STORAGE_LOCK] = "lock",
 };
 
-/* A change that is not durable yet. */
-struct change {
-    uint64_t offset; /* Of a write; of a cut, the new length. */
-    uint64_t length;
-    size_t bytes_at; /* In `change_bytes`. */
-    bool is_cut;
-};
-
-struct content {
-    struct byte_buffer cached;
-    struct byte_buffer durable;
-    struct byte_buffer change_bytes;
-    struct change *changes;
-    uint32_t change_count;
-    uint32_t change_capacity;
-};
-
 struct name {
     char *path;
     uint32_t cached; /* Index of the content, or NOTHING. */
@@ -49,7 +32,7 @@ struct name {
 
 struct storage_fake {
     struct storage storage; /* First, so that the two pointers are the same. */
-    struct content *contents;
+    struct fake_content *contents;
     uint32_t content_count;
     struct name *names;
     uint32_t name_count;
@@ -74,15 +57,6 @@ struct fake_file {
     uint32_t content;
     bool is_lock;
 };
-
-/* Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014 (SplitMix64). */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
 
 static struct storage_fake *fake_of(struct storage *storage)
 {
@@ -118,114 +92,11 @@ static uint32_t make_content(struct storage_fake *fake)
 {
     fake->contents = realloc(fake->contents, (fake->content_count + 1) * sizeof(*fake->contents));
     assert(fake->contents);
-    fake->contents[fake->content_count] = (struct content){0};
+    fake->contents[fake->content_count] = (struct fake_content){0};
     return fake->content_count++;
 }
 
-static void free_content(struct content *content)
-{
-    byte_buffer_release(&content->cached);
-    byte_buffer_release(&content->durable);
-    byte_buffer_release(&content->change_bytes);
-    free(content->changes);
-    *content = (struct content){0};
-}
-
-static void set_length(struct byte_buffer *buffer, uint64_t length)
-{
-    if (length > buffer->length) {
-        unsigned char *room = byte_buffer_room(buffer, (size_t)(length - buffer->length));
-        assert(room);
-        memset(room, 0, (size_t)(length - buffer->length));
-    }
-    buffer->length = (size_t)length;
-}
-
-static void overwrite(struct byte_buffer *buffer, uint64_t offset, const void *bytes,
-                      uint64_t length)
-{
-    if (length > 0) {
-        if (offset + length > buffer->length) {
-            set_length(buffer, offset + length);
-        }
-        memcpy(buffer->bytes + offset, bytes, (size_t)length);
-    }
-}
-
-static void add_change(struct content *content, struct change change, const void *bytes)
-{
-    if (content->change_count == content->change_capacity) {
-        content->change_capacity = content->change_capacity ? 2 * content->change_capacity : 8;
-        content->changes =
-            realloc(content->changes, content->change_capacity * sizeof(*content->changes));
-        assert(content->changes);
-    }
-    change.bytes_at = content->change_bytes.length;
-    if (!change.is_cut) {
-        byte_buffer_append(&content->change_bytes, bytes, (size_t)change.length);
-    }
-    content->changes[content->change_count++] = change;
-}
-
-/* The `length` bytes of a write that begin `skipped` bytes behind its start. */
-static void apply_change(struct content *content, const struct change *change, uint64_t skipped,
-                         uint64_t length)
-{
-    if (change->is_cut) {
-        set_length(&content->durable, change->offset);
-    } else {
-        overwrite(&content->durable, change->offset + skipped,
-                  content->change_bytes.bytes + change->bytes_at + skipped, length);
-    }
-}
-
-static void forget_changes(struct content *content)
-{
-    content->change_count = 0;
-    content->change_bytes.length = 0;
-}
-
-static void apply_all(struct content *content)
-{
-    for (uint32_t i = 0; i < content->change_count; i++) {
-        apply_change(content, &content->changes[i], 0, content->changes[i].length);
-    }
-    forget_changes(content);
-}
-
 /* ---- the crash ---- */
-
-/* All, none, the first ones with the last of them torn, or any of them in any order. */
-static void keep_some(struct content *content, uint64_t *random)
-{
-    uint32_t count = content->change_count;
-    uint64_t way = next_random(random) % 4;
-    if (way == 0 || count == 0) {
-        return;
-    }
-    if (way == 1) {
-        apply_all(content);
-        return;
-    }
-    for (uint32_t i = count; way == 3 && i > 1; i--) {
-        uint32_t other = (uint32_t)(next_random(random) % i);
-        struct change swapped = content->changes[i - 1];
-        content->changes[i - 1] = content->changes[other];
-        content->changes[other] = swapped;
-    }
-    uint32_t kept = (uint32_t)(next_random(random) % (count + 1));
-    for (uint32_t i = 0; i < kept; i++) {
-        const struct change *change = &content->changes[i];
-        bool is_torn = (way == 3 && next_random(random) % 4 == 0) || (way == 2 && i + 1 == kept);
-        uint64_t skipped = 0;
-        uint64_t length = change->length;
-        if (is_torn && length > 0) {
-            length = next_random(random) % length;
-            skipped = next_random(random) % 2 == 0 ? 0 : change->length - length;
-        }
-        apply_change(content, change, skipped, length);
-    }
-}
 
 static void settle_name(struct name *name, bool is_kept)
 {
@@ -235,20 +106,14 @@ static void settle_name(struct name *name, bool is_kept)
 
 static void lose_power(struct storage_fake *fake, uint64_t seed)
 {
-    uint64_t random = seed;
+    struct random random = {seed};
     for (uint32_t i = 0; i < fake->content_count; i++) {
-        struct content *content = &fake->contents[i];
-        if (content->change_count > 0) {
-            keep_some(content, &random);
-            forget_changes(content);
-            content->cached.length = 0;
-            byte_buffer_append(&content->cached, content->durable.bytes, content->durable.length);
-        }
+        fake_content_lose_power(&fake->contents[i], &random);
     }
     for (uint32_t i = 0; i < fake->name_count; i++) {
         struct name *name = &fake->names[i];
         if (name->cached != name->durable) {
-            bool is_kept = next_random(&random) % 2 == 0;
+            bool is_kept = random_next(&random) % 2 == 0;
             settle_name(name, is_kept);
             if (name->partner != NOTHING) {
                 settle_name(&fake->names[name->partner], is_kept);
@@ -266,7 +131,7 @@ static void free_unnamed(struct storage_fake *fake)
             is_named = is_named || fake->names[j].cached == i || fake->names[j].durable == i;
         }
         if (!is_named) {
-            free_content(&fake->contents[i]);
+            fake_content_release(&fake->contents[i]);
         }
     }
 }
@@ -436,7 +301,7 @@ static enum status fake_write_at(struct storage_file *file, uint64_t offset, con
         return outcome.before;
     }
     struct storage_fake *fake = self->fake;
-    struct content *content = &fake->contents[self->content];
+    struct fake_content *content = &fake->contents[self->content];
     uint64_t end = offset + length;
     uint64_t growth = end > content->cached.length ? end - content->cached.length : 0;
     if (fake->capacity != UINT64_MAX && growth > 0 && used_bytes(fake) + growth > fake->capacity) {
@@ -446,8 +311,7 @@ static enum status fake_write_at(struct storage_file *file, uint64_t offset, con
                       fake->names[self->name].path);
     }
     uint64_t written = outcome.is_half ? length / 2 : length;
-    overwrite(&content->cached, offset, bytes, written);
-    add_change(content, (struct change){.offset = offset, .length = written}, bytes);
+    fake_content_write(content, offset, bytes, written);
     return outcome.after;
 }
 
@@ -458,10 +322,8 @@ static enum status fake_truncate(struct storage_file *file, uint64_t bytes, stru
     if (outcome.before != STATUS_OK) {
         return outcome.before;
     }
-    struct content *content = &self->fake->contents[self->content];
     if (!self->fake->is_cut_ignored) {
-        set_length(&content->cached, bytes);
-        add_change(content, (struct change){.offset = bytes, .is_cut = true}, NULL);
+        fake_content_cut(&self->fake->contents[self->content], bytes);
     }
     return outcome.after;
 }
@@ -474,7 +336,7 @@ static enum status fake_sync(struct storage_file *file, struct error *error)
         return outcome.before;
     }
     if (!self->fake->is_sync_ignored) {
-        apply_all(&self->fake->contents[self->content]);
+        fake_content_sync(&self->fake->contents[self->content]);
     }
     return outcome.after;
 }
@@ -609,7 +471,7 @@ void storage_fake_destroy(struct storage_fake *fake)
         return;
     }
     for (uint32_t i = 0; i < fake->content_count; i++) {
-        free_content(&fake->contents[i]);
+        fake_content_release(&fake->contents[i]);
     }
     for (uint32_t i = 0; i < fake->name_count; i++) {
         free(fake->names[i].path);
@@ -671,7 +533,7 @@ void storage_fake_set_hook(struct storage_fake *fake, storage_fake_hook *hook, v
     fake->hook_context = context;
 }
 
-static struct content *content_at(const struct storage_fake *fake, const char *path)
+static struct fake_content *content_at(const struct storage_fake *fake, const char *path)
 {
     uint32_t name = find_name(fake, path);
     return name == NOTHING || fake->names[name].cached == NOTHING
@@ -683,7 +545,7 @@ const unsigned char *storage_fake_content(const struct storage_fake *fake, const
                                           uint64_t *ret_bytes)
 {
     static const unsigned char empty[1];
-    const struct content *content = content_at(fake, path);
+    const struct fake_content *content = content_at(fake, path);
     *ret_bytes = content ? content->cached.length : 0;
     return !content ? NULL : content->cached.bytes ? content->cached.bytes : empty;
 }
@@ -691,18 +553,16 @@ const unsigned char *storage_fake_content(const struct storage_fake *fake, const
 void storage_fake_damage(struct storage_fake *fake, const char *path, uint64_t offset,
                          const void *bytes, uint64_t length)
 {
-    struct content *content = content_at(fake, path);
+    struct fake_content *content = content_at(fake, path);
     assert(content);
-    overwrite(&content->cached, offset, bytes, length);
-    add_change(content, (struct change){.offset = offset, .length = length}, bytes);
-    apply_all(content);
+    fake_content_write(content, offset, bytes, length);
+    fake_content_sync(content);
 }
 
 void storage_fake_cut(struct storage_fake *fake, const char *path, uint64_t bytes)
 {
-    struct content *content = content_at(fake, path);
+    struct fake_content *content = content_at(fake, path);
     assert(content);
-    set_length(&content->cached, bytes);
-    add_change(content, (struct change){.offset = bytes, .is_cut = true}, NULL);
-    apply_all(content);
+    fake_content_cut(content, bytes);
+    fake_content_sync(content);
 }

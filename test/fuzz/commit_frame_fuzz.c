@@ -4,8 +4,6 @@
  */
 #include <assert.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "pipeline/commit/commit_frame.h"
 

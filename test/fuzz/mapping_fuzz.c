@@ -3,7 +3,6 @@
  * says of what kind it is. Whatever is compiled is described and applied; events come out clean.
  */
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
 
 #include "models/fit_rows.h"
 #include "models/time_split.h"
@@ -76,9 +78,57 @@ static void rows_that_nothing_can_be_fitted_to_are_refused(void **state)
     assert_int_equal(rows.count, 77); /* Untouched. */
 }
 
+#define FEATURES 4u
+
+struct heard {
+    char text[1024];
+};
+
+static void hear(void *context, const char *message)
+{
+    struct heard *heard = context;
+    size_t length = strlen(heard->text);
+    (void)snprintf(heard->text + length, sizeof(heard->text) - length, "%s\n", message);
+}
+
+/* What varies among the rows to be fitted alone counts; being missing counts as a value. */
+static void features_that_say_nothing_are_named(void **state)
+{
+    (void)state;
+    static const char *const names[FEATURES] = {"same", "missing", "there_or_not", "varies"};
+    static const uint32_t columns[FEATURES] = {0, 1, 2, 3};
+    float values[ROWS][FEATURES];
+    struct made made;
+    struct heard heard = {""};
+    struct error error;
+    make(&made);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        bool is_fitted = made.parts[i] == SPLIT_FIT;
+        values[i][0] = is_fitted ? 5.0f : (float)i;
+        values[i][1] = is_fitted ? NAN : (float)i;
+        values[i][2] = i == 1 ? NAN : 7.0f;
+        values[i][3] = (float)i;
+    }
+    made.table.features = values[0];
+    made.table.feature_count = FEATURES;
+    struct fit_features features = {names, columns, FEATURES, hear, &heard};
+    assert_int_equal(fit_rows_check_features(&made.table, made.parts, &features, &error),
+                     STATUS_OK);
+    assert_string_equal(heard.text,
+                        "3 rows for 4 features: much of what is found in so few is chance\n"
+                        "feature same says nothing: it is the same in all rows\n"
+                        "feature missing says nothing: it is missing in all rows\n");
+    features.count = 2;
+    features.warn = NULL;
+    assert_int_equal(fit_rows_check_features(&made.table, made.parts, &features, &error),
+                     STATUS_INVALID);
+    assert_string_equal(error.message, "training: no feature varies among the rows");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(features_that_say_nothing_are_named),
         cmocka_unit_test(counts_only_the_rows_to_be_fitted),
         cmocka_unit_test(the_factor_makes_both_classes_weigh_the_same_unless_one_is_given),
         cmocka_unit_test(rows_that_nothing_can_be_fitted_to_are_refused),

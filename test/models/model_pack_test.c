@@ -114,7 +114,7 @@ static void a_pack_takes_the_place_of_another_whole(void **state)
     assert_int_equal(model_pack_load(path, &pack, &error), STATUS_OK);
     assert_string_equal(pack->version, "2");
     model_pack_unload(pack);
-    static const char *const leftovers[] = {"pack.new", "pack.old"};
+    static const char *const leftovers[] = {"pack.being-written", "pack.being-replaced"};
     for (size_t i = 0; i < 2; i++) {
         path_below(*state, leftovers[i], beside, sizeof(beside));
         assert_int_not_equal(access(beside, F_OK), 0);
@@ -128,16 +128,51 @@ static void a_refused_write_leaves_the_old_pack(void **state)
     struct error error;
     path_below(*state, "pack", path, sizeof(path));
     assert_int_equal(write_pack(path, "1", &error), STATUS_OK);
-    path_below(*state, "pack.new", in_the_way, sizeof(in_the_way));
+    path_below(*state, "pack.being-written", in_the_way, sizeof(in_the_way));
     FILE *file = fopen(in_the_way, "w"); /* A file where the new folder would be made. */
     assert_non_null(file);
     (void)fclose(file);
     assert_int_equal(write_pack(path, "2", &error), STATUS_FATAL);
-    assert_non_null(strstr(error.message, "pack.new"));
+    assert_non_null(strstr(error.message, "pack.being-written"));
     struct model_pack *pack;
     assert_int_equal(model_pack_load(path, &pack, &error), STATUS_OK);
     assert_string_equal(pack->version, "1");
     model_pack_unload(pack);
+}
+
+static void put_notes(const char *directory, const char *folder)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof(path), "%s/%s/notes.txt", directory, folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void what_is_no_pack_is_not_replaced(void **state)
+{
+    static const char *const folders[] = {"pack", "mine"};
+    char path[4096];
+    struct error error;
+    for (int i = 0; i < 2; i++) {
+        path_below(*state, folders[i], path, sizeof(path));
+        assert_int_equal(mkdir(path, 0777), 0);
+        if (i == 0) { /* An empty folder may become a pack. */
+            assert_int_equal(write_pack(path, "1", &error), STATUS_OK);
+        }
+        put_notes(*state, folders[i]);
+        assert_int_equal(pack_write_check(path, &error), STATUS_INVALID);
+        assert_int_equal(write_pack(path, "2", &error), STATUS_INVALID);
+        assert_non_null(strstr(error.message, path));
+        assert_non_null(strstr(error.message, "notes.txt"));
+    }
+    path_below(*state, "mine/notes.txt", path, sizeof(path));
+    assert_int_equal(write_pack(path, "2", &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "a file stands there"));
+    path_below(*state, "mine/notes.txt/pack", path, sizeof(path));
+    assert_int_equal(write_pack(path, "2", &error), STATUS_FATAL);
+    path_below(*state, "pack/notes.txt", path, sizeof(path));
+    assert_int_equal(access(path, F_OK), 0);
 }
 
 static void write_bytes(const char *directory, const char *name, const void *bytes, size_t length)
@@ -167,6 +202,29 @@ static void write_weights(const char *directory, const char *header, const float
 #define GOOD_WEIGHTS                                                                               \
     "{\"weight\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"                        \
     "\"bias\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}"
+
+static void weights_that_are_too_many_or_no_file_are_refused_unread(void **state)
+{
+    char path[4096];
+    struct error error;
+    struct model_pack *pack;
+    path_below(*state, "pack", path, sizeof(path));
+    assert_int_equal(write_pack(path, "1", &error), STATUS_OK);
+    char weights[4096];
+    path_below(*state, "pack/weights.safetensors", weights, sizeof(weights));
+    struct stat found;
+    assert_int_equal(stat(weights, &found), 0);
+    assert_int_equal(truncate(weights, found.st_size + 8), 0);
+    assert_int_equal(model_pack_load(path, &pack, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "of which its tensors are no more than"));
+    assert_int_equal(truncate(weights, (off_t)1 << 31), 0); /* A hole: no disk is filled. */
+    assert_int_equal(model_pack_load(path, &pack, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "weights.safetensors: 2147483648 bytes; "));
+    assert_int_equal(unlink(weights), 0);
+    assert_int_equal(mkdir(weights, 0777), 0);
+    assert_int_equal(model_pack_load(path, &pack, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "weights.safetensors: a file expected"));
+}
 
 static void refuses_by_name_what_is_wrong(void **state)
 {
@@ -216,7 +274,8 @@ static void refuses_by_name_what_is_wrong(void **state)
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         write_bytes(*state, "manifest.yaml", table[i].manifest, strlen(table[i].manifest));
-        write_weights(*state, table[i].header, table[i].data, 16);
+        write_weights(*state, table[i].header, table[i].data,
+                      strstr(table[i].header, "bias") ? 12 : 8);
         struct model_pack *pack = NULL;
         struct error error = {"accepted"};
         enum status status = model_pack_load(*state, &pack, &error);
@@ -291,6 +350,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_written_is_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pack_takes_the_place_of_another_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_write_leaves_the_old_pack, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_pack_is_not_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(weights_that_are_too_many_or_no_file_are_refused_unread,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_by_name_what_is_wrong, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_files_that_are_cut_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_in_place_of_a_file_is_refused, setup, teardown),

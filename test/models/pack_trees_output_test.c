@@ -141,6 +141,17 @@ static void score(struct model *model, const struct predicted *made, float *logi
                      STATUS_OK);
 }
 
+/* The logits of a pack, which the caller unloads. */
+static struct model_pack *score_with(const char *directory, const char *file, const char *keys,
+                                     const struct predicted *made, float *logits)
+{
+    struct model_pack *pack;
+    struct model *model = load(directory, file, keys, &pack);
+    score(model, made, logits);
+    model_unload(model);
+    return pack;
+}
+
 /* log(p / (1 - p)) of class `chosen`, where p is the softmax of the margins, in plain doubles. */
 static double log_odds(const double *margins, uint32_t count, uint32_t chosen)
 {
@@ -164,11 +175,9 @@ static void a_class_has_the_chance_that_its_maker_predicts(void **state)
         read_predicted(models_of_classes[i], true, &made);
         for (uint32_t k = 0; k < made.outputs; k++) {
             char keys[32];
-            struct model_pack *pack;
             float logits[ROWS_MAX];
             (void)snprintf(keys, sizeof(keys), "class: %u\n", k);
-            struct model *model = load(*state, models_of_classes[i], keys, &pack);
-            score(model, &made, logits);
+            struct model_pack *pack = score_with(*state, models_of_classes[i], keys, &made, logits);
             for (uint32_t row = 0; row < made.count; row++) {
                 double odds = log_odds(made.margins[row], made.outputs, k);
                 double chance = (double)model_pack_score(pack, logits[row]);
@@ -179,7 +188,6 @@ static void a_class_has_the_chance_that_its_maker_predicts(void **state)
                              made.values[row][k], odds);
                 }
             }
-            model_unload(model);
             model_pack_unload(pack);
         }
     }
@@ -188,15 +196,12 @@ static void a_class_has_the_chance_that_its_maker_predicts(void **state)
 static void a_model_that_predicts_the_class_gives_its_chance(void **state)
 {
     static struct predicted made;
-    struct model_pack *pack;
     float logits[ROWS_MAX];
     read_predicted("xgb_softmax", false, &made);
-    struct model *model = load(*state, "xgb_softmax.json", "class: 2\n", &pack);
-    score(model, &made, logits);
+    struct model_pack *pack = score_with(*state, "xgb_softmax.json", "class: 2\n", &made, logits);
     for (uint32_t row = 0; row < made.count; row++) {
         assert_true(fabs((double)logits[row] - log_odds(made.margins[row], 3, 2)) < 1e-5);
     }
-    model_unload(model);
     model_pack_unload(pack);
 }
 
@@ -206,17 +211,14 @@ static void one_model_a_class_keeps_its_own_chances(void **state)
     read_predicted("lgb_one_each", true, &made);
     for (uint32_t k = 0; k < 3; k++) {
         char keys[64];
-        struct model_pack *pack;
         float logits[ROWS_MAX];
         (void)snprintf(keys, sizeof(keys), "class: %c\nclasses: [x, y, z]\n", 'x' + (int)k);
-        struct model *model = load(*state, "lgb_one_each.txt", keys, &pack);
-        score(model, &made, logits);
+        struct model_pack *pack = score_with(*state, "lgb_one_each.txt", keys, &made, logits);
         for (uint32_t row = 0; row < made.count; row++) {
             assert_true(fabs((double)logits[row] - made.margins[row][k]) < 1e-5);
             assert_true(fabs((double)model_pack_score(pack, logits[row]) - made.values[row][k]) <
                         1e-6);
         }
-        model_unload(model);
         model_pack_unload(pack);
     }
 }
@@ -233,7 +235,6 @@ static void a_value_is_what_the_maker_predicts(void **state)
         "xgb_targets.json 2", "xgb_targets.json 0",
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        struct model_pack *pack;
         float logits[ROWS_MAX];
         char file[64];
         char keys[64];
@@ -242,8 +243,7 @@ static void a_value_is_what_the_maker_predicts(void **state)
         read_predicted(file, true, &made);
         (void)snprintf(keys, sizeof(keys), "output: value\n%s%u\n", has_many ? "class: " : "# ",
                        output);
-        struct model *model = load(*state, file, keys, &pack);
-        score(model, &made, logits);
+        struct model_pack *pack = score_with(*state, file, keys, &made, logits);
         for (uint32_t row = 0; row < made.count; row++) {
             double wanted = made.values[row][output];
             double value = (double)model_pack_score(pack, logits[row]);
@@ -251,7 +251,6 @@ static void a_value_is_what_the_maker_predicts(void **state)
                 fail_msg("%s, row %u: %g, %g expected", table[i], row, value, wanted);
             }
         }
-        model_unload(model);
         model_pack_unload(pack);
     }
 }
@@ -259,16 +258,13 @@ static void a_value_is_what_the_maker_predicts(void **state)
 static void entropy_gives_the_chance_of_a_row_of_weight_one(void **state)
 {
     static struct predicted made;
-    struct model_pack *pack;
     float logits[ROWS_MAX];
     read_predicted("lgb_entropy_lambda", true, &made);
-    struct model *model = load(*state, "lgb_entropy_lambda.txt", "", &pack);
-    score(model, &made, logits);
+    struct model_pack *pack = score_with(*state, "lgb_entropy_lambda.txt", "", &made, logits);
     for (uint32_t row = 0; row < made.count; row++) {
         double chance = 1 - exp(-made.values[row][0]); /* Of an intensity. */
         assert_true(fabs((double)model_pack_score(pack, logits[row]) - chance) < 1e-6);
     }
-    model_unload(model);
     model_pack_unload(pack);
 }
 

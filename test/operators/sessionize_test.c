@@ -4,10 +4,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "operators/session_slot.h"
 #include "test/fakes/session_runner.h"
 
 #define MIN_MS INT64_C(60000)
@@ -462,95 +460,6 @@ static void ends_a_session_in_time_while_others_go_on(void **state)
     session_run_release(&run);
 }
 
-static void counts_every_type_exactly(void **state)
-{
-    (void)state;
-    for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
-        if (!session_counts_type((uint8_t)type)) {
-            continue;
-        }
-        const struct session_limits limits = {.length_ms_max = 10000,
-                                              .event_count_max = SESSION_EVENTS_MAX};
-        struct session_event event = {.type = (uint8_t)type};
-        struct session_slot slot;
-        session_open(&slot, 1, &event);
-        uint32_t added = 1;
-        for (; session_fits(&slot, &event, &limits); added++) {
-            session_add(&slot, &event);
-        }
-        assert_true(added == SESSION_EVENTS_MAX || added == SESSION_RARE_MAX);
-        for (int other = 0; other < EVENT_TYPE_COUNT; other++) {
-            assert_int_equal(session_count_of(&slot, (enum event_type)other),
-                             other == type ? added : 0);
-        }
-        struct session_slot second;
-        session_open(&second, 2, &event);
-        assert_false(session_fits_session(&slot, &second, &limits));
-    }
-}
-
-static void merges_what_was_spent(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *name;
-        const char *codes[4]; /* Two purchases of each session; "": none. */
-        int64_t expected;
-        bool is_mixed;
-    } table[] = {
-        {"one currency", {"EUR", "EUR", "EUR", "EUR"}, 40, false},
-        {"nothing bought in the first", {"", "", "USD", "USD"}, 20, false},
-        {"nothing bought in the second", {"USD", "", "", ""}, 10, false},
-        {"each its own", {"EUR", "EUR", "USD", "USD"}, 40, true},
-        {"the first is mixed", {"EUR", "USD", "EUR", "EUR"}, 40, true},
-        {"the second is mixed", {"EUR", "EUR", "EUR", "USD"}, 40, true},
-        {"the second is mixed, nothing bought in the first", {"", "", "USD", "EUR"}, 20, true},
-    };
-    for (size_t i = 0; i < COUNT(table); i++) {
-        struct session_slot slots[2];
-        for (uint32_t j = 0; j < 4; j++) {
-            struct session_event event = {.type = EVENT_SEARCH, .ordinal = j};
-            if (table[i].codes[j][0] != '\0') {
-                event = (struct session_event){
-                    .type = EVENT_PURCHASE,
-                    .spend = 10,
-                    .is_priced = true,
-                    .currency = session_currency_pack(text_of(table[i].codes[j]))};
-            }
-            if (j % 2 == 0) {
-                session_open(&slots[j / 2], 1, &event);
-            } else {
-                session_add(&slots[j / 2], &event);
-            }
-        }
-        session_merge(&slots[0], &slots[1]);
-        if (slots[0].spend != table[i].expected ||
-            session_is(&slots[0], SLOT_MIXED) != table[i].is_mixed) {
-            fail_msg("%s: %lld", table[i].name, (long long)slots[0].spend);
-        }
-    }
-}
-
-static void keeps_the_ordinal_and_the_currency_whole(void **state)
-{
-    (void)state;
-    const uint64_t ordinal = UINT64_C(0xfedcba987654);
-    struct session_event event = {.type = EVENT_SEARCH, .ordinal = ordinal};
-    struct session_slot slot;
-    session_open(&slot, 1, &event);
-    assert_true(session_cause_ordinal(&slot) == ordinal);
-    static const char *const codes[] = {"AAA", "EUR", "ZZZ"};
-    for (size_t i = 0; i < COUNT(codes); i++) {
-        char code[3];
-        assert_true(session_currency_unpack(session_currency_pack(text_of(codes[i])), code));
-        assert_memory_equal(code, codes[i], 3);
-    }
-    static const char *const bad[] = {"", "EU", "eur", "EUR0", "E1R"};
-    for (size_t i = 0; i < COUNT(bad); i++) {
-        assert_int_equal(session_currency_pack(text_of(bad[i])), 0);
-    }
-}
-
 static void bears_a_timer_whose_part_started_cold(void **state)
 {
     (void)state;
@@ -616,9 +525,6 @@ int main(void)
         cmocka_unit_test(ends_a_session_in_time_while_others_go_on),
         cmocka_unit_test(writes_each_of_several_sessions_that_end_at_once),
         cmocka_unit_test(ends_again_a_session_that_goes_on_after_its_end),
-        cmocka_unit_test(counts_every_type_exactly),
-        cmocka_unit_test(merges_what_was_spent),
-        cmocka_unit_test(keeps_the_ordinal_and_the_currency_whole),
         cmocka_unit_test(bears_a_timer_whose_part_started_cold),
         cmocka_unit_test(refuses_options_out_of_range),
     };

@@ -9,7 +9,6 @@
 
 #include "pipeline/output/output_internal.h"
 #include "pipeline/output/output_reader.h"
-#include "pipeline/output/output_schema.h"
 #include "test/fakes/avro_value_json.h"
 #include "test/fakes/fixture.h"
 #include "test/fakes/output_file.h"

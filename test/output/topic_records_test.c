@@ -5,7 +5,6 @@
 
 #include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "pipeline/base/json_tree.h"
@@ -195,7 +194,7 @@ static void scored_event_has_its_row_of_features(void **state)
     assert_true(json_member_number(record, "sampling_rate", 0) == 0.01);
 }
 
-/* scores_write() goes by enum score_kind, the table by name: both must be in the same order. */
+/* Scores are written by enum score_kind, the table by name: both must be in the same order. */
 static void scores_stand_in_the_order_of_their_kinds(void **state)
 {
     struct fixture *self = *state;

@@ -5,7 +5,6 @@
 
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "pipeline/run/dedupe.h"
 #include "test/fakes/stage_fixture.h"

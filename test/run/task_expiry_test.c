@@ -4,11 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 #include "pipeline/run/task_expiry.h"
+#include "test/fakes/must.h"
 
 #define HOUR_MS INT64_C(3600000)
 #define RETENTION_MS (16 * HOUR_MS)
@@ -28,13 +28,6 @@ static struct record_key key_of(uint32_t user)
 {
     return (struct record_key){.kind = ENTITY_USER,
                                .id = {user * UINT64_C(0x9e3779b97f4a7c15), user}};
-}
-
-static void must(enum status status, const struct error *error)
-{
-    if (status != STATUS_OK) {
-        fail_msg("%s", error->message);
-    }
 }
 
 static int setup(void **state)

@@ -155,17 +155,8 @@ static void add(struct committed *committed, const struct commit_content *conten
     read_progress(committed);
 }
 
-void committed_add(struct committed *committed, const struct commit_content *content,
+void committed_add(struct committed *committed, const struct kept_content *kept,
                    uint64_t log_position)
-{
-    struct kept_content kept = {0};
-    kept_content_take(&kept, content);
-    committed_add_kept(committed, &kept, log_position);
-    kept_content_release(&kept);
-}
-
-void committed_add_kept(struct committed *committed, const struct kept_content *kept,
-                        uint64_t log_position)
 {
     add(committed, &kept->content, log_position);
     for (int topic = 0; topic < TOPIC_COUNT; topic++) {

@@ -47,10 +47,6 @@ struct committed {
 
 void committed_release(struct committed *committed);
 
-/* Adds a commit. */
-void committed_add(struct committed *committed, const struct commit_content *content,
-                   uint64_t log_position);
-
 /* `meaning` is worked out only where there is a layout. */
 void record_map_put(struct record_map *map, const struct record_layout *layout,
                     struct record_key key, const void *bytes, uint32_t length);
@@ -69,7 +65,8 @@ struct run_place {
 };
 struct run_place committed_place(const struct committed *committed);
 
-void committed_add_kept(struct committed *committed, const struct kept_content *kept,
-                        uint64_t log_position);
+/* Adds a commit. */
+void committed_add(struct committed *committed, const struct kept_content *kept,
+                   uint64_t log_position);
 
 #endif

@@ -149,7 +149,7 @@ static void compare_point(struct watch *watch, const struct commit_point *point)
 {
     struct committed *model = &watch->model;
     if (watch->pending.is_held && point->log_position == model->log_position + 1) {
-        committed_add_kept(model, &watch->pending, point->log_position);
+        committed_add(model, &watch->pending, point->log_position);
     }
     kept_content_release(&watch->pending);
     if (point->log_position != model->log_position || point->is_new != (model->log_position == 0)) {
@@ -317,7 +317,7 @@ static void note_done(struct watched_log *self, uint64_t log_position)
                       (unsigned long long)log_position,
                       (unsigned long long)watch->model.log_position + 1);
     }
-    committed_add_kept(&watch->model, &watch->pending, log_position);
+    committed_add(&watch->model, &watch->pending, log_position);
     kept_content_release(&watch->pending);
     watch->on_committed(watch->context, &watch->model);
 }

@@ -2,7 +2,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -37,6 +36,15 @@ static void splits_avro_blocks_into_records(void **state)
     }
 }
 
+/* How far the file's header reaches. */
+static size_t header_bytes(const struct source_options *options)
+{
+    struct source *source = reading_open(options, (struct input_position){0});
+    size_t header = (size_t)source_position(source).bytes;
+    source_close(source);
+    return header;
+}
+
 /* Each byte of the blocks is damaged in turn: what is not hit comes as it was, and all is said. */
 static void bad_avro_block_is_one_record_and_reading_goes_on(void **state)
 {
@@ -45,11 +53,8 @@ static void bad_avro_block_is_one_record_and_reading_goes_on(void **state)
     size_t length = 0;
     unsigned char *bytes = reading_read_file(reading->path, &length);
     struct source_options options = reading_options(reading->path, INPUT_AVRO);
-    struct source *source = reading_open(&options, (struct input_position){0});
-    struct record_list good = {.count = 0};
-    size_t header = (size_t)source_position(source).bytes;
-    reading_more(source, &good, true);
-    source_close(source);
+    size_t header = header_bytes(&options);
+    struct record_list good = reading_all(&options);
     size_t blocks = 0;
     for (size_t i = 0; i < good.count; i++) {
         blocks += good.items[i].position.skip == 0;
@@ -86,9 +91,7 @@ static void marker_behind_a_long_bad_block_is_found(void **state)
     size_t length = 0;
     unsigned char *bytes = reading_read_file(reading->path, &length);
     struct source_options options = reading_options(reading->path, INPUT_AVRO);
-    struct source *source = reading_open(&options, (struct input_position){0});
-    size_t header = (size_t)source_position(source).bytes;
-    source_close(source);
+    size_t header = header_bytes(&options);
     const size_t block_end = 512u * 1024;
     char *garbage = malloc(block_end + 64);
     memset(garbage, 0x01, block_end + 64); /* A count of -1. */
@@ -125,11 +128,10 @@ static void cut_avro_file_ends_with_a_defect(void **state)
     size_t length = 0;
     unsigned char *bytes = reading_read_file(reading->path, &length);
     struct source_options options = reading_options(reading->path, INPUT_AVRO);
-    struct source *source = reading_open(&options, (struct input_position){0});
-    size_t header = (size_t)source_position(source).bytes;
-    source_close(source);
+    size_t header = header_bytes(&options);
     for (size_t cut = 0; cut <= length; cut++) {
         reading_write(reading->path, bytes, cut, "wb");
+        struct source *source = NULL;
         struct input_position start = {0};
         struct error error = {""};
         enum status status = source_open(&options, &start, &source, &error);

@@ -3,7 +3,6 @@
  *   record_cache_bench [users [zipf 0|1 [transactions [cache MiB [slice records [store]]]]]]
  * store: rocksdb or memory. Prints one line; CPU counts all threads.
  */
-#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>

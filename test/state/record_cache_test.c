@@ -7,16 +7,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "pipeline/state/record_cache.h"
 #include "pipeline/state/timer_index.h"
+#include "test/fakes/cache_layout.h"
 #include "test/fakes/failing_store.h"
 #include "test/fakes/fixture.h"
+#include "test/fakes/must.h"
 #include "test/fakes/random.h"
 
 #define KEYS_MAX 9000u
@@ -63,29 +63,6 @@ static uint32_t index_of(struct record_key key)
     return (uint32_t)key.id.low;
 }
 
-static void must(enum status status, const struct error *error)
-{
-    if (status != STATUS_OK) {
-        print_error("%s\n", error->message);
-    }
-    assert_int_equal(status, STATUS_OK);
-}
-
-static void make_layout(struct record_layout *layout)
-{
-    static const struct record_part parts[] = {
-        {.name = "core", .id = 1, .kind = ENTITY_USER, .bytes = 1024},
-        {.name = "model", .id = 2, .kind = ENTITY_USER, .bytes = 512, .is_model = 1},
-        {.name = "item", .id = 1, .kind = ENTITY_ITEM, .bytes = 192},
-        {.name = "task", .id = 1, .kind = ENTITY_TASK, .bytes = 8192},
-    };
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-        uint32_t offset;
-        struct error error;
-        must(record_layout_add(layout, &parts[i], &offset, &error), &error);
-    }
-}
-
 static void open_store(struct world *world)
 {
     struct error error;
@@ -116,7 +93,7 @@ static struct world *new_world(uint64_t seed, bool is_rocksdb, uint32_t keys)
     world->random.state = seed;
     world->is_rocksdb = is_rocksdb;
     world->keys = keys;
-    make_layout(&world->layout);
+    cache_test_layout(&world->layout);
     for (uint32_t i = 0; i < KEYS_MAX; i++) {
         world->committed[i].index_ms = TIMER_NONE;
     }
@@ -168,14 +145,6 @@ static void set(const struct world *world, struct record *record, struct model_r
     for (uint32_t i = 0; i < count; i += 3) {
         words[i] = value.word;
     }
-}
-
-/* What commits when nobody logs the changes. */
-static void commit_at(struct record_cache *cache, uint64_t position)
-{
-    const struct changelog_entry *entries;
-    assert_int_equal(record_cache_encode_changes(cache, &entries), record_cache_taken(cache));
-    record_cache_commit(cache, position);
 }
 
 static void append_log(struct world *world, const struct changelog_entry *entry)
@@ -418,98 +387,6 @@ static void more_records_than_fit_are_evicted_and_come_back(void **state)
     free_world(world);
 }
 
-/* A cache full of one kind makes room for another one. */
-static void memory_moves_between_kinds(void **state)
-{
-    (void)state;
-    struct world *world = new_world(6, false, KEYS_MAX);
-    struct error error;
-    for (int round = 0; round < 4; round++) {
-        uint8_t kind = round % 2 ? ENTITY_ITEM : ENTITY_USER;
-        for (uint32_t i = 0; i < 40000; i += 100) {
-            struct record_key keys[100];
-            struct record *records[100];
-            for (uint32_t k = 0; k < 100; k++) {
-                keys[k] = (struct record_key){{i + k, (uint64_t)round}, kind};
-            }
-            /* Old small ones leave slower than new large ones come. */
-            enum status status = record_cache_take(world->cache, keys, 100, records, &error);
-            if (status == STATUS_RETRY) {
-                must(record_cache_write_back(world->cache, 100, &error), &error);
-                status = record_cache_take(world->cache, keys, 100, records, &error);
-            }
-            must(status, &error);
-            for (uint32_t k = 0; k < 100; k++) {
-                set(world, records[k], (struct model_record){i + 1, TIMER_NONE});
-            }
-            commit_at(world->cache, ++world->position);
-            must(record_cache_relieve(world->cache, &error), &error);
-        }
-        struct record_cache_stats stats = record_cache_stats(world->cache);
-        assert_true(stats.resident > (kind == ENTITY_USER ? 1500 : 3500));
-    }
-    free_world(world);
-}
-
-static void a_cache_full_of_dirty_records_asks_to_retry(void **state)
-{
-    (void)state;
-    struct world *world = new_world(7, false, KEYS_MAX);
-    struct error error;
-    enum status status = STATUS_OK;
-    uint32_t taken = 0;
-    for (; taken < KEYS_MAX && status == STATUS_OK; taken++) {
-        struct record_key key = {{taken, taken}, ENTITY_USER};
-        struct record *record;
-        status = record_cache_take(world->cache, &key, 1, &record, &error);
-        if (status == STATUS_OK) {
-            set(world, record, (struct model_record){1, TIMER_NONE});
-            commit_at(world->cache, taken + 1);
-        }
-    }
-    assert_int_equal(status, STATUS_RETRY);
-    assert_int_equal(record_cache_taken(world->cache), 0);
-    must(record_cache_write_back(world->cache, 0, &error), &error);
-    struct record_key key = {{1, 1}, ENTITY_TASK};
-    struct record *record;
-    must(record_cache_take(world->cache, &key, 1, &record, &error), &error);
-    free_world(world);
-}
-
-static void a_batch_that_can_never_fit_is_refused(void **state)
-{
-    (void)state;
-    struct world *world = new_world(8, false, KEYS_MAX);
-    struct record_key *keys = calloc(KEYS_MAX, sizeof(*keys));
-    struct record **records = calloc(KEYS_MAX, sizeof(struct record *));
-    assert_non_null(keys);
-    assert_non_null(records);
-    for (uint32_t i = 0; i < KEYS_MAX; i++) {
-        keys[i] = (struct record_key){{i, i}, ENTITY_USER};
-    }
-    struct error error;
-    assert_int_equal(record_cache_take(world->cache, keys, KEYS_MAX, records, &error),
-                     STATUS_RETRY);
-    assert_int_equal(record_cache_taken(world->cache), 0);
-    must(record_cache_take(world->cache, keys, 10, records, &error), &error);
-    free(keys);
-    free(records);
-    free_world(world);
-}
-
-static void a_cache_that_is_too_small_is_refused(void **state)
-{
-    (void)state;
-    struct world *world = new_world(9, false, 10);
-    const struct record_cache_options options = {.bytes_max = 1u << 20, .slice_records = 10};
-    struct record_cache *cache = NULL;
-    struct error error;
-    assert_int_equal(record_cache_create(&world->layout, world->store, &options, &cache, &error),
-                     STATUS_INVALID);
-    assert_null(cache);
-    free_world(world);
-}
-
 /* A layout whose users have one part more, which the world's own layout does not know. */
 static void write_with_unknown_part(struct world *world, uint32_t count)
 {
@@ -518,7 +395,7 @@ static void write_with_unknown_part(struct world *world, uint32_t count)
     struct error error;
     const struct record_part extra = {
         .name = "extra", .id = 9, .kind = ENTITY_USER, .bytes = 512, .is_model = 1};
-    make_layout(&wider);
+    cache_test_layout(&wider);
     wider.part_count = 1; /* Only the core, so that the budget has room. */
     wider.bytes[ENTITY_USER] = 1024;
     must(record_layout_add(&wider, &extra, &offset, &error), &error);
@@ -556,7 +433,7 @@ static void unknown_parts_survive_the_way_through_cache_and_store(void **state)
             if (i % 3 == 0) {
                 record_cache_abort(world->cache);
             } else {
-                commit_at(world->cache, 10000 + i + count * (uint32_t)round);
+                cache_commit_at(world->cache, 10000 + i + count * (uint32_t)round);
             }
             if (i % 50 == 0) {
                 must(record_cache_write_back(world->cache, 0, &error), &error);
@@ -584,91 +461,11 @@ static void a_record_made_new_again_drops_its_unknown_parts(void **state)
         if (round == 0) {
             record_cache_abort(world->cache);
         } else {
-            commit_at(world->cache, 100);
+            cache_commit_at(world->cache, 100);
         }
     }
     must(record_cache_write_back(world->cache, 0, &error), &error);
     free_world(world);
-}
-
-/* Forgets what is written, so that nothing but the cache grows. */
-static enum status null_get_many(struct state_store *store, const struct store_key *keys,
-                                 uint32_t count, struct store_value *values, struct error *error)
-{
-    (void)store;
-    (void)keys;
-    (void)error;
-    memset(values, 0, count * sizeof(*values));
-    return STATUS_OK;
-}
-
-static enum status null_write(struct state_store *store, const struct store_put *puts,
-                              uint32_t count, uint64_t log_position, struct error *error)
-{
-    (void)store;
-    (void)puts;
-    (void)count;
-    (void)log_position;
-    (void)error;
-    return STATUS_OK;
-}
-
-static uint64_t null_position(struct state_store *store)
-{
-    (void)store;
-    return 0;
-}
-
-static size_t resident_bytes(void)
-{
-    unsigned long pages = 0;
-    unsigned long resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%lu %lu", &pages, &resident), 2);
-    (void)fclose(file);
-    return resident * 4096u;
-}
-
-static void memory_stays_within_the_bound(void **state)
-{
-    (void)state;
-    static const struct state_store_ops ops = {
-        .get_many = null_get_many, .write = null_write, .position = null_position};
-    struct state_store store = {&ops};
-    struct record_layout layout = {0};
-    make_layout(&layout);
-    const struct record_cache_options options = {.bytes_max = 48u << 20, .slice_records = 4096};
-    struct record_cache *cache;
-    struct error error;
-    static struct record_key keys[4000];
-    static struct record *records[4000];
-    memset(records, 1, sizeof(records));
-    size_t before = resident_bytes();
-    must(record_cache_create(&layout, &store, &options, &cache, &error), &error);
-    for (uint64_t round = 1; round <= 60; round++) {
-        for (uint32_t i = 0; i < 1500; i++) {
-            uint8_t kind = (round / 15) % 2 ? ENTITY_ITEM : ENTITY_USER;
-            keys[i] = (struct record_key){{round, i}, kind};
-        }
-        enum status status = record_cache_take(cache, keys, 1500, records, &error);
-        if (status == STATUS_RETRY) {
-            must(record_cache_write_back(cache, 0, &error), &error);
-            status = record_cache_take(cache, keys, 1500, records, &error);
-        }
-        must(status, &error);
-        for (uint32_t i = 0; i < 1500; i++) {
-            memset(records[i]->parts, 1, layout.bytes[records[i]->key.kind]);
-        }
-        commit_at(cache, round);
-        must(record_cache_relieve(cache, &error), &error);
-    }
-    size_t grown = resident_bytes() - before;
-    assert_true(record_cache_stats(cache).resident > 20000);
-    assert_true(grown > options.bytes_max / 2);
-    /* An eighth and some for the sanitizer's shadow of what was touched. */
-    assert_true(grown <= options.bytes_max + options.bytes_max / 8 + (2u << 20));
-    record_cache_destroy(cache);
 }
 
 int main(void)
@@ -678,13 +475,8 @@ int main(void)
         cmocka_unit_test(replay_after_a_crash_gives_the_committed_state_on_rocksdb),
         cmocka_unit_test(a_failing_store_call_leaves_the_cache_consistent),
         cmocka_unit_test(more_records_than_fit_are_evicted_and_come_back),
-        cmocka_unit_test(memory_moves_between_kinds),
-        cmocka_unit_test(a_cache_full_of_dirty_records_asks_to_retry),
-        cmocka_unit_test(a_batch_that_can_never_fit_is_refused),
-        cmocka_unit_test(a_cache_that_is_too_small_is_refused),
         cmocka_unit_test(unknown_parts_survive_the_way_through_cache_and_store),
         cmocka_unit_test(a_record_made_new_again_drops_its_unknown_parts),
-        cmocka_unit_test(memory_stays_within_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,6 @@
 
 #include <cmocka.h>
 
-#include "pipeline/limits.h"
 #include "pipeline/state/record_codec.h"
 #include "test/fakes/random.h"
 

@@ -11,6 +11,7 @@
 
 #include "pipeline/state/timer_index.h"
 #include "test/fakes/failing_store.h"
+#include "test/fakes/must.h"
 #include "test/fakes/random.h"
 
 #define KEYS 400u
@@ -29,14 +30,6 @@ struct world {
     int64_t now_ms;
     uint64_t position;
 };
-
-static void must(enum status status, const struct error *error)
-{
-    if (status != STATUS_OK) {
-        print_error("%s\n", error->message);
-    }
-    assert_int_equal(status, STATUS_OK);
-}
 
 static struct record_key key_of(uint32_t i)
 {
