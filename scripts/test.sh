@@ -64,7 +64,7 @@ suite_kafka() {
     test/integration/kafka_test.sh build/release/nudge
 }
 
-suite_kafka_hard() { # Whether it passes still depends on how busy the machine is: by hand.
+suite_kafka_hard() { # For longer than a change should wait: by hand.
     test/integration/kafka_test.sh build/release/nudge hard
 }
 

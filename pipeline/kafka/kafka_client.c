@@ -239,6 +239,13 @@ static enum status make_client(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_k
     return STATUS_OK;
 }
 
+/* Also of those that join no group: the library compares it with max.poll.interval.ms. */
+static enum status set_session(const struct kafka_setup *setup, rd_kafka_conf_t *conf,
+                               struct error *error)
+{
+    return set_number(conf, "session.timeout.ms", setup->options->session_timeout_ms, error);
+}
+
 enum status kafka_member_create(const struct kafka_setup *setup, uint32_t index,
                                 void (*on_rebalance)(rd_kafka_t *, rd_kafka_resp_err_t,
                                                      rd_kafka_topic_partition_list_t *, void *),
@@ -258,7 +265,7 @@ enum status kafka_member_create(const struct kafka_setup *setup, uint32_t index,
         status = set(conf, "group.instance.id", instance, error);
     }
     if (status == STATUS_OK) {
-        status = set_number(conf, "session.timeout.ms", session_ms, error);
+        status = set_session(setup, conf, error);
     }
     if (status == STATUS_OK) {
         /* Rebalances are told of in the answers to heartbeats. */
@@ -333,6 +340,9 @@ enum status kafka_fetcher_create(const struct kafka_setup *setup, size_t queue_b
         return status;
     }
     status = set_queue(conf, queue_bytes, error);
+    if (status == STATUS_OK) {
+        status = set_session(setup, conf, error);
+    }
     if (status != STATUS_OK) {
         rd_kafka_conf_destroy(conf);
         return status;
@@ -372,6 +382,9 @@ enum status kafka_observer_create(const struct kafka_setup *setup, struct kafka_
         return status;
     }
     status = set(conf, "group.id", setup->group, error);
+    if (status == STATUS_OK) {
+        status = set_session(setup, conf, error);
+    }
     if (status != STATUS_OK) {
         rd_kafka_conf_destroy(conf);
         return status;

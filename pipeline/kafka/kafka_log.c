@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "pipeline/base/hash.h"
 #include "pipeline/base/log.h"
 #include "pipeline/kafka/kafka_producer.h"
 #include "pipeline/kafka/kafka_restore.h"
@@ -63,7 +64,11 @@ static void pause_after_failure(struct kafka_log *self)
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
     self->pause_ms = self->pause_ms * 2 < PAUSE_MS_MAX ? self->pause_ms * 2 : PAUSE_MS_MAX;
-    int64_t ns = until.tv_nsec + (int64_t)self->pause_ms * 1000000;
+    /* Not all partitions at once. */
+    uint64_t jitter_ns =
+        hash64_combine((uint64_t)until.tv_nsec, (uint64_t)self->options.partition) %
+        ((uint64_t)self->pause_ms * 500000u);
+    int64_t ns = until.tv_nsec + (int64_t)self->pause_ms * 1000000 + (int64_t)jitter_ns;
     until.tv_sec += ns / 1000000000;
     until.tv_nsec = ns % 1000000000;
     (void)pthread_mutex_lock(&self->lock);

@@ -258,6 +258,9 @@ static rd_kafka_NewTopic_t *make_request(const struct kafka_options *options,
         (void)rd_kafka_NewTopic_set_config(request, "message.timestamp.after.max.ms",
                                            "9223372036854775807");
         (void)rd_kafka_NewTopic_set_config(request, "message.timestamp.type", "CreateTime");
+    } else {
+        /* Brokers refuse records of an instance whose clock is an hour ahead of theirs. */
+        (void)rd_kafka_NewTopic_set_config(request, "message.timestamp.type", "LogAppendTime");
     }
     if (!plan->is_output) {
         (void)rd_kafka_NewTopic_set_config(request, "retention.ms", "-1");

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""A broker that goes away and comes back, and two processes of one name, on a real broker."""
+"""A broker that goes away and comes back, and two processes of one name, on a real broker.
+
+    kafka_outage_test.py NUDGE [SECONDS]     for how long it is away, by default just long enough
+"""
 import os
 import signal
 import subprocess
@@ -12,6 +15,7 @@ from kafka_storm import Cluster  # noqa: E402
 
 SESSION_S = 2
 SETTLED_S = 4 * SESSION_S  # After which being shut out means that another has the name.
+MEMORY_MIB = 32  # Of which a process may have more while it waits for a broker.
 CONFIG = """
 name: outage
 input: {{source: kafka, format: jsonl}}
@@ -66,12 +70,21 @@ class Case:
         sys.exit(f"{what}: {self.behind()} records behind after 60 s\n{self.log(name)[-2000:]}")
 
 
-def broker_away(case, process):
+def resident_mib(process):
+    with open(f"/proc/{process.pid}/status") as file:
+        return next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmRSS"))
+
+
+def broker_away(case, process, seconds):
+    before = resident_mib(process)
     case.cluster.run("kill")
-    time.sleep(3 * SESSION_S)  # The group forgets the instance, and the instance the group.
+    time.sleep(seconds)
+    after = resident_mib(process)
     case.cluster.run("restart")
     case.feed()
     case.reads_all(process, "one", "after the broker was away")
+    if after > before + MEMORY_MIB:
+        sys.exit(f"the broker away for {seconds:.0f} s: {before} MiB before it, {after} MiB after")
 
 
 def newcomer_of_the_same_name(case, older):
@@ -121,7 +134,8 @@ def main():
             process = case.start("one")
             case.feed()
             case.reads_all(process, "one", "at the start")
-            broker_away(case, process)
+            # The group forgets the instance, and the instance the group.
+            broker_away(case, process, float(sys.argv[2]) if len(sys.argv) > 2 else 3 * SESSION_S)
             process = newcomer_of_the_same_name(case, process)
             shut_out_by_one_that_died(case, process)
         finally:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What must hold on real brokers, in a few minutes.
-#   kafka_test.sh NUDGE [hard]     hard: broken networks and three brokers, too
+#   kafka_test.sh NUDGE [hard]     hard: broken networks and three brokers for longer
 set -euo pipefail
 nudge=$1
 here=$(dirname "$0")
@@ -11,10 +11,13 @@ here=$(dirname "$0")
 "$here/kafka_route_test.py" "$nudge"
 "$here/kafka_operate_test.py" "$nudge"
 "$here/kafka_state_test.py" "$nudge"
+"$here/kafka_flow_test.py" "$nudge"
 "$here/kafka_security_test.py" "$nudge"
 "$here/kafka_commit_test.py" "$nudge"
 "$here/kafka_storm.py" "$nudge" --feed --partitions 6 --events 200000 --seconds 40 --seed "${KAFKA_SEED:-1}"
+"$here/kafka_storm.py" "$nudge" --network --feed --events 60000 --seconds 40 --seed "${KAFKA_SEED:-3}"
+"$here/kafka_storm.py" "$nudge" --brokers 3 --feed --events 60000 --seconds 40 --seed "${KAFKA_SEED:-7}"
 if [ "${2:-}" = hard ]; then
-    "$here/kafka_storm.py" "$nudge" --network --feed --events 100000 --seconds 60 --seed "${KAFKA_SEED:-3}"
-    "$here/kafka_storm.py" "$nudge" --brokers 3 --events 100000 --seconds 40 --seed "${KAFKA_SEED:-2}"
+    "$here/kafka_storm.py" "$nudge" --network --feed --events 200000 --seconds 120 --seed "${KAFKA_SEED:-4}"
+    "$here/kafka_storm.py" "$nudge" --brokers 3 --feed --events 200000 --seconds 120 --seed "${KAFKA_SEED:-5}"
 fi

@@ -139,6 +139,11 @@ static uint32_t pick(struct simulation *simulation, const uint32_t *choices, uin
 
 static void plan_faults(struct simulation *simulation, struct life_plan *plan)
 {
+    if (simulation->is_rebuilding && simulation_below(simulation, 2)) {
+        plan->store_fault = STORE_CORRUPT;
+        plan->store_fault_at = 1 + simulation_below(simulation, 3);
+        return;
+    }
     switch (simulation_below(simulation, 8)) {
     case 0:
     case 1:
