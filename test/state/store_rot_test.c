@@ -30,7 +30,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define ROUNDS 2u
 #else
-#define ROUNDS 6u
+#define ROUNDS 3u
 #endif
 
 enum damage { FLIPPED, ZEROED, CUT, EMPTIED, REMOVED, DAMAGES };
