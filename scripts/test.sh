@@ -21,8 +21,9 @@ suite_sanitizers() {
 }
 suite_threads() {
     cmake --preset tsan >/dev/null
-    cmake --build build/tsan --target nudge
+    cmake --build build/tsan --target nudge state_store_writing_test
     test/integration/threads_test.sh build/tsan/nudge
+    build/tsan/state_store_writing_test
 }
 suite_fuzz() {
     cmake --preset fuzz >/dev/null

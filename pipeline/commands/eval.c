@@ -7,7 +7,6 @@
 
 #include "models/model_backend.h"
 #include "models/model_pack.h"
-#include "models/score_table.h"
 #include "pipeline/base/fixed_math.h"
 #include "pipeline/base/iso_time.h"
 #include "pipeline/commands/command.h"
@@ -225,14 +224,11 @@ static enum status score_rows(struct evaluation *evaluation, struct error *error
     if (!evaluation->chances) {
         return error_set(error, STATUS_FATAL, "eval: out of memory");
     }
-    enum status status = score_table(evaluation->model, table, evaluation->chances, error);
+    evaluation->report.names = evaluation->config->names;
+    enum status status = eval_report_score(&evaluation->report, evaluation->model, table,
+                                           evaluation->columns, evaluation->chances, error);
     for (uint32_t i = 0; status == STATUS_OK && i < table->count; i++) {
         evaluation->chances[i] = fixed_sigmoidf(evaluation->chances[i]);
-    }
-    /* The reasons of a model with a state need the state of each row: not kept. */
-    if (status == STATUS_OK && evaluation->model->state_bytes == 0) {
-        status = eval_report_explain(&evaluation->report, evaluation->model, table,
-                                     evaluation->columns, error);
     }
     return status;
 }

@@ -224,8 +224,7 @@ static void print_importance(const struct eval_report *report, FILE *out)
         (void)fprintf(out,
                       "<tr><th>%s</th><td>%.4f</td><td><svg width='240' height='12'><rect "
                       "width='%.1f' height='12' fill='#06c'/></svg></td></tr>",
-                      report->names[feature->column], feature->mean_term,
-                      SIDE * feature->mean_term / most);
+                      feature->name, feature->mean_term, SIDE * feature->mean_term / most);
     }
     (void)fprintf(out, "</table>\n");
 }

@@ -170,7 +170,7 @@ static enum status score_pack(const struct train_config *config, const struct mo
                          pack->name);
     }
     float *logits = calloc((size_t)table->count + 1, sizeof(float));
-    status = logits ? score_table(model, table, logits, error) : out_of_memory(error);
+    status = logits ? score_table(model, table, NULL, logits, error) : out_of_memory(error);
     model_unload(model);
     if (status != STATUS_OK) {
         free(logits);

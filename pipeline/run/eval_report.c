@@ -138,7 +138,7 @@ static void print_importance(const struct eval_report *report, FILE *out)
                   report->importance_rows);
     for (uint32_t i = 0; i < report->importance_count && i < IMPORTANCE_PRINTED; i++) {
         const struct eval_importance *feature = &report->importance[i];
-        (void)fprintf(out, "%10.4f  %s\n", feature->mean_term, report->names[feature->column]);
+        (void)fprintf(out, "%10.4f  %s\n", feature->mean_term, feature->name);
     }
 }
 
@@ -350,7 +350,7 @@ enum status eval_report_write_json(const struct eval_report *report, const char 
         json_append_separator(&json);
         json_append_raw(&json, "{");
         json_append_name(&json, "feature");
-        json_append_text(&json, text_of(report->names[report->importance[i].column]));
+        json_append_text(&json, text_of(report->importance[i].name));
         append_number(&json, "mean_term", report->importance[i].mean_term);
         json_append_raw(&json, "}");
     }

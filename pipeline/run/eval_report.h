@@ -15,7 +15,7 @@
 
 /* How much a feature moves the logit: the mean size of its term in the reasons. */
 struct eval_importance {
-    uint32_t column; /* Of the rows. */
+    const char *name; /* Borrowed from `names` of the report, or session_before. */
     double mean_term;
 };
 
@@ -33,8 +33,9 @@ struct eval_report {
     const char *after;        /* Time from which sessions were taken, or "". */
     struct eval_slice slices[EVAL_SLICES_MAX];
     uint32_t slice_count;
-    /* Of the pack's features, the most important first; none where reasons were not computed. */
-    struct eval_importance importance[PACK_FEATURES_MAX];
+    /* Of the pack's features, and of a recurrent one of what it remembers of the session
+     * (session_before), the most important first; none where the scores are of no pack. */
+    struct eval_importance importance[PACK_FEATURES_MAX + 1];
     uint32_t importance_count;
     uint32_t importance_rows; /* Over so many rows. */
     struct eval_slices by_slice;
@@ -50,13 +51,14 @@ void eval_report_note_trained(struct eval_report *report, const struct model_pac
 void eval_report_say_trained(const struct eval_report *report, char *text, size_t size);
 
 /*
- * Fills the importance from the reasons of at most IMPORTANCE_ROWS rows, spread evenly. `columns`
- * is where the pack's features stand in the rows.
+ * Scores the rows, logits[table.count], and fills the importance from the reasons of at most
+ * IMPORTANCE_ROWS of them, spread evenly. `columns` is where the pack's features stand in the rows;
+ * `names` of the report must be set.
  */
 #define IMPORTANCE_ROWS 1000u
-MUST_CHECK enum status eval_report_explain(struct eval_report *report, struct model *model,
-                                           const struct row_table *table, const uint32_t *columns,
-                                           struct error *error);
+MUST_CHECK enum status eval_report_score(struct eval_report *report, struct model *model,
+                                         const struct row_table *table, const uint32_t *columns,
+                                         float *logits, struct error *error);
 
 /*
  * "logistic regression on 12 features, fitted to 900 rows from ... to ..., ..." or why there is

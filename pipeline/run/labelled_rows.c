@@ -6,11 +6,18 @@
 #include "models/key_map.h"
 #include "pipeline/base/hash.h"
 #include "pipeline/run/runner.h"
+#include "pipeline/run/user_outcomes.h"
 
 #define PROGRESS_EVENTS 100000u
 
-const char *const row_target_names[TARGET_COUNT + 1] = {
-    "purchase_in_session", "abandon_cart", "label", "truth", "table", "none", NULL};
+const char *const row_target_names[TARGET_COUNT + 1] = {"purchase_in_session",
+                                                        "abandon_cart",
+                                                        "purchase_within",
+                                                        "label",
+                                                        "truth",
+                                                        "table",
+                                                        "none",
+                                                        NULL};
 
 const char *const truth_join_names[TRUTH_JOIN_COUNT + 1] = {"event_id", "user_id", "ip", NULL};
 
@@ -32,7 +39,8 @@ struct collector {
     struct key_map group_numbers;
     struct row_group *groups; /* [group_capacity] */
     uint32_t group_capacity;
-    struct key_map bad_events; /* Hashes of event ids that a label speaks badly of. */
+    struct user_outcomes outcomes; /* Where rows are labelled by what their user does later. */
+    struct key_map bad_events;     /* Hashes of event ids that a label speaks badly of. */
     uint64_t sequence;
     int32_t cart_column;
 };
@@ -97,15 +105,40 @@ static bool is_listed(const struct text_list *list, struct text word)
     return false;
 }
 
+static bool is_by_user(const struct row_options *options)
+{
+    return options->target == TARGET_PURCHASE_WITHIN ||
+           (options->target == TARGET_LABEL && options->label_by_user);
+}
+
+static uint64_t user_hash(const struct event_batch *batch, uint32_t row)
+{
+    uint64_t hash = hash64_combine(batch->user_key[row].high, batch->user_key[row].low);
+    return hash ? hash : 1;
+}
+
+static enum status note_outcome(struct collector *self, const struct event_batch *batch,
+                                uint32_t row, struct error *error)
+{
+    const struct user_outcome outcome = {user_hash(batch, row), batch->time_ms[row],
+                                         self->sequence};
+    return user_outcomes_add(&self->outcomes, &outcome, error);
+}
+
 static enum status take_label(struct collector *self, const struct event_batch *batch, uint32_t row,
                               struct error *error)
 {
-    uint64_t event = event_hash(batch, row, FIELD_LABEL_FOR);
+    bool is_of_user = self->options->label_by_user;
+    uint64_t event = is_of_user ? 1 : event_hash(batch, row, FIELD_LABEL_FOR);
     if (!self->options->label_values || event == 0 || !event_has(batch, row, FIELD_LABEL_VALUE) ||
         !is_listed(self->options->label_values, batch->text[FIELD_LABEL_VALUE][row])) {
         return STATUS_OK;
     }
     self->counts->labels++;
+    if (is_of_user) {
+        return self->options->target == TARGET_LABEL ? note_outcome(self, batch, row, error)
+                                                     : STATUS_OK;
+    }
     return key_map_add(&self->bad_events, event) == KEY_MAP_NONE ? out_of_memory(error) : STATUS_OK;
 }
 
@@ -185,6 +218,10 @@ static enum status take_row(struct collector *self, const struct event_batch *ba
     struct truth truth;
     struct row_group *group;
     enum status status = group_of(self, batch, row, &truth, &group, error);
+    if (status == STATUS_OK && options->target == TARGET_PURCHASE_WITHIN &&
+        batch->type[row] == EVENT_PURCHASE) {
+        status = note_outcome(self, batch, row, error);
+    }
     if (status != STATUS_OK || !group) {
         return status;
     }
@@ -204,7 +241,7 @@ static enum status take_row(struct collector *self, const struct event_batch *ba
     struct table_row made = {
         .time_ms = batch->time_ms[row],
         .group_time_ms = group->begin_ms,
-        .group = group->key,
+        .group = is_by_user(options) ? user_hash(batch, row) : group->key,
         .sequence = self->sequence,
         .event = event_hash(batch, row, FIELD_EVENT_ID),
         .prefix = batch->session_event_count[row],
@@ -261,10 +298,30 @@ static const struct stage_info collector_info = {
 static const struct stage_ops collector_ops = {
     .info = &collector_info, .process = collect, .destroy = destroy_nothing};
 
+static const struct user_outcome *find_outcome(const struct collector *self,
+                                               const struct table_row *row)
+{
+    return user_outcomes_next(&self->outcomes, row->group, row->time_ms, self->options->within_ms);
+}
+
+static void label_rows_by_user(struct collector *self)
+{
+    struct row_table *table = self->table;
+    user_outcomes_sort(&self->outcomes);
+    for (uint32_t i = 0; i < table->count; i++) {
+        table->rows[i].label = find_outcome(self, &table->rows[i]) != NULL;
+        self->counts->labels_joined += table->rows[i].label;
+    }
+}
+
 static void label_rows(struct collector *self)
 {
     struct row_table *table = self->table;
     enum row_target target = self->options->target;
+    if (is_by_user(self->options)) {
+        label_rows_by_user(self);
+        return;
+    }
     for (uint32_t i = 0; i < table->count; i++) {
         struct table_row *row = &table->rows[i];
         const struct row_group *group =
@@ -285,6 +342,14 @@ static void label_rows(struct collector *self)
 static bool has_known_outcome(void *context, const struct table_row *row)
 {
     const struct collector *self = context;
+    if (is_by_user(self->options)) {
+        const struct user_outcome *outcome = find_outcome(self, row);
+        int64_t within_ms = self->options->within_ms;
+        int64_t gap_ms = self->options->gap_ms > within_ms ? self->options->gap_ms : within_ms;
+        /* A row that came in late may have been served with what it is to foretell. */
+        return row->time_ms <= self->counts->last_ms - gap_ms &&
+               !(outcome && outcome->sequence < row->sequence);
+    }
     const struct row_group *group = &self->groups[key_map_find(&self->group_numbers, row->group)];
     bool is_by_session =
         self->options->target == TARGET_PURCHASE || self->options->target == TARGET_ABANDON;
@@ -339,6 +404,7 @@ enum status labelled_rows_make(const struct config *config, const char *const *f
     }
     key_map_release(&self.group_numbers);
     key_map_release(&self.bad_events);
+    user_outcomes_release(&self.outcomes);
     free(self.groups);
     if (status != STATUS_OK) {
         row_table_release(ret_table);

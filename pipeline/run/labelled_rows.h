@@ -8,10 +8,13 @@
  *                         first purchase are left out.
  *   abandon_cart          the cart is filled and the session ends without a purchase. Rows at or
  *                         after the first purchase are left out.
- *   label                 a label event of one of the values says so of the row's event.
- *   truth                 the truth says fraud (or bot) of the row's visit.
- * The outcome of a row counts as known only where the data go on for `gap` after it; later rows are
- * left out, and so are events from `until` on, as if they were not there.
+ *   purchase_within       a purchase of the row's user follows within `within` of it, in this
+ * session or a later one. Rows of a user count as one group. label                 a label event of
+ * one of the values says so of the row's event, or, by user, such an event of the row's user
+ * follows within `within` of it. truth                 the truth says fraud (or bot) of the row's
+ * visit. The outcome of a row counts as known only where the data go on for `gap` after it, and of
+ * targets with `within` for that long; later rows are left out, and so are events from `until` on,
+ * as if they were not there.
  */
 #ifndef PIPELINE_RUN_LABELLED_ROWS_H
 #define PIPELINE_RUN_LABELLED_ROWS_H
@@ -27,6 +30,7 @@
 enum row_target {
     TARGET_PURCHASE,
     TARGET_ABANDON,
+    TARGET_PURCHASE_WITHIN,
     TARGET_LABEL,
     TARGET_TRUTH,
     TARGET_TABLE, /* The rows stand in files; see table_rows.h. */
@@ -58,7 +62,9 @@ struct row_options {
     enum score_kind score; /* Copied to table_row.score. */
     bool truth_is_bot;     /* TARGET_TRUTH: bots instead of fraud. */
     enum truth_join truth_by;
-    uint64_t kinds_left_out;              /* Bit per kind of truth. */
+    int64_t within_ms;       /* TARGET_PURCHASE_WITHIN, and TARGET_LABEL by user. */
+    bool label_by_user;      /* TARGET_LABEL: instead of by the id that the label names. */
+    uint64_t kinds_left_out; /* Bit per kind of truth. */
     const struct text_list *label_values; /* Borrowed; TARGET_LABEL. */
     const struct truth_file *truth;       /* Borrowed; NULL but for TARGET_TRUTH. */
     struct row_slices *slices;            /* Borrowed; NULL: rows are not divided. */
@@ -70,7 +76,7 @@ struct row_counts {
     uint64_t events;
     int64_t first_ms, last_ms; /* Event times seen, up to `until`. */
     uint64_t groups, positive_groups;
-    uint64_t labels, labels_joined; /* TARGET_LABEL */
+    uint64_t labels, labels_joined; /* TARGET_LABEL; rows that a label speaks of. */
     uint64_t truths_joined;         /* TARGET_TRUTH: events whose visit is known. */
 };
 

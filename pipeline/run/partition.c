@@ -14,7 +14,7 @@
 #define TRANSACTION_RECORDS_MAX 1000000u
 /* The larger a slice, the less is merged later; but the longer it takes until it is durable. */
 #define STREAM_SLICE_RECORDS 16384u
-#define FILE_SLICE_RECORDS 65536u
+#define FILE_SLICE_RECORDS 32768u
 /* Of a cache, so that what a slice needs, 500 bytes a record with its copy, is a sixth of it. */
 #define SLICE_BYTES_A_RECORD 3200u
 

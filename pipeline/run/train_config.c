@@ -10,6 +10,7 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+static const char *const label_by_names[] = {"event_id", "user_id", NULL};
 static const char *const positive_names[] = {"fraud", "bot", NULL};
 static const char *const kind_names[TRAIN_KIND_COUNT + 1] = {
     "logistic", "trees", "mlp", "gru", "lstm", "isolation_forest", NULL};
@@ -55,7 +56,8 @@ static const struct setting settings[] = {
      .choices = row_target_names,
      .is_required = true,
      .doc = "What is predicted: that a purchase follows in the session; that the session ends "
-            "without one though the cart is filled; what label events say; what the truth says; "
+            "without one though the cart is filled; that the user buys within so long; what label "
+            "events say; what the truth says; "
             "table: the input is CSV with columns time, label (0 or 1) and features; none: for a "
             "kind that looks at no labels"},
     TEXT("truth", SETTING_PATH, truth, NULL,
@@ -76,6 +78,17 @@ static const struct setting settings[] = {
             "before the '-'"},
     TEXT("leave_out_kinds", SETTING_LIST, leave_out_kinds, NULL,
          "Target truth: kinds of visits that training does not see"),
+    {.name = "label_by",
+     .type = SETTING_CHOICE,
+     .offset = OPTION(label_by),
+     .fallback = "event_id",
+     .choices = label_by_names,
+     .doc =
+         "Target label: it speaks of the event that its label_for names, or of all that its user "
+         "did up to within before it"},
+    NUMBER("within", SETTING_DURATION, within_ms, "7d", 1000, 365 * 864e5,
+           "Target purchase_within: a purchase of the user follows within so long; target label by "
+           "user_id: a label; gap is no less than it"),
     TEXT("label_values", SETTING_LIST, label_values, "chargeback",
          "Target label: values that make an event positive"),
     TEXT("event_types", SETTING_LIST, event_types, NULL, "Rows of these types only; unset: all"),
@@ -402,12 +415,15 @@ static enum status read_rows(struct train_config *config, const struct train_ove
         .gap_ms = made->gap_ms,
         .rows_max = (uint32_t)made->rows_max,
         .seed = (uint64_t)made->seed,
-        .score = made->target == TARGET_PURCHASE  ? SCORE_PURCHASE
+        .score = made->target == TARGET_PURCHASE || made->target == TARGET_PURCHASE_WITHIN
+                     ? SCORE_PURCHASE
                  : made->target == TARGET_ABANDON ? SCORE_ABANDON
                                                   : SCORE_FRAUD,
         .truth_is_bot = made->truth_positive == 1,
         .truth_by = (enum truth_join)made->truth_by,
         .label_values = &made->label_values,
+        .within_ms = made->within_ms,
+        .label_by_user = made->label_by == 1,
     };
     if (made->target == TARGET_NONE && made->kind != TRAIN_ISOLATION_FOREST) {
         return yaml_complain(node_of(config, "target"), error,
@@ -432,6 +448,14 @@ static enum status read_rows(struct train_config *config, const struct train_ove
     if (status == STATUS_OK && is_stepped && rows->types != 0) {
         status = yaml_complain(node_of(config, "event_types"), error,
                                "a network that is stepped along sessions sees events of all types");
+    }
+    bool is_by_user = made->target == TARGET_PURCHASE_WITHIN ||
+                      (made->target == TARGET_LABEL && rows->label_by_user);
+    if (status == STATUS_OK && is_stepped && is_by_user) {
+        return yaml_complain(
+            node_of(config, "target"), error,
+            "a network that is stepped along sessions cannot foretell what becomes "
+            "of a user; another kind expected");
     }
     rows->keeps_all = is_stepped;
     return status == STATUS_OK ? read_truth(config, overrides->truth, error) : status;
@@ -479,6 +503,11 @@ static enum status load_all(struct train_config *config, const struct train_over
     enum status status = yaml_known_keys(root, keys, error);
     if (status == STATUS_OK) {
         status = settings_read(&train_section, section, &config->settings, error);
+    }
+    bool is_by_user = config->settings.target == TARGET_PURCHASE_WITHIN ||
+                      (config->settings.target == TARGET_LABEL && config->settings.label_by == 1);
+    if (status == STATUS_OK && is_by_user && config->settings.gap_ms < config->settings.within_ms) {
+        config->settings.gap_ms = config->settings.within_ms;
     }
     if (status == STATUS_OK && !yaml_find(section, "held_gap")) {
         config->settings.held_gap_ms = config->settings.gap_ms;

@@ -25,13 +25,14 @@ enum train_kind {
 struct train_settings {
     char *pipeline, *name, *version, *output, *truth, *from, *until;
     struct text_list input;
-    int kind, target, truth_positive, truth_by, transform, calibration;
+    int kind, target, label_by, truth_positive, truth_by, transform, calibration;
     const struct yaml_node *trees;   /* See train_trees_section. */
     const struct yaml_node *network; /* See network_read.h. */
     const struct yaml_node *descent; /* See train_descent_section. */
     struct text_list label_values, leave_out_kinds, event_types, prefixes;
     struct text_list features, leave_out_features, leave_out_families, l2;
-    int64_t rows_max, seed, gap_ms, held_gap_ms, iterations, folds, forest_trees, forest_sample;
+    int64_t rows_max, seed, within_ms, gap_ms, held_gap_ms, iterations, folds, forest_trees,
+        forest_sample;
     int64_t markov_order;
     double held_share, limit, l1, positive_weight;
     bool is_refitted;

@@ -3,8 +3,10 @@
 
     train_eval_test.py NUDGE
 """
+import datetime
 import json
 import os
+import random
 import struct
 import sys
 
@@ -238,9 +240,9 @@ def test_rows_of_a_table_are_fitted_and_measured(work):
         check(not os.path.exists(os.path.join(work, "bad")), "a refused training left a pack")
 
 
-def test_the_examples_with_trees_and_networks_train_within_a_minute(work):
+def test_the_examples_train_within_a_minute(work):
     events, truth = history(work, 1)
-    for name in ("purchase_trees", "fraud_trees", "purchase_gru"):
+    for name in ("purchase", "abandon", "fraud", "purchase_trees", "fraud_trees", "purchase_gru"):
         config = os.path.join(EXAMPLES, f"shop_train_{name}.yaml")
         result = train(config, events, truth, os.path.join(work, name))
         check(result.code == 0, f"{name}: {result}")
@@ -278,7 +280,12 @@ def test_networks_are_trained_twice_to_the_same_bytes_and_beat_one_feature(work)
         figures = os.path.join(work, "figures.json")
         result = nudge("eval", config, "--pack", packs[0], "--input", other, "--json", figures)
         check(result.code == 0, f"eval: {result}")
-        whole = json.loads(read(figures))["slices"][0]
+        report = json.loads(read(figures))
+        terms = {feature["feature"]: feature["mean_term"] for feature in report["importance"]}
+        equal("session_before" in terms, kind != "mlp", f"{kind}: what it remembers, in {terms}")
+        check(min(terms["event_type"], terms.get("session_before", 1)) > 0.05 and len(result.out) > 0,
+              f"{kind}: importance {terms}")
+        whole = report["slices"][0]
         check(whole["pr_auc"]["value"] > whole["best_feature_by_pr_auc"]["pr_auc"],
               f"{kind} is no better than one feature: {whole['pr_auc']}")
         check(whole["calibration_error"]["value"] < 0.03, f"{kind}: {whole['calibration_error']}")
@@ -369,6 +376,50 @@ def test_bad_training_files_are_refused_before_anything_runs(work):
         result = train(config, events, truth, os.path.join(work, "bad"))
         check(result.code == 2 and words in result.errors, f"{line}: {result}")
         check(not os.path.exists(os.path.join(work, "bad")), f"{line}: left a pack")
+
+
+def test_what_a_user_does_within_days_is_foretold(work):
+    draw, day, events = random.Random(4), 86400000, []
+    for user in range(150):
+        begin = harness.START_MS + draw.randrange(15 * day)
+        for _ in range(draw.randrange(1, 6)):
+            for _ in range(draw.randrange(1, 5)):
+                events.append([begin, user, "product_view"])
+                begin += 1000 + draw.randrange(100000)
+            if draw.random() < 0.4:
+                events.append([begin, user, draw.choice(["purchase", "label"])])
+            begin += draw.randrange(4 * day)
+    events.sort()
+    for place in range(1, len(events)): # So that a row's time says which event it is of.
+        events[place][0] = max(events[place][0], events[place - 1][0] + 1)
+    lines = [{"event_time": time, "event_id": f"e{i}", "user_id": f"u{user}", "type": kind, "item": "p",
+              "price": 1000000, "quantity": 1, "currency": "EUR",
+              **({"label_for": "nothing", "label_value": "chargeback"} if kind == "label" else {})}
+             for i, (time, user, kind) in enumerate(events)]
+    write(os.path.join(work, "shop.yaml"), "input: {format: jsonl}\n")
+    path = write(os.path.join(work, "events.jsonl"), harness.lines(lines))
+    pack, scores = os.path.join(work, "pack"), os.path.join(work, "scores.csv")
+    for target, kind in (("purchase_within", "purchase"), ("label\n  label_by: user_id", "label")):
+        config = write(os.path.join(work, "within.yaml"),
+                       f"train:\n  pipeline: shop.yaml\n  name: t\n  target: {target}\n  within: 2d\n  l2: [0.1]\n")
+        result = nudge("train", config, "--input", path, "--output", pack)
+        check(result.code == 0, f"train: {result}")
+        result = nudge("eval", config, "--input", path, "--pack", pack, "--scores", scores)
+        check(result.code == 0, f"eval: {result}")
+        found = [line.split(",")[:2] for line in read(scores).decode().splitlines()[1:]]
+        expected = []
+        for time, user, what in events:
+            if what != "label" and time <= events[-1][0] - 2 * day:
+                follows = any(other == user and one == kind and time < then <= time + 2 * day
+                              for then, other, one in events)
+                stamp = datetime.datetime.fromtimestamp(time / 1000, datetime.timezone.utc)
+                expected.append([stamp.isoformat(timespec="milliseconds").replace("+00:00", "Z"), str(int(follows))])
+        equal(sorted(found), sorted(expected), f"rows and labels, {kind}")
+        check(50 < sum(label == "1" for _, label in found) < len(found) - 50, "both classes")
+    config = write(os.path.join(work, "gru.yaml"), (NETWORK % ("gru", "\n    hidden: 4")).replace(
+        "purchase_in_session", "purchase_within"))
+    result = nudge("train", config, "--input", path, "--output", os.path.join(work, "gru"))
+    check(result.code == 2 and "what becomes of a user" in result.errors, f"{result}")
 
 
 def test_training_without_a_second_class_says_so(work):

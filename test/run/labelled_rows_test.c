@@ -174,6 +174,42 @@ static void a_label_makes_its_event_positive(void **state)
     assert_non_null(strstr(error.message, "none speaks of a row"));
 }
 
+static void a_user_who_buys_in_time_is_foretold_from_each_row_before(void **state)
+{
+    struct scene *scene = *state;
+    write_text(scene->events, small_shop);
+    struct row_options options = make_options(TARGET_PURCHASE_WITHIN);
+    options.within_ms = 6000;
+    make(scene, &options);
+    static const struct expected expected[] = {
+        {0, 1, 0, false},  {1, 1, 0, false},  {5, 2, 1, true},   {6, 2, 0, true},
+        {10, 3, 0, false}, {11, 3, 0, false}, {15, 4, 0, false},
+    };
+    expect_rows(scene, expected, 7);
+    assert_true(scene->table.rows[0].group == scene->table.rows[2].group);
+    assert_true(scene->table.rows[0].group != scene->table.rows[1].group);
+}
+
+static void a_label_of_a_user_speaks_of_what_they_did_in_the_time_before(void **state)
+{
+    struct scene *scene = *state;
+    write_text(scene->events, small_shop);
+    char *values[] = {(char *)(uintptr_t) "chargeback"};
+    struct text_list list = {.items = values, .count = 1};
+    struct row_options options = make_options(TARGET_LABEL);
+    options.label_values = &list;
+    options.label_by_user = true;
+    options.within_ms = 45000;
+    make(scene, &options);
+    static const struct expected expected[] = {
+        {0, 1, 0, false}, {1, 1, 0, false}, {5, 2, 0, true}, {6, 2, 0, true}, {10, 3, 1, false}};
+    expect_rows(scene, expected, 5);
+    options.within_ms = 1000;
+    struct error error;
+    assert_int_equal(try_make(scene, &options, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "none speaks of a row"));
+}
+
 static void rows_without_a_known_outcome_are_left_out(void **state)
 {
     struct scene *scene = *state;
@@ -316,6 +352,8 @@ int main(void)
         TEST(a_cart_is_abandoned_where_no_purchase_follows),
         TEST(what_steps_along_sessions_sees_them_before_the_cart),
         TEST(a_label_makes_its_event_positive),
+        TEST(a_user_who_buys_in_time_is_foretold_from_each_row_before),
+        TEST(a_label_of_a_user_speaks_of_what_they_did_in_the_time_before),
         TEST(rows_without_a_known_outcome_are_left_out),
         TEST(only_the_prefixes_asked_for_and_the_first_cart_are_rows),
         TEST(rows_are_the_same_when_the_future_is_cut_off),
