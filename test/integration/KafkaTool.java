@@ -321,23 +321,34 @@ public class KafkaTool {
         }
     }
 
-    static void shell(String servers) throws Exception {
+    static KafkaProducer<byte[], byte[]> sender(String servers) {
         Properties properties = producing(servers);
         properties.put("max.request.size", "8000000");
         properties.put("linger.ms", "5");
+        return new KafkaProducer<>(properties, new ByteArraySerializer(), new ByteArraySerializer());
+    }
+
+    static void shell(String servers) throws Exception {
+        KafkaProducer<byte[], byte[]> producer = sender(servers);
         try (Admin admin = Admin.create(asking(servers));
-             KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(
-                 properties, new ByteArraySerializer(), new ByteArraySerializer());
              BufferedReader in = new BufferedReader(new InputStreamReader(System.in))) {
             for (String line; (line = in.readLine()) != null;) {
                 try {
-                    obey(servers, admin, producer, Arrays.asList(line.split("\t")));
+                    List<String> words = Arrays.asList(line.split("\t"));
+                    obey(servers, admin, producer, words);
+                    if (words.get(0).equals("delete")) {
+                        // One that knew a topic may wait for the old one when it is made again.
+                        producer.close();
+                        producer = sender(servers);
+                    }
                     System.out.println("ok");
                 } catch (Exception failure) {
                     System.out.println("error: " + failure);
                 }
                 System.out.flush();
             }
+        } finally {
+            producer.close();
         }
     }
 
