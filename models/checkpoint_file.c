@@ -19,11 +19,13 @@ struct checkpoint_head {
     uint64_t training, count, lengths[CHECKPOINT_PARTS_MAX], sum;
 };
 
-static uint64_t sum_of(const struct checkpoint_part *parts, uint32_t count)
+/* Of all that the file holds but for the sum. */
+static uint64_t sum_of(const struct checkpoint_head *head, const struct checkpoint_part *parts)
 {
-    uint64_t sum = count;
-    for (uint32_t i = 0; i < count; i++) {
-        sum = hash64_combine(sum, parts[i].length);
+    struct checkpoint_head summed = *head;
+    summed.sum = 0;
+    uint64_t sum = hash64((struct text){(const char *)&summed, (uint32_t)sizeof(summed)});
+    for (uint64_t i = 0; i < head->count; i++) {
         for (uint64_t at = 0; at < parts[i].length; at += HASHED_AT_ONCE) {
             uint64_t rest = parts[i].length - at;
             uint32_t length = (uint32_t)(rest < HASHED_AT_ONCE ? rest : HASHED_AT_ONCE);
@@ -59,11 +61,11 @@ enum status checkpoint_file_write(const char *path, uint64_t training,
     if (snprintf(made, sizeof(made), "%s.new", path) >= PATH_BYTES) {
         return error_set(error, STATUS_INVALID, "%.80s...: path too long", path);
     }
-    struct checkpoint_head head = {
-        .magic = MAGIC, .training = training, .count = count, .sum = sum_of(parts, count)};
+    struct checkpoint_head head = {.magic = MAGIC, .training = training, .count = count};
     for (uint32_t i = 0; i < count; i++) {
         head.lengths[i] = parts[i].length;
     }
+    head.sum = sum_of(&head, parts);
     if (!write_all(made, &head, parts) || rename(made, path) != 0) {
         enum status status = error_set(error, STATUS_FATAL, "%s: %s", path, strerror(errno));
         (void)unlink(made);
@@ -126,8 +128,7 @@ static enum status read_parts(const char *path, FILE *in, const struct checkpoin
             return complain(path, "cut short", error);
         }
     }
-    return head->sum == sum_of(made, (uint32_t)head->count) ? STATUS_OK
-                                                            : complain(path, "damaged", error);
+    return head->sum == sum_of(head, made) ? STATUS_OK : complain(path, "damaged", error);
 }
 
 enum status checkpoint_file_read(const char *path, uint64_t training, struct checkpoint_part *parts,

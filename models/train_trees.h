@@ -1,7 +1,8 @@
 /*
  * Fits boosted trees to a table of rows by libxgboost (Chen and Guestrin, "XGBoost", 2016), with
  * early stopping by the log loss of held-out rows, and calibrates them there. One thread unless
- * asked for more, so that the same rows, options and library give the same bytes.
+ * asked for more, so that the same rows, options and library give the same bytes; so does a
+ * training that was interrupted and goes on from its checkpoint.
  */
 #ifndef MODELS_TRAIN_TREES_H
 #define MODELS_TRAIN_TREES_H
@@ -23,7 +24,9 @@ struct tree_train_options {
     uint64_t seed;
     bool is_refitted; /* Again on all rows, with as many trees as were best. */
     enum calibration_method calibration;
-    /* Told as it goes on; may be NULL. False: stop, STATUS_FATAL. */
+    const char *checkpoint; /* Borrowed: a file, written as trees are grown, gone on from where it
+                               is there, removed at the end. NULL: none. */
+    /* Told as it goes on; may be NULL. False: stop, STATUS_FATAL; the checkpoint stays. */
     bool (*progress)(void *context, uint32_t stage, uint32_t stages, uint32_t round, double loss);
     /* Told of what is odd; may be NULL. */
     void (*warn)(void *context, const char *message);
@@ -43,7 +46,7 @@ struct tree_fit {
 
 /*
  * `parts` [table.count] is enum split_part. STATUS_INVALID: no library, one class only, values that
- * are infinite, rows that are none.
+ * are infinite, rows that are none, a checkpoint of another training.
  */
 MUST_CHECK enum status train_trees(const struct row_table *table, const uint8_t *parts,
                                    const struct tree_train_options *options,

@@ -54,6 +54,7 @@ static const struct function {
     {"XGBoosterPredict", MEMBER(booster_predict)},
     {"XGBoosterSlice", MEMBER(booster_slice)},
     {"XGBoosterSaveModelToBuffer", MEMBER(booster_save)},
+    {"XGBoosterLoadModelFromBuffer", MEMBER(booster_load)},
     {"XGBoosterSetStrFeatureInfo", MEMBER(booster_set_texts)},
 };
 

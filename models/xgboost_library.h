@@ -30,6 +30,7 @@ struct xgboost_library {
     int (*booster_slice)(void *booster, int begin, int end, int step, void **ret_booster);
     int (*booster_save)(void *booster, const char *config, uint64_t *ret_length,
                         const char **ret_bytes);
+    int (*booster_load)(void *booster, const void *bytes, uint64_t length);
     int (*booster_set_texts)(void *booster, const char *field, const char **values, uint64_t count);
 };
 
