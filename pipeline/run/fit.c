@@ -32,6 +32,8 @@ static struct tree_train_options tree_options(const struct train_config *config,
         .seed = (uint64_t)made->seed,
         .is_refitted = made->is_refitted,
         .calibration = (enum calibration_method)made->calibration,
+        /* The folds of a cross-validation are told to nobody, and have no checkpoint. */
+        .checkpoint = listener->progress ? trees->checkpoint : NULL,
         .progress = listener->progress,
         .warn = listener->warn,
         .context = listener->context,

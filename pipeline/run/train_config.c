@@ -577,6 +577,7 @@ void train_config_release(struct train_config *config)
     if (config->config.document) {
         config_release(&config->config);
     }
+    settings_release(&train_trees_section, &config->trees);
     settings_release(&train_descent_section, &config->descent);
     settings_release(&train_section, &config->settings);
     settings_release(&eval_section, &config->eval);

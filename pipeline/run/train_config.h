@@ -41,6 +41,7 @@ struct train_settings {
 struct train_trees_settings {
     int64_t rounds, patience, depth, leaves, bins, threads;
     double rate, leaf_weight_min, lambda, gamma, row_share, column_share;
+    char *checkpoint;
 };
 
 struct train_descent_settings {

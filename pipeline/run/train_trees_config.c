@@ -29,6 +29,11 @@ static const struct setting settings[] = {
     NUMBER("bins", SETTING_INTEGER, bins, "256", 2, 65536, "Bins of each feature's values"),
     NUMBER("threads", SETTING_INTEGER, threads, "1", 1, 256,
            "With more than one the same rows may give other bits"),
+    {.name = "checkpoint",
+     .type = SETTING_PATH,
+     .offset = OPTION(checkpoint),
+     .doc = "File by which an interrupted training goes on; written as trees are grown, removed at "
+            "the end"},
 };
 
 const struct setting_section train_trees_section = {
