@@ -298,6 +298,23 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
     return status;
 }
 
+/*
+ * Of a run that ends with its input. A member that was stopped keeps its partitions for the
+ * session's time-out, so that a run of fewer workers may end without having had them.
+ */
+static void tell_what_is_left(const struct kafka_runner *runner, uint32_t finished)
+{
+    const struct kafka_shared *shared = &runner->shared;
+    if (shared->setup->options->ends && !runner_is_stopping() &&
+        finished < shared->partition_count) {
+        log_line(LOG_WARNING, "input_left",
+                 "partitions=%u of=%u message=\"another member of group %s has the others, or had "
+                 "them within the last %lld ms: they are not ended here\"",
+                 finished, shared->partition_count, shared->setup->group,
+                 (long long)shared->setup->options->session_timeout_ms);
+    }
+}
+
 static void run_threads(struct kafka_runner *runner, struct kafka_thread *threads, uint32_t count)
 {
     struct error error;
@@ -316,12 +333,17 @@ static void run_threads(struct kafka_runner *runner, struct kafka_thread *thread
             fail(runner, status, &error);
         }
     }
+    uint32_t finished = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (threads[i].is_started) {
             (void)pthread_join(threads[i].thread, NULL);
+            finished += threads[i].worker.finished_count;
             runner_result_add(&runner->result, &threads[i].worker.result);
             kafka_worker_release(&threads[i].worker);
         }
+    }
+    if (!atomic_load(&runner->has_failed)) {
+        tell_what_is_left(runner, finished);
     }
 }
 

@@ -437,6 +437,7 @@ enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, boo
     serve_statistics(worker);
     bool has_ended = worker->has_assignment;
     uint64_t open_count = 0;
+    worker->finished_count = 0;
     for (uint32_t i = 0; i < worker->shared->partition_count && status == STATUS_OK; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         bool waits = true;
@@ -451,6 +452,7 @@ enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, boo
             *ret_waits = *ret_waits && waits;
         }
         has_ended = has_ended && (!slot->is_wanted || slot->state == SLOT_FINISHED);
+        worker->finished_count += slot->state == SLOT_FINISHED;
     }
     worker->open_count = open_count;
     if (status == STATUS_OK && worker->failure_status != STATUS_OK) {

@@ -58,9 +58,10 @@ struct kafka_worker {
     rd_kafka_t *fetcher;
     struct kafka_slot *slots; /* [partition_count] */
     struct kafka_client_metrics fetcher_metrics;
-    uint64_t polled_ns;  /* When the fetcher was last asked for its statistics. */
-    uint64_t open_count; /* Slots that ran in the last round. */
-    bool has_assignment; /* False while the group is being rearranged: no task runs. */
+    uint64_t polled_ns;      /* When the fetcher was last asked for its statistics. */
+    uint64_t open_count;     /* Slots that ran in the last round. */
+    uint32_t finished_count; /* Partitions whose end was reached, of a run that ends there. */
+    bool has_assignment;     /* False while the group is being rearranged: no task runs. */
     enum status failure_status;
     struct error failure;
     struct runner_result result;

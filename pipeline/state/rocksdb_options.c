@@ -160,10 +160,6 @@ rocksdb_options_t *rocksdb_options_make(const struct rocksdb_budget *budget,
     rocksdb_options_set_create_if_missing(options, 1);
     rocksdb_options_set_compression(options, rocksdb_no_compression);
     rocksdb_options_set_max_background_jobs(options, 2);
-    /* Where cores are few, what shoppers wait for goes first. */
-    rocksdb_env_t *environment = rocksdb_create_default_env();
-    rocksdb_env_lower_thread_pool_cpu_priority(environment);
-    rocksdb_env_destroy(environment);
     rocksdb_options_set_max_open_files(options, OPEN_FILES);
     rocksdb_options_set_target_file_size_base(options, FILE_BYTES);
     rocksdb_options_set_level0_file_num_compaction_trigger(options, SLICES_TO_MERGE);

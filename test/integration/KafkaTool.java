@@ -62,10 +62,15 @@ public class KafkaTool {
         return properties;
     }
 
-    /** Nothing is given up before its time, sent twice, or out of order. */
+    /**
+     * Nothing is given up before its time, sent twice, or out of order. One request at a time: a
+     * topic that has just been made may refuse the first request and take the second, after which
+     * the first one's numbers are out of order for ever.
+     */
     static Properties producing(String servers) {
         Properties properties = properties(servers);
         properties.put("enable.idempotence", "true");
+        properties.put("max.in.flight.requests.per.connection", "1");
         properties.put("delivery.timeout.ms", PATIENCE_MS);
         properties.put("max.block.ms", PATIENCE_MS);
         return properties;

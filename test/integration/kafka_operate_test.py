@@ -145,6 +145,23 @@ def test_the_summary_is_that_of_a_run_over_files(work):
     equal(stopped, {**expected, "events_this_run": 0}, "summary when stopped")
 
 
+def test_a_run_that_ends_says_which_input_it_did_not_have(work):
+    """The second worker's place in the group is kept for as long as it may come back."""
+    topic = broker.make("l" + os.path.basename(work), 2)
+    application = Application(broker, work, topic, ends=False).create()
+    running = application.start("--workers", "2")
+    for partition in range(2):
+        running.wait_for(f"partition_opened partition={partition}")
+    running.stop()
+    events = harness.lines([harness.event(n) for n in range(20)]).splitlines()
+    broker.send(topic, [{"value": line, "partition": n % 2} for n, line in enumerate(events)])
+    application.write(ends=True)
+    said = application.run("--workers", "1").errors
+    check("input_left" in said and "partitions=1 of=2" in said, f"half of it is left: {said}")
+    said = application.run("--workers", "2").errors
+    check("input_left" not in said, f"all of it is read: {said}")
+
+
 def catches_signals(running):
     """Waits until it does, which is the first thing that it does."""
     def is_caught():
