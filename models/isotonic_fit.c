@@ -5,16 +5,16 @@
 #include "models/metrics.h"
 #include "pipeline/base/fixed_math.h"
 
-/* As many rows of the base rate are mixed into each pool. */
+/* As many rows of the base rate are mixed into each pool in the end. */
 #define PULL_ROWS 1.0
 
 struct pool {
     double weight, positive, margin; /* Sums; margin is weighed. */
 };
 
-static double share(const struct pool *pool)
+static double share(const struct pool *pool, const struct pool *pull)
 {
-    return pool->positive / pool->weight;
+    return (pool->positive + pull->positive) / (pool->weight + pull->weight);
 }
 
 static void join(struct pool *into, const struct pool *from)
@@ -24,10 +24,21 @@ static void join(struct pool *into, const struct pool *from)
     into->margin += from->margin;
 }
 
-/* Rising margins; rows of one margin are one pool from the start. */
-static uint32_t pool_violators(const struct held_out *held, const struct ranking *ranking,
-                               struct pool *pools)
+/* Joins the last pools while they do not rise. */
+static uint32_t join_violators(struct pool *pools, uint32_t count, const struct pool *pull)
 {
+    while (count > 1 && share(&pools[count - 2], pull) >= share(&pools[count - 1], pull)) {
+        join(&pools[count - 2], &pools[count - 1]);
+        count--;
+    }
+    return count;
+}
+
+/* Rising margins; rows of one margin are one pool from the start. */
+static uint32_t pool_rows(const struct held_out *held, const struct ranking *ranking,
+                          struct pool *pools)
+{
+    static const struct pool none = {0};
     uint32_t count = 0;
     for (uint32_t place = held->count; place-- > 0;) {
         uint32_t row = ranking->order[place];
@@ -40,13 +51,25 @@ static uint32_t pool_violators(const struct held_out *held, const struct ranking
         } else {
             pools[count++] = one;
         }
-        bool is_whole = place == 0 || ranking->ends_a_tie[place - 1];
-        while (is_whole && count > 1 && share(&pools[count - 2]) >= share(&pools[count - 1])) {
-            join(&pools[count - 2], &pools[count - 1]);
-            count--;
+        if (place == 0 || ranking->ends_a_tie[place - 1]) {
+            count = join_violators(pools, count, &none);
         }
     }
     return count;
+}
+
+/*
+ * The pull is stronger on light pools, which it may put out of order again: one row at the low end
+ * would come to stand above the many that follow.
+ */
+static uint32_t pool_pulled(struct pool *pools, uint32_t count, const struct pool *pull)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        pools[kept++] = pools[i];
+        kept = join_violators(pools, kept, pull);
+    }
+    return kept;
 }
 
 /* Neighbours whose weights together are least become one, until few enough are left. */
@@ -67,7 +90,7 @@ static uint32_t thin_out(struct pool *pools, uint32_t count)
     return count;
 }
 
-static enum status make_points(const struct pool *pools, uint32_t count, double base_rate,
+static enum status make_points(const struct pool *pools, uint32_t count, const struct pool *pull,
                                struct pack_calibration *calibration, struct error *error)
 {
     calibration->margins = calloc(count, sizeof(float));
@@ -77,17 +100,11 @@ static enum status make_points(const struct pool *pools, uint32_t count, double 
         return error_set(error, STATUS_FATAL, "calibration: out of memory");
     }
     for (uint32_t i = 0; i < count; i++) {
-        double chance = (pools[i].positive + PULL_ROWS * base_rate) / (pools[i].weight + PULL_ROWS);
         float margin = (float)(pools[i].margin / pools[i].weight);
-        float logit = (float)fixed_logit(chance);
         uint32_t used = calibration->point_count;
-        bool has_last = used > 0;
-        if (has_last && logit < calibration->logits[used - 1]) {
-            logit = calibration->logits[used - 1]; /* The pull is stronger on light pools. */
-        }
-        if (!has_last || margin > calibration->margins[used - 1]) {
+        if (used == 0 || margin > calibration->margins[used - 1]) { /* Not the same as a float. */
             calibration->margins[used] = margin;
-            calibration->logits[used] = logit;
+            calibration->logits[used] = (float)fixed_logit(share(&pools[i], pull));
             calibration->point_count++;
         }
     }
@@ -109,15 +126,17 @@ enum status isotonic_fit(const struct held_out *held, struct pack_calibration *r
     enum status status = pools ? ranking_make(held->margins, held->count, &ranking, error)
                                : error_set(error, STATUS_FATAL, "calibration: out of memory");
     if (status == STATUS_OK) {
-        double weight = 0;
-        double positive = 0;
+        struct pool all = {0};
         for (uint32_t i = 0; i < held->count; i++) {
-            weight += held->weights[i];
-            positive += held->labels[i] ? held->weights[i] : 0;
+            all.weight += held->weights[i];
+            all.positive += held->labels[i] ? held->weights[i] : 0;
         }
-        uint32_t count = thin_out(pools, pool_violators(held, &ranking, pools));
+        const struct pool pull = {.weight = PULL_ROWS,
+                                  .positive = PULL_ROWS * all.positive / all.weight};
+        uint32_t count = thin_out(pools, pool_rows(held, &ranking, pools));
+        count = pool_pulled(pools, count, &pull);
         if (count >= 2) {
-            status = make_points(pools, count, positive / weight, &made, error);
+            status = make_points(pools, count, &pull, &made, error);
         }
     }
     if (status == STATUS_OK && !rises(&made)) {

@@ -10,11 +10,10 @@
 #include "models/train_trees_internal.h"
 
 #define MARGIN_ONLY 1 /* Of booster_predict: before the link. */
-#define CHECKPOINT_EVERY                                                                           \
-    20 /* A checkpoint holds all trees: an interruption may cost one in 20.                        \
-        */
-#define DRAWN_WEIGHT                                                                               \
-    1e30f /* No chance is left to a weight of 0, which the library takes as 1e-6. */
+/* A checkpoint holds all trees, so it is written the less often the more there are. */
+#define LOST_SHARE 20 /* An interruption costs one tree in 20 at most. */
+/* No chance is left to a weight of 0, which the library takes as 1e-6. */
+#define DRAWN_WEIGHT 1e30f
 
 static enum status set_number(const struct tree_training *training, void *booster, const char *name,
                               double value, struct error *error)
@@ -243,7 +242,7 @@ static enum status grow(struct tree_training *training, void *booster, uint32_t 
             p->best_loss = loss;
             p->best_round = p->round;
         }
-        if (training->options->checkpoint && p->round - written > p->round / CHECKPOINT_EVERY) {
+        if (training->options->checkpoint && p->round - written > p->round / LOST_SHARE) {
             status = write_checkpoint(training, booster, error);
             written = p->round;
         }

@@ -301,6 +301,42 @@ static void isotonic_points_are_the_means_of_the_pools(void **state)
     pack_calibration_release(&made);
 }
 
+/* One row below 200 of which 20 are positive, and one above 100 of which 90 are. */
+static void lone_rows_at_the_ends_do_not_move_the_many_beside_them(void **state)
+{
+    (void)state;
+    enum { LOW = 200, HIGH = 100, COUNT = LOW + HIGH + 2 };
+    float margins[COUNT];
+    float chances[COUNT];
+    uint8_t labels[COUNT];
+    double weights[COUNT];
+    for (uint32_t i = 0; i < COUNT; i++) {
+        bool is_low = i < LOW;
+        margins[i] = is_low ? -2 : 1;
+        labels[i] = is_low ? i % 10 == 0 : i % 10 != 0;
+        weights[i] = 1;
+    }
+    margins[COUNT - 2] = -5;
+    labels[COUNT - 2] = 0;
+    margins[COUNT - 1] = 4;
+    labels[COUNT - 1] = 1;
+    struct held_out held = {COUNT, margins, chances, labels, weights};
+    struct pack_calibration made;
+    struct error error;
+    assert_int_equal(isotonic_fit(&held, &made, &error), STATUS_OK);
+    for (uint32_t i = 1; i < made.point_count; i++) { /* No two chances are the same any more. */
+        assert_true(made.logits[i] > made.logits[i - 1]);
+    }
+    const double expected[][2] = {{-2, 0.1}, {1, 0.9}};
+    for (size_t i = 0; i < 2; i++) {
+        double found = (double)fixed_sigmoidf(pack_calibrate(&made, (float)expected[i][0]));
+        if (!(fabs(found - expected[i][1]) < 0.01)) {
+            fail_msg("%g in place of %g", found, expected[i][1]);
+        }
+    }
+    pack_calibration_release(&made);
+}
+
 static void isotonic_calibration_is_right_on_average_and_keeps_the_order(void **state)
 {
     (void)state;
@@ -354,6 +390,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_missing_library_is_named_with_what_to_install, setup,
                                         teardown),
         cmocka_unit_test(isotonic_points_are_the_means_of_the_pools),
+        cmocka_unit_test(lone_rows_at_the_ends_do_not_move_the_many_beside_them),
         cmocka_unit_test(isotonic_calibration_is_right_on_average_and_keeps_the_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
