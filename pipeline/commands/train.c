@@ -13,6 +13,7 @@
 #include "pipeline/run/fit.h"
 #include "pipeline/run/fit_network.h"
 #include "pipeline/run/step_counts.h"
+#include "pipeline/run/time_left.h"
 #include "pipeline/run/train_config.h"
 
 #define FILES_MAX 1024
@@ -79,7 +80,7 @@ struct training_run {
     uint8_t *parts; /* [table.count] */
     int64_t held_from_ms;
     struct fit fit;
-    uint64_t started_ns;
+    struct time_left left;
     uint32_t warnings;
     bool is_terminal;
 };
@@ -93,21 +94,27 @@ static void show_events(uint64_t events, int64_t time_ms)
     }
 }
 
+/* Steps of a stage, at most. */
+static double steps_max(const struct train_config *config)
+{
+    int kind = config->settings.kind;
+    return train_kind_is_network(kind) ? fit_network_steps()
+           : kind == TRAIN_TREES       ? (double)config->trees.rounds
+                                       : (double)config->settings.iterations;
+}
+
 static bool show_loss(void *context, uint32_t stage, uint32_t stages, uint32_t iteration,
                       double loss)
 {
-    const struct training_run *run = context;
-    double spent_s = (double)(clock_monotonic_ns() - run->started_ns) / 1e9;
-    const struct train_config *config = run->config;
-    int kind = config->settings.kind;
-    double most =
-        (double)(kind == TRAIN_TREES ? config->trees.rounds : config->settings.iterations);
-    most = train_kind_is_network(kind) ? fit_network_steps() : most;
-    double share = ((double)stage + (double)iteration / most) / (double)stages;
+    struct training_run *run = context;
+    double share = ((double)stage + (double)iteration / steps_max(run->config)) / (double)stages;
+    double left_s = time_left_s(&run->left, share, clock_monotonic_ns());
     if (run->is_terminal) {
-        (void)fprintf(stderr, "\r\033[Kfit %u of %u, step %u, loss %.6f, at most %.0f s left",
-                      stage + 1, stages, iteration, loss,
-                      share > 0 ? spent_s * (1 - share) / share : 0.0);
+        (void)fprintf(stderr, "\r\033[Kfit %u of %u, step %u, loss %.6f", stage + 1, stages,
+                      iteration, loss);
+        if (!isnan(left_s)) {
+            (void)fprintf(stderr, ", at most %.0f s left", left_s);
+        }
     }
     return true;
 }
@@ -149,7 +156,6 @@ static enum status fit_rows(struct training_run *run, struct error *error)
         time_split(table, run->config->settings.held_share, run->config->settings.held_gap_ms,
                    run->parts, &run->held_from_ms, error);
     const struct fit_listener listener = {show_loss, warn, run};
-    run->started_ns = clock_monotonic_ns();
     if (status == STATUS_OK) {
         status = fit_make(run->config, table, run->parts, &listener, &run->fit, error);
     }
