@@ -21,6 +21,7 @@ enum train_kind {
     TRAIN_ISOLATION_FOREST,
     TRAIN_KIND_COUNT
 };
+extern const char *const train_kind_names[TRAIN_KIND_COUNT + 1]; /* Ends: NULL. */
 
 struct train_settings {
     char *pipeline, *name, *version, *output, *truth, *from, *until;
@@ -106,9 +107,6 @@ static inline bool train_kind_is_network(int kind)
 {
     return kind == TRAIN_MLP || kind == TRAIN_GRU || kind == TRAIN_LSTM;
 }
-
-/* Fills config.network from the file, where `names` and `columns` are filled already. */
-MUST_CHECK enum status train_network_read(struct train_config *config, struct error *error);
 
 /* Milliseconds since 1970 of a text in ISO 8601. False where it is none. */
 bool train_time_parse(const char *text, int64_t *ret_ms);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "models/network_read.h"
-#include "pipeline/run/train_config.h"
+#include "pipeline/run/train_config_internal.h"
 
 #define OPTION(member) offsetof(struct train_descent_settings, member)
 #define NUMBER(key, setting_kind, member, default_text, least, most, sentence)                     \
