@@ -31,3 +31,12 @@ void fixture_remove(const char *directory)
 {
     (void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
+
+void fixture_write(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "wb");
+    assert(file);
+    bool is_written = fputs(text, file) >= 0;
+    is_written = fclose(file) == 0 && is_written;
+    assert(is_written);
+}

@@ -10,4 +10,7 @@ char *fixture_directory(void);
 /* Removes the folder and what is in it. */
 void fixture_remove(const char *directory);
 
+/* Makes a file of `text` at `path`, in place of what was there. */
+void fixture_write(const char *path, const char *text);
+
 #endif

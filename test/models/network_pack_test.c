@@ -204,6 +204,24 @@ static void reasons_sum_to_the_logit(void **state)
     }
 }
 
+/* The terms of `row` and the base, by an explainer of the shape alone; releases the shape. */
+static void explain_by_shape(struct network_shape *shape, const float *parameters,
+                             const struct pack_feature *features, const float *row, float *terms,
+                             float *ret_base)
+{
+    static const uint32_t columns[] = {0, 1, 2};
+    const struct network_source source = {shape, parameters, features, columns, NULL};
+    struct network_model *model;
+    struct network_explainer *explainer;
+    assert_int_equal(network_shape_finish(shape, NULL), STATUS_OK);
+    assert_int_equal(network_model_create(&source, &model, NULL), STATUS_OK);
+    assert_int_equal(network_explainer_create(&source, model, &explainer, NULL), STATUS_OK);
+    network_explain(explainer, row, NULL, terms, ret_base);
+    network_explainer_destroy(explainer);
+    network_model_destroy(model);
+    network_shape_release(shape);
+}
+
 /* With one layer all is known: a term is the weight times the value. */
 static void reasons_of_a_linear_network_are_its_products(void **state)
 {
@@ -212,25 +230,15 @@ static void reasons_of_a_linear_network_are_its_products(void **state)
     const float parameters[] = {2, -3, 0.5f, 0.25f};
     const struct pack_feature features[3] = {
         {.scale = 1, .limit = 9, .mean = 1}, {.scale = 2, .limit = 9}, {.scale = 1, .limit = 9}};
-    const uint32_t columns[] = {0, 1, 2};
     assert_int_equal(network_shape_init(&shape, 3, NULL), STATUS_OK);
     shape.layer_count = 1;
     shape.layers[0].size = 1;
-    assert_int_equal(network_shape_finish(&shape, NULL), STATUS_OK);
-    const struct network_source source = {&shape, parameters, features, columns, NULL};
-    struct network_model *model;
-    struct network_explainer *explainer;
-    assert_int_equal(network_model_create(&source, &model, NULL), STATUS_OK);
-    assert_int_equal(network_explainer_create(&source, model, &explainer, NULL), STATUS_OK);
     const float row[] = {3, 5, NAN};
     float terms[3];
     float base;
-    network_explain(explainer, row, NULL, terms, &base);
+    explain_by_shape(&shape, parameters, features, row, terms, &base);
     assert_true(fabsf(terms[0] - 4.0f) < 1e-4f && fabsf(terms[1] + 7.5f) < 1e-4f);
     assert_true(terms[2] == 0 && base == 0.25f);
-    network_explainer_destroy(explainer);
-    network_model_destroy(model);
-    network_shape_release(&shape);
 }
 
 /*
@@ -245,27 +253,17 @@ static void reasons_of_rectifiers_are_exact_between_their_kinks(void **state)
     const float parameters[] = {2, 1, -1, -1,  1, 0, -1, 2, -0.5f, /* To the rectifiers. */
                                 1, 2, -3, 0.5f};
     const struct pack_feature features[2] = {{.scale = 1, .limit = 9}, {.scale = 1, .limit = 9}};
-    const uint32_t columns[] = {0, 1};
     assert_int_equal(network_shape_init(&shape, 2, NULL), STATUS_OK);
     shape.layer_count = 2;
     shape.layers[0] = (struct network_layer){.size = 3, .activation = ACTIVATION_RELU};
     shape.layers[1].size = 1;
-    assert_int_equal(network_shape_finish(&shape, NULL), STATUS_OK);
-    const struct network_source source = {&shape, parameters, features, columns, NULL};
-    struct network_model *model;
-    struct network_explainer *explainer;
-    assert_int_equal(network_model_create(&source, &model, NULL), STATUS_OK);
-    assert_int_equal(network_explainer_create(&source, model, &explainer, NULL), STATUS_OK);
     const float row[] = {1, 2};
     float terms[2];
     float base;
-    network_explain(explainer, row, NULL, terms, &base);
+    explain_by_shape(&shape, parameters, features, row, terms, &base);
     assert_true(base == 4.5f);
     assert_true(fabs((double)terms[0] - (1.5 - 4.0 / 3 - 1.5)) < 1e-4);
     assert_true(fabs((double)terms[1] - (1.5 - 8.0 / 3)) < 1e-4);
-    network_explainer_destroy(explainer);
-    network_model_destroy(model);
-    network_shape_release(&shape);
 }
 
 /* ---- Refused ---- */
@@ -274,10 +272,7 @@ static void write_text(const char *directory, const char *name, const char *text
 {
     char path[4096];
     (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    (void)fputs(text, file);
-    assert_int_equal(fclose(file), 0);
+    fixture_write(path, text);
 }
 
 #define START "format: 1\nname: x\nversion: 1\nfeatures: [{name: a}, {name: b}]\n"

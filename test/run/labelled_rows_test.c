@@ -21,14 +21,6 @@ struct scene {
     struct row_counts counts;
 };
 
-static void write_text(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 static int setup(void **state)
 {
     struct scene *scene = calloc(1, sizeof(*scene));
@@ -36,7 +28,7 @@ static int setup(void **state)
     (void)snprintf(scene->config, PATH_BYTES, "%s/shop.yaml", scene->directory);
     (void)snprintf(scene->events, PATH_BYTES, "%s/events.jsonl", scene->directory);
     (void)snprintf(scene->truth, PATH_BYTES, "%s/truth.jsonl", scene->directory);
-    write_text(scene->config, "input: {format: jsonl}\n");
+    fixture_write(scene->config, "input: {format: jsonl}\n");
     *state = scene;
     return 0;
 }
@@ -118,7 +110,7 @@ static void expect_rows(const struct scene *scene, const struct expected *expect
 static void rows_stop_before_the_purchase_that_they_foretell(void **state)
 {
     struct scene *scene = *state;
-    write_text(scene->events, small_shop);
+    fixture_write(scene->events, small_shop);
     struct row_options options = make_options(TARGET_PURCHASE);
     make(scene, &options);
     static const struct expected expected[] = {
@@ -131,7 +123,7 @@ static void rows_stop_before_the_purchase_that_they_foretell(void **state)
 static void a_cart_is_abandoned_where_no_purchase_follows(void **state)
 {
     struct scene *scene = *state;
-    write_text(scene->events, small_shop);
+    fixture_write(scene->events, small_shop);
     struct row_options options = make_options(TARGET_ABANDON);
     make(scene, &options);
     static const struct expected expected[] = {{5, 2, 0, true}, {6, 2, 1, true}, {11, 3, 1, false}};
@@ -141,7 +133,7 @@ static void a_cart_is_abandoned_where_no_purchase_follows(void **state)
 static void what_steps_along_sessions_sees_them_before_the_cart(void **state)
 {
     struct scene *scene = *state;
-    write_text(scene->events, small_shop);
+    fixture_write(scene->events, small_shop);
     struct row_options options = make_options(TARGET_ABANDON);
     options.keeps_all = true;
     make(scene, &options);
@@ -155,29 +147,38 @@ static void what_steps_along_sessions_sees_them_before_the_cart(void **state)
     }
 }
 
+static char *const label_values[] = {(char *)(uintptr_t) "chargeback",
+                                     (char *)(uintptr_t) "returned"};
+static const struct text_list chargeback = {.items = (char **)(uintptr_t)label_values, .count = 1};
+static const struct text_list returned = {.items = (char **)(uintptr_t)(label_values + 1),
+                                          .count = 1};
+
+static void expect_no_label(struct scene *scene, const struct row_options *options)
+{
+    struct error error;
+    assert_int_equal(try_make(scene, options, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "none speaks of a row"));
+}
+
 static void a_label_makes_its_event_positive(void **state)
 {
     struct scene *scene = *state;
-    write_text(scene->events, small_shop);
-    char *values[] = {(char *)(uintptr_t) "chargeback"};
-    struct text_list list = {.items = values, .count = 1};
+    fixture_write(scene->events, small_shop);
     struct row_options options = make_options(TARGET_LABEL);
-    options.label_values = &list;
+    options.label_values = &chargeback;
     options.types = UINT64_C(1) << EVENT_PURCHASE;
     make(scene, &options);
     assert_int_equal(scene->table.count, 1);
     assert_int_equal(scene->table.rows[0].label, 1);
 
-    values[0] = (char *)(uintptr_t) "returned";
-    struct error error;
-    assert_int_equal(try_make(scene, &options, &error), STATUS_INVALID);
-    assert_non_null(strstr(error.message, "none speaks of a row"));
+    options.label_values = &returned;
+    expect_no_label(scene, &options);
 }
 
 static void a_user_who_buys_in_time_is_foretold_from_each_row_before(void **state)
 {
     struct scene *scene = *state;
-    write_text(scene->events, small_shop);
+    fixture_write(scene->events, small_shop);
     struct row_options options = make_options(TARGET_PURCHASE_WITHIN);
     options.within_ms = 6000;
     make(scene, &options);
@@ -193,11 +194,9 @@ static void a_user_who_buys_in_time_is_foretold_from_each_row_before(void **stat
 static void a_label_of_a_user_speaks_of_what_they_did_in_the_time_before(void **state)
 {
     struct scene *scene = *state;
-    write_text(scene->events, small_shop);
-    char *values[] = {(char *)(uintptr_t) "chargeback"};
-    struct text_list list = {.items = values, .count = 1};
+    fixture_write(scene->events, small_shop);
     struct row_options options = make_options(TARGET_LABEL);
-    options.label_values = &list;
+    options.label_values = &chargeback;
     options.label_by_user = true;
     options.within_ms = 45000;
     make(scene, &options);
@@ -205,15 +204,13 @@ static void a_label_of_a_user_speaks_of_what_they_did_in_the_time_before(void **
         {0, 1, 0, false}, {1, 1, 0, false}, {5, 2, 0, true}, {6, 2, 0, true}, {10, 3, 1, false}};
     expect_rows(scene, expected, 5);
     options.within_ms = 1000;
-    struct error error;
-    assert_int_equal(try_make(scene, &options, &error), STATUS_INVALID);
-    assert_non_null(strstr(error.message, "none speaks of a row"));
+    expect_no_label(scene, &options);
 }
 
 static void rows_without_a_known_outcome_are_left_out(void **state)
 {
     struct scene *scene = *state;
-    write_text(scene->events, small_shop);
+    fixture_write(scene->events, small_shop);
     struct row_options options = make_options(TARGET_PURCHASE);
     options.gap_ms = 30000; /* The last event is at 50. */
     make(scene, &options);
@@ -231,7 +228,7 @@ static void rows_without_a_known_outcome_are_left_out(void **state)
 static void only_the_prefixes_asked_for_and_the_first_cart_are_rows(void **state)
 {
     struct scene *scene = *state;
-    write_text(scene->events, small_shop);
+    fixture_write(scene->events, small_shop);
     struct row_options options = make_options(TARGET_PURCHASE);
     options.prefixes[0] = 3;
     options.prefix_count = 1;
@@ -315,8 +312,8 @@ static void rows_are_the_same_when_the_future_is_cut_off(void **state)
 static void truth_that_joins_nothing_is_refused(void **state)
 {
     struct scene *scene = *state;
-    write_text(scene->events, small_shop);
-    write_text(scene->truth, "{\"visit\":\"other\",\"kind\":\"human\"}\n");
+    fixture_write(scene->events, small_shop);
+    fixture_write(scene->truth, "{\"visit\":\"other\",\"kind\":\"human\"}\n");
     struct truth_file *truth;
     struct error error;
     assert_int_equal(truth_file_load(scene->truth, &truth, &error), STATUS_OK);
@@ -336,7 +333,7 @@ static void broken_truth_is_refused_with_its_line(void **state)
         "{\"visit\":\"a\",\"kind\":\"human\"}\n{\"visit\":\"b\",\"kind\":7}\n",
     };
     for (size_t i = 0; i < 3; i++) {
-        write_text(scene->truth, texts[i]);
+        fixture_write(scene->truth, texts[i]);
         struct truth_file *truth;
         struct error error;
         assert_int_equal(truth_file_load(scene->truth, &truth, &error), STATUS_INVALID);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "test/fakes/fixture.h"
 #include "test/fakes/registry_fixture.h"
 
 static void hear(void *context, uint32_t attempt, int64_t wait_ms, const char *message)
@@ -71,14 +72,6 @@ struct login_case {
     enum status status;
 };
 
-static void write_file(const char *path, const char *content)
-{
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(content, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void sends_user_and_password_or_a_token_and_never_prints_them(void **state)
 {
     static const struct login_case cases[] = {
@@ -97,7 +90,7 @@ static void sends_user_and_password_or_a_token_and_never_prints_them(void **stat
         print_message("case: %s\n", cases[i].name);
         const struct login_case *row = &cases[i];
         const char *secret = row->password ? row->password : row->token;
-        write_file(path, secret ? secret : "");
+        fixture_write(path, secret ? secret : "");
         fixture->options.username = (char *)(uintptr_t)row->username;
         fixture->options.password_file = row->password ? path : NULL;
         fixture->options.token_file = row->token ? path : NULL;
