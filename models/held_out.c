@@ -90,9 +90,9 @@ static enum status fit_platt(const struct held_out *held, struct pack_calibratio
     return status;
 }
 
-enum status held_out_calibrate(const struct held_out *held, enum calibration_method method,
-                               struct pack_calibration *ret_calibration, bool *ret_is_calibrated,
-                               struct error *error)
+static enum status calibrate(const struct held_out *held, enum calibration_method method,
+                             struct pack_calibration *ret_calibration, bool *ret_is_calibrated,
+                             struct error *error)
 {
     struct pack_calibration made = {.slope = 1};
     enum status status = STATUS_OK;
@@ -176,8 +176,7 @@ enum status held_out_judge(struct held_out *held, enum calibration_method method
                            struct pack_calibration *ret_calibration, bool *ret_is_calibrated,
                            struct held_measures *ret_measures, struct error *error)
 {
-    enum status status =
-        held_out_calibrate(held, method, ret_calibration, ret_is_calibrated, error);
+    enum status status = calibrate(held, method, ret_calibration, ret_is_calibrated, error);
     if (status != STATUS_OK) {
         return status;
     }

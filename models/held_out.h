@@ -41,15 +41,6 @@ void held_out_release(struct held_out *held);
 
 bool held_out_has_both_classes(const struct held_out *held);
 
-/*
- * The calibration that the margins ask for. One that would turn the order round is left out: then
- * `ret_calibration` changes nothing and ret_is_calibrated is false.
- */
-MUST_CHECK enum status held_out_calibrate(const struct held_out *held,
-                                          enum calibration_method method,
-                                          struct pack_calibration *ret_calibration,
-                                          bool *ret_is_calibrated, struct error *error);
-
 /* chances = those of the calibrated margins. */
 void held_out_apply(struct held_out *held, const struct pack_calibration *calibration);
 
@@ -57,7 +48,11 @@ void held_out_apply(struct held_out *held, const struct pack_calibration *calibr
 MUST_CHECK enum status held_out_measure(const struct held_out *held,
                                         struct held_measures *ret_measures, struct error *error);
 
-/* All three: calibrates by the margins, and measures the chances that come of it. */
+/*
+ * All at once: the calibration that the margins ask for, and measures of the chances that come of
+ * it. A calibration that would turn the order round is left out: then `ret_calibration` changes
+ * nothing and ret_is_calibrated is false.
+ */
 MUST_CHECK enum status held_out_judge(struct held_out *held, enum calibration_method method,
                                       struct pack_calibration *ret_calibration,
                                       bool *ret_is_calibrated, struct held_measures *ret_measures,

@@ -1,7 +1,6 @@
 #include "models/markov_pack.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -14,7 +14,7 @@
 #define KINDS_MAX 32u
 #define KEYS_MAX 64u
 
-const struct pack_kind_ops *const pack_kinds[] = {
+static const struct pack_kind_ops *const kinds[] = {
     &pack_kind_logistic, &pack_kind_trees, &pack_kind_mean, &pack_kind_isolation_forest,
     &pack_kind_mlp,      &pack_kind_gru,   &pack_kind_lstm, NULL,
 };
@@ -250,13 +250,13 @@ static enum status find_kind(const struct yaml_node *root, const struct pack_kin
     const char *names[KINDS_MAX];
     char list[256] = "";
     size_t count = 0;
-    for (; pack_kinds[count]; count++) {
-        names[count] = pack_kinds[count]->name;
+    for (; kinds[count]; count++) {
+        names[count] = kinds[count]->name;
         size_t length = strlen(list);
         (void)snprintf(list + length, sizeof(list) - length, "%s%s", count ? ", " : "",
                        names[count]);
         if (node && node->kind == YAML_SCALAR && strcmp(node->scalar, names[count]) == 0) {
-            *ret_kind = pack_kinds[count];
+            *ret_kind = kinds[count];
             return STATUS_OK;
         }
     }

@@ -1,6 +1,5 @@
 #include "models/network_read.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static enum status read_count(const struct yaml_node *map, const char *key, uint32_t fallback,

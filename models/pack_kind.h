@@ -37,9 +37,7 @@ struct pack_kind_ops {
     model_load_function *load;
 };
 
-/* All kinds, NULL ends the list. */
-extern const struct pack_kind_ops *const pack_kinds[];
-
+/* All kinds; model_pack.c lists them. */
 extern const struct pack_kind_ops pack_kind_logistic;
 extern const struct pack_kind_ops pack_kind_trees;
 extern const struct pack_kind_ops pack_kind_mean;

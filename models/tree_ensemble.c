@@ -1,7 +1,6 @@
 #include "models/tree_ensemble.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +9,6 @@
 #include "models/tree_shapley.h"
 #include "pipeline/base/fixed_math.h"
 
-const char *const tree_link_names[TREE_LINK_COUNT] = {"identity", "sigmoid", "softmax", "exp",
-                                                      "step",     "square",  "softplus"};
 const char *const tree_kernel_names[TREE_KERNEL_COUNT] = {"plain", "avx2", "avx512"};
 
 /* Fewer rows than these are scored faster one by one than as a tile with empty lanes. */

@@ -38,7 +38,6 @@ enum tree_link {
     TREE_LINK_SOFTPLUS, /* log(1 + exp(m)) */
     TREE_LINK_COUNT,
 };
-extern const char *const tree_link_names[TREE_LINK_COUNT];
 
 enum tree_kernel { TREE_KERNEL_PLAIN, TREE_KERNEL_AVX2, TREE_KERNEL_AVX512, TREE_KERNEL_COUNT };
 extern const char *const tree_kernel_names[TREE_KERNEL_COUNT];

@@ -141,8 +141,8 @@ void rule_set_describe(const struct rule_set *set, uint32_t partition_count,
               score_names[rule->score]);
         places += (rule->limit_tag != 0 ? 1u : 0u) + (rule->deadline_tag != 0 ? 1u : 0u);
     }
-    print(&printer, "%u rules, hash %016" PRIx64 ", %u steps a row", set->count, set->hash,
-          expression_program_steps(set->program));
+    print(&printer, "%u rule%s, hash %016" PRIx64 ", %u steps a row", set->count,
+          set->count == 1 ? "" : "s", set->hash, expression_program_steps(set->program));
     if (places > LIMIT_PLACES) {
         print(&printer,
               "%u limits and deadlines share %d places for each user: a rule that finds none free "

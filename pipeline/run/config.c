@@ -347,13 +347,25 @@ static void print_mapping_line(void *context, const char *text)
     (void)fprintf(context, "  %s\n", text);
 }
 
+static void describe_input(const struct config *config, FILE *out)
+{
+    size_t files = config->input.files.count;
+    char origin[40] = "files come with --input";
+    if (config->input.source == SOURCE_KAFKA) {
+        (void)snprintf(origin, sizeof(origin), "from Kafka");
+    } else if (files > 0) {
+        (void)snprintf(origin, sizeof(origin), "%zu file%s", files, files == 1 ? "" : "s");
+    }
+    (void)fprintf(out, "input: %s, %s, lateness %lld ms, late events are %s\n",
+                  input_format_names[config->input.format], origin,
+                  (long long)config->input.allowed_lateness_ms,
+                  config->input.late_events ? "diverted" : "processed");
+}
+
 void config_describe(const struct config *config, FILE *out)
 {
     (void)fprintf(out, "%s (%s)\n", config->name, config->path);
-    (void)fprintf(out, "input: %s, %zu files, lateness %lld ms, late events are %s\n",
-                  input_format_names[config->input.format], config->input.files.count,
-                  (long long)config->input.allowed_lateness_ms,
-                  config->input.late_events ? "diverted" : "processed");
+    describe_input(config, out);
     if (config->input.source == SOURCE_KAFKA && config->kafka.is_repartitioned) {
         (void)fprintf(out,
                       "repartition: by the user's identity, over topic %s-repartition; idle "

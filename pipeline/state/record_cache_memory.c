@@ -1,11 +1,9 @@
 /* The memory of a cache: how it is divided, and who has to leave when it is full (CLOCK). */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS, madvise. NOLINT(bugprone-reserved-identifier) */
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "pipeline/limits.h"
 #include "pipeline/state/record_cache_internal.h"
 
 #define HUGE_PAGE_BYTES 2097152u
