@@ -9,6 +9,7 @@ import os
 import random
 import struct
 import sys
+import time
 
 import harness
 from harness import Skip, check, equal, nudge, read, write
@@ -246,6 +247,32 @@ def test_the_examples_train_within_a_minute(work):
         config = os.path.join(EXAMPLES, f"shop_train_{name}.yaml")
         result = train(config, events, truth, os.path.join(work, name))
         check(result.code == 0, f"{name}: {result}")
+
+
+def test_trees_that_were_killed_go_on_to_the_same_pack(work):
+    events, truth = history(work, 1)
+    checkpoint = os.path.join(work, "checkpoint")
+    text = (TRUTH_TRAIN % ("truth", "")).replace("  l2: [0.01, 0.001]\n",
+                                                 "  kind: trees\n  trees: {row_share: 0.7, feature_share: 0.5, "
+                                                 "depth: 4, rounds: 600, patience: 0}\n")
+    plain = write(os.path.join(work, "plain.yaml"), text)
+    kept = write(os.path.join(work, "kept.yaml"), text.replace("{row", "{checkpoint: checkpoint, row"))
+    other = write(os.path.join(work, "other.yaml"), read(kept).replace(b"depth: 4", b"depth: 3"))
+    result = train(plain, events, truth, os.path.join(work, "plain"))
+    check(result.code == 0, f"train: {result}")
+    process = harness.start("train", kept, "--input", events, "--truth", truth, "--output",
+                            os.path.join(work, "kept"))
+    while process.poll() is None and not os.path.exists(checkpoint):
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    check(os.path.exists(checkpoint) and not os.path.exists(os.path.join(work, "kept")), "was done before it was killed")
+    result = train(other, events, truth, os.path.join(work, "other"))
+    check(result.code == 2 and "other rows or settings" in result.errors, f"another training: {result}")
+    result = train(kept, events, truth, os.path.join(work, "kept"))
+    check(result.code == 0, f"train: {result}")
+    check(pack_bytes(os.path.join(work, "plain")) == pack_bytes(os.path.join(work, "kept")), "not the same pack")
+    check(not os.path.exists(checkpoint), "the checkpoint is left")
 
 
 NETWORK = """
