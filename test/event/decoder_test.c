@@ -215,6 +215,22 @@ static void reads_csv_with_given_names_and_delimiter(void **state)
                   .format = INPUT_CSV, .csv_delimiter = ';', .csv_columns = &columns});
 }
 
+static void lines_of_csv_that_are_comments_are_no_records(void **state)
+{
+    static char user[] = "user", item[] = "item";
+    char *names[] = {user, item};
+    struct text_list columns = {names, 2};
+    /* What is found is the last record's; the second one would not parse. */
+    static const struct decode_case rows[] = {
+        {"a comment", "item,user", "1 2\n#Fields: a \"b c d\n3 #4\n", "'#4' '3'", NULL}};
+    struct source_options options = {
+        .format = INPUT_CSV, .csv_delimiter = ' ', .csv_comment = '#', .csv_columns = &columns};
+    run_cases(*state, rows, 1, options);
+    static const struct decode_case without[] = {{"no comments", "item", "#1 2\n", "'2'", NULL}};
+    options.csv_comment = '\0';
+    run_cases(*state, without, 1, options);
+}
+
 #define LOG_HEAD "10.0.0.1 - - [26/Jan/2019:19:45:25 +0330] "
 
 static const struct decode_case log_cases[] = {
@@ -277,6 +293,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_wanted_columns_of_csv, setup, teardown),
         cmocka_unit_test_setup_teardown(names_the_column_that_is_missing, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_csv_with_given_names_and_delimiter, setup, teardown),
+        cmocka_unit_test_setup_teardown(lines_of_csv_that_are_comments_are_no_records, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
