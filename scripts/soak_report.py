@@ -19,7 +19,7 @@ WARM_UP = 1 / 3
 SHARE = 0.1
 PAIRS_MAX = 400  # Samples that slopes are taken between; more are thinned out.
 # Column, what it is, floor of what may be called growth.
-# RocksDB has up to ten slices of a partition before it merges them.
+# RocksDB has up to sixteen slices of a partition before it merges them.
 FLAT = (("resident_mb", "resident memory, MB", 8), ("handles", "file handles", 12),
         ("threads", "threads", 1), ("state_mb", "state on disk, MB", 16), ("files", "files of the state", 12))
 DRAWN = FLAT + (("cached", "records in the cache", None), ("lag", "records behind", None), ("rate", "events a second", None))
@@ -30,6 +30,8 @@ def read(path):
     with open(path, newline="") as file:
         rows = [{name: float(value) if value else None for name, value in row.items()}
                 for row in csv.DictReader(file)]
+    # Where one was late, the next ones came at once.
+    rows = [row for before, row in zip([{"second": -1.0}] + rows, rows) if row["second"] > before["second"]]
     for before, row in zip([None] + rows, rows):
         known = before and None not in (before["events"], row["events"])
         row["rate"] = ((row["events"] - before["events"]) / (row["second"] - before["second"])

@@ -14,7 +14,7 @@ here=$(dirname "$0")
 "$here/kafka_flow_test.py" "$nudge"
 "$here/kafka_security_test.py" "$nudge"
 "$here/kafka_commit_test.py" "$nudge"
-"$here/kafka_storm.py" "$nudge" --feed --partitions 6 --events 200000 --seconds 40 --seed "${KAFKA_SEED:-1}"
+"$here/kafka_storm.py" "$nudge" --feed --enough --partitions 6 --events 400000 --seconds 120 --seed "${KAFKA_SEED:-1}"
 "$here/kafka_storm.py" "$nudge" --network --feed --events 60000 --seconds 40 --seed "${KAFKA_SEED:-3}"
 "$here/kafka_storm.py" "$nudge" --brokers 3 --feed --events 60000 --seconds 40 --seed "${KAFKA_SEED:-7}"
 if [ "${2:-}" = hard ]; then
