@@ -110,8 +110,10 @@ static bool show_loss(void *context, uint32_t stage, uint32_t stages, uint32_t i
     double share = ((double)stage + (double)iteration / steps_max(run->config)) / (double)stages;
     double left_s = time_left_s(&run->left, share, clock_monotonic_ns());
     if (run->is_terminal) {
-        (void)fprintf(stderr, "\r\033[Kfit %u of %u, step %u, loss %.6f", stage + 1, stages,
-                      iteration, loss);
+        (void)fprintf(stderr, "\r\033[Kfit %u of %u, step %u", stage + 1, stages, iteration);
+        if (!isnan(loss)) { /* There is none where no rows are held out. */
+            (void)fprintf(stderr, ", loss %.6f", loss);
+        }
         if (!isnan(left_s)) {
             (void)fprintf(stderr, ", at most %.0f s left", left_s);
         }
