@@ -1,0 +1,140 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/kafka/kafka_ask.h"
+#include "pipeline/kafka/kafka_topics_internal.h"
+
+static const char *entry_value(const rd_kafka_ConfigEntry_t **entries, size_t count,
+                               const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
+            const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+            return value ? value : "";
+        }
+    }
+    return "";
+}
+
+/* Records wait there until they are processed, however long that takes. */
+static enum status check_repartition(const rd_kafka_ConfigEntry_t **entries, size_t count,
+                                     const char *topic, struct error *error)
+{
+    static const char *const endless[] = {"retention.ms", "retention.bytes"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *value = entry_value(entries, count, endless[i]);
+        if (strcmp(value, "-1") != 0) {
+            return error_set(error, STATUS_INVALID,
+                             "kafka: topic %s: %s is \"%s\", and must be -1: records that are not "
+                             "processed yet would be lost",
+                             topic, endless[i], value);
+        }
+    }
+    const char *bytes = entry_value(entries, count, "max.message.bytes");
+    return strtoll(bytes, NULL, 10) >= strtoll(REPARTITION_BYTES, NULL, 10)
+               ? STATUS_OK
+               : error_set(error, STATUS_INVALID,
+                           "kafka: topic %s: max.message.bytes is \"%s\", and must be at least %s",
+                           topic, bytes, REPARTITION_BYTES);
+}
+
+/*
+ * Of topics that have the time of their writer, brokers since 3.6 refuse records of one whose clock
+ * is ahead of theirs: by an hour, where nobody has said otherwise.
+ */
+static enum status check_clock(const rd_kafka_ConfigEntry_t **entries, size_t count,
+                               const char *topic, struct error *error)
+{
+    const char *type = entry_value(entries, count, "message.timestamp.type");
+    const char *bound = entry_value(entries, count, "message.timestamp.after.max.ms");
+    bool takes_any = bound[0] == '\0' || strcmp(bound, ANY_TIME) == 0;
+    return strcmp(type, "CreateTime") != 0 || takes_any
+               ? STATUS_OK
+               : error_set(error, STATUS_INVALID,
+                           "kafka: topic %s: message.timestamp.type is \"%s\", and must be "
+                           "LogAppendTime: an instance whose clock is ahead could commit nothing "
+                           "(kafka-configs.sh --alter --entity-type topics --entity-name %s "
+                           "--add-config message.timestamp.type=LogAppendTime)",
+                           topic, type, topic);
+}
+
+static enum status check_policy(rd_kafka_event_t *event, const struct kafka_topic_plan *plan,
+                                struct error *error)
+{
+    size_t count = 0;
+    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(event), &count);
+    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && count == 1) {
+        code = rd_kafka_ConfigResource_error(resources[0]);
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR || count != 1) {
+        return error_set(error, kafka_status_of(code), "kafka: settings of topic %s: %s",
+                         plan->name, rd_kafka_err2str(code));
+    }
+    size_t entry_count;
+    const rd_kafka_ConfigEntry_t **entries =
+        rd_kafka_ConfigResource_configs(resources[0], &entry_count);
+    const char *policy = entry_value(entries, entry_count, "cleanup.policy");
+    const char *expected = plan->is_compacted ? "compact" : "delete";
+    if (strcmp(policy, expected) == 0) {
+        return plan->is_repartition ? check_repartition(entries, entry_count, plan->name, error)
+               : plan->is_output    ? STATUS_OK
+                                    : check_clock(entries, entry_count, plan->name, error);
+    }
+    return error_set(error, STATUS_INVALID,
+                     "kafka: topic %s: cleanup.policy is \"%s\", and must be %s: %s", plan->name,
+                     policy, expected,
+                     plan->is_compacted ? "state would be lost"
+                                        : "all but the newest record of a key would be lost");
+}
+
+static enum status check_settings(rd_kafka_t *client, const struct kafka_topic_plan *plan,
+                                  struct error *error)
+{
+    const char *topic = plan->name;
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, REQUEST_TIMEOUT_MS);
+    enum status status =
+        event ? check_policy(event, plan, error)
+              : error_set(error, STATUS_RETRY,
+                          "kafka: settings of topic %s: the brokers do not answer", topic);
+    if (event) {
+        rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_ConfigResource_destroy(resource);
+    return status;
+}
+
+enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *client,
+                               struct error *error)
+{
+    struct kafka_topics topics;
+    struct kafka_topic_plan plans[KAFKA_TOPICS_MAX];
+    uint32_t partitions = 0;
+    enum status status = kafka_topics_name(setup, &topics, error);
+    if (status == STATUS_OK) {
+        status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
+    }
+    uint32_t planned = status == STATUS_OK ? kafka_topics_plan(setup, &topics, plans) : 0;
+    for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
+        uint32_t present = 0;
+        status = kafka_ask_partitions(client, plans[i].name, &present, error);
+        if (status == STATUS_OK && present == 0) {
+            status = error_set(error, STATUS_INVALID,
+                               "kafka: topic %s is missing: make it with nudge topics create",
+                               plans[i].name);
+        } else if (status == STATUS_OK) {
+            status =
+                kafka_topics_compare_partitions(&topics, plans[i].name, present, partitions, error);
+        }
+        if (status == STATUS_OK) {
+            status = check_settings(client, &plans[i], error);
+        }
+    }
+    return status;
+}
