@@ -12,7 +12,7 @@
 
 static const struct command *const commands[] = {
     &command_run,  &command_check,   &command_generate, &command_describe, &command_train,
-    &command_eval, &command_explain, &command_topics,   &command_lag,
+    &command_eval, &command_explain, &command_topics,   &command_lag,      &command_pseudonym,
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

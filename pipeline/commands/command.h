@@ -28,6 +28,7 @@ extern const struct command command_eval;
 extern const struct command command_explain;
 extern const struct command command_topics;
 extern const struct command command_lag;
+extern const struct command command_pseudonym;
 
 /*
  * Options of the form --name VALUE, --name=VALUE or, for flags, --name. Every command parses with

@@ -15,6 +15,7 @@
 struct csv_decoder {
     struct decoder decoder;
     char delimiter;
+    char comment;          /* 0: none. */
     uint32_t column_count; /* 0: an empty file, whose columns are not known. */
     int32_t *value_of;     /* [column_count] Index of the value that a column fills, or NO_VALUE. */
 };
@@ -55,6 +56,9 @@ static enum mapping_result decode(struct decoder *decoder, struct text bytes,
                                   struct rejection *ret_rejection)
 {
     struct csv_decoder *self = (struct csv_decoder *)decoder;
+    if (self->comment && bytes.length > 0 && bytes.data[0] == self->comment) {
+        return MAPPING_SKIPPED;
+    }
     struct csv_cursor cursor = csv_cursor_of(bytes, self->delimiter);
     for (uint32_t column = 0; column < self->column_count; column++) {
         struct csv_field field;
@@ -156,6 +160,7 @@ enum status csv_decoder_create(const struct mapping *mapping, const struct sourc
     }
     self->decoder.ops = &csv_decoder_ops;
     self->delimiter = ',';
+    self->comment = options->csv_comment;
     if (options->csv_delimiter) {
         self->delimiter = options->csv_delimiter;
     }

@@ -33,3 +33,9 @@ enum event_field event_field_of(struct text name)
     }
     return EVENT_FIELD_COUNT;
 }
+
+bool event_field_is_compared(enum event_field field)
+{
+    return field != FIELD_URL && field != FIELD_REFERRER && field != FIELD_USER_AGENT &&
+           field != FIELD_IP;
+}

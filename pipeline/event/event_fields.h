@@ -118,4 +118,7 @@ enum event_type event_type_of(struct text word);
 /* The field of that name, or EVENT_FIELD_COUNT. */
 enum event_field event_field_of(struct text name);
 
+/* Brought into normal form C. Addresses and the like are not, but kept as they were sent. */
+bool event_field_is_compared(enum event_field field);
+
 #endif

@@ -38,13 +38,6 @@ enum mapping_result reject(struct rejection *ret, enum rejection_reason reason, 
 
 /* ---- Texts ---- */
 
-/* Addresses and the like, which are kept as they were sent. */
-static bool is_compared(enum event_field field)
-{
-    return field != FIELD_URL && field != FIELD_REFERRER && field != FIELD_USER_AGENT &&
-           field != FIELD_IP;
-}
-
 /* What is wrong with a text; the name of its field is made only where something is. */
 static enum rejection_reason clean(struct event_batch *batch, enum unicode_form form,
                                    struct text *value, bool *ret_is_out_of_memory)
@@ -101,7 +94,7 @@ static enum mapping_result clean_currency(struct event_batch *batch, struct text
 enum mapping_result store_text(struct event_batch *batch, uint32_t row, enum event_field field,
                                struct text value, struct rejection *ret_rejection)
 {
-    enum unicode_form form = is_compared(field) ? UNICODE_NFC : UNICODE_AS_WRITTEN;
+    enum unicode_form form = event_field_is_compared(field) ? UNICODE_NFC : UNICODE_AS_WRITTEN;
     bool is_out_of_memory = false;
     enum rejection_reason reason = clean(batch, form, &value, &is_out_of_memory);
     if (is_out_of_memory) {

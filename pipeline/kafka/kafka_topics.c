@@ -301,10 +301,11 @@ static enum status send_requests(rd_kafka_t *client, rd_kafka_NewTopic_t **reque
     return status;
 }
 
+static const struct timespec ask_pause = {.tv_nsec = ASK_PAUSE_NS};
+
 /* A broker answers the request before all of them know the topic: waits until they do. */
 static enum status wait_until_seen(rd_kafka_t *client, const char *topic, struct error *error)
 {
-    const struct timespec pause = {.tv_nsec = 20000000};
     uint64_t until_ns = clock_monotonic_ns() + REQUEST_TIMEOUT_MS * 1000000ull;
     uint32_t present = 0;
     for (;;) {
@@ -316,7 +317,7 @@ static enum status wait_until_seen(rd_kafka_t *client, const char *topic, struct
             return error_set(error, STATUS_RETRY,
                              "kafka: topic %s was made, but the brokers do not show it", topic);
         }
-        (void)nanosleep(&pause, NULL);
+        (void)nanosleep(&ask_pause, NULL);
     }
 }
 

@@ -1,6 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "pipeline/base/clock.h"
 #include "pipeline/kafka/kafka_ask.h"
 #include "pipeline/kafka/kafka_topics_internal.h"
 
@@ -58,23 +60,12 @@ static enum status check_clock(const rd_kafka_ConfigEntry_t **entries, size_t co
                            topic, type, topic);
 }
 
-static enum status check_policy(rd_kafka_event_t *event, const struct kafka_topic_plan *plan,
-                                struct error *error)
+static enum status check_policy(const rd_kafka_ConfigResource_t *resource,
+                                const struct kafka_topic_plan *plan, struct error *error)
 {
-    size_t count = 0;
-    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
-        rd_kafka_event_DescribeConfigs_result(event), &count);
-    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && count == 1) {
-        code = rd_kafka_ConfigResource_error(resources[0]);
-    }
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR || count != 1) {
-        return error_set(error, kafka_status_of(code), "kafka: settings of topic %s: %s",
-                         plan->name, rd_kafka_err2str(code));
-    }
     size_t entry_count;
     const rd_kafka_ConfigEntry_t **entries =
-        rd_kafka_ConfigResource_configs(resources[0], &entry_count);
+        rd_kafka_ConfigResource_configs(resource, &entry_count);
     const char *policy = entry_value(entries, entry_count, "cleanup.policy");
     const char *expected = plan->is_compacted ? "compact" : "delete";
     if (strcmp(policy, expected) == 0) {
@@ -89,25 +80,62 @@ static enum status check_policy(rd_kafka_event_t *event, const struct kafka_topi
                                         : "all but the newest record of a key would be lost");
 }
 
-static enum status check_settings(rd_kafka_t *client, const struct kafka_topic_plan *plan,
-                                  struct error *error)
+/* Waits for the settings of one topic. The caller destroys the event; NULL: no broker answers. */
+static rd_kafka_event_t *ask_settings(rd_kafka_t *client, const char *topic)
 {
-    const char *topic = plan->name;
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, REQUEST_TIMEOUT_MS);
-    enum status status =
-        event ? check_policy(event, plan, error)
-              : error_set(error, STATUS_RETRY,
-                          "kafka: settings of topic %s: the brokers do not answer", topic);
-    if (event) {
-        rd_kafka_event_destroy(event);
-    }
     rd_kafka_queue_destroy(queue);
     rd_kafka_ConfigResource_destroy(resource);
-    return status;
+    return event;
+}
+
+/* The one topic's settings in an answer; `ret_code` says why there are none. */
+static const rd_kafka_ConfigResource_t *find_settings(rd_kafka_event_t *event,
+                                                      rd_kafka_resp_err_t *ret_code)
+{
+    size_t count = 0;
+    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(event), &count);
+    *ret_code = rd_kafka_event_error(event);
+    if (*ret_code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *ret_code =
+            count == 1 ? rd_kafka_ConfigResource_error(resources[0]) : RD_KAFKA_RESP_ERR__BAD_MSG;
+    }
+    return *ret_code == RD_KAFKA_RESP_ERR_NO_ERROR ? resources[0] : NULL;
+}
+
+static const struct timespec ask_pause = {.tv_nsec = ASK_PAUSE_NS};
+
+/*
+ * Of a topic that one broker has shown. Another one, which is asked here, may not know it yet, if
+ * it has just been made: then asks again.
+ */
+static enum status check_settings(rd_kafka_t *client, const struct kafka_topic_plan *plan,
+                                  struct error *error)
+{
+    uint64_t until_ns = clock_monotonic_ns() + REQUEST_TIMEOUT_MS * 1000000ull;
+    for (;;) {
+        rd_kafka_event_t *event = ask_settings(client, plan->name);
+        if (!event) {
+            return error_set(error, STATUS_RETRY,
+                             "kafka: settings of topic %s: the brokers do not answer", plan->name);
+        }
+        rd_kafka_resp_err_t code;
+        const rd_kafka_ConfigResource_t *settings = find_settings(event, &code);
+        enum status status =
+            settings ? check_policy(settings, plan, error)
+                     : error_set(error, kafka_status_of(code), "kafka: settings of topic %s: %s",
+                                 plan->name, rd_kafka_err2str(code));
+        rd_kafka_event_destroy(event);
+        if (code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || clock_monotonic_ns() >= until_ns) {
+            return status;
+        }
+        (void)nanosleep(&ask_pause, NULL);
+    }
 }
 
 enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *client,

@@ -150,16 +150,28 @@ static enum status read_ends(const struct config *config, const struct yaml_node
                     : STATUS_OK;
 }
 
-static enum status read_delimiter(const struct config *config, const struct yaml_node *root,
-                                  struct error *error)
+static enum status check_character(const struct yaml_node *root, const char *key, const char *text,
+                                   struct error *error)
 {
-    const char *text = config->input.csv_delimiter;
     bool is_one = strlen(text) == 1 && !strchr("\"\r\n", text[0]);
-    if (is_one || strcmp(text, "\\t") == 0) {
-        return STATUS_OK;
+    return is_one
+               ? STATUS_OK
+               : yaml_complain(yaml_find(yaml_find(root, "input"), key), error,
+                               "\"%s\": expected one character, no quote or end of a line", text);
+}
+
+static enum status check_csv(const struct config *config, const struct yaml_node *root,
+                             struct error *error)
+{
+    const struct input_options *input = &config->input;
+    enum status status = STATUS_OK;
+    if (strcmp(input->csv_delimiter, "\\t") != 0) {
+        status = check_character(root, "csv_delimiter", input->csv_delimiter, error);
     }
-    return yaml_complain(yaml_find(yaml_find(root, "input"), "csv_delimiter"), error,
-                         "\"%s\": expected one character, no quote or end of a line", text);
+    if (status == STATUS_OK && input->csv_comment) {
+        status = check_character(root, "csv_comment", input->csv_comment, error);
+    }
+    return status;
 }
 
 /* State by an entity is only right where one task sees all of the entity's events. */
@@ -266,7 +278,7 @@ static enum status load_all(struct config *config, uint32_t partitions, struct e
         status = read_ends(config, root, error);
     }
     if (status == STATUS_OK) {
-        status = read_delimiter(config, root, error);
+        status = check_csv(config, root, error);
     }
     if (partitions == 0) {
         partitions = (uint32_t)config->input.files.count;

@@ -21,6 +21,7 @@ struct input_options {
     bool is_followed;
     int64_t idle_after_ms; /* 0: the watermark of an idle partition waits. */
     char *csv_delimiter;
+    char *csv_comment; /* NULL: every line is a record. */
     bool csv_has_header;
     struct text_list csv_columns;
     int64_t allowed_lateness_ms;

@@ -13,14 +13,20 @@ enum event_field intake_user_field(const struct event_batch *batch, uint32_t row
                                                     : FIELD_IP;
 }
 
+struct key128 intake_pseudonym(const struct pseudonym_key *key, enum event_field field,
+                               struct text identity)
+{
+    uint8_t domain = field == FIELD_USER_ID     ? ENTITY_USER
+                     : field == FIELD_DEVICE_ID ? DOMAIN_USER_BY_DEVICE
+                                                : DOMAIN_USER_BY_ADDRESS;
+    return pseudonym_make(key, domain, identity);
+}
+
 static struct key128 make_user_key(const struct event_batch *batch, uint32_t row,
                                    const struct pseudonym_key *key)
 {
     enum event_field field = intake_user_field(batch, row);
-    uint8_t domain = field == FIELD_USER_ID     ? ENTITY_USER
-                     : field == FIELD_DEVICE_ID ? DOMAIN_USER_BY_DEVICE
-                                                : DOMAIN_USER_BY_ADDRESS;
-    return pseudonym_make(key, domain, batch->text[field][row]);
+    return intake_pseudonym(key, field, batch->text[field][row]);
 }
 
 struct identity {

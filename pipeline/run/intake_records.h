@@ -9,6 +9,13 @@
 enum event_field intake_user_field(const struct event_batch *batch, uint32_t row);
 
 /*
+ * The pseudonym of a user who is known by `field`, one that intake_user_field returns, with the
+ * cleaned `identity`.
+ */
+struct key128 intake_pseudonym(const struct pseudonym_key *key, enum event_field field,
+                               struct text identity);
+
+/*
  * Hashes the identities and words of the event rows and takes their records: columns user_key, hash
  * and record. Diverted rows get no records, and erasures only that of their user.
  */

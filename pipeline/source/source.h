@@ -44,6 +44,7 @@ struct source_options {
     enum input_format format;
     bool is_followed;   /* Goes on at the end of the file as it grows, like tail -F. */
     char csv_delimiter; /* 0: a comma. */
+    char csv_comment;   /* Lines that begin with it are no records; 0: all are. */
     bool csv_has_header;
     const struct text_list *csv_columns; /* Names where there is no header, or in its place.
                                             Borrowed for the life of the source; may be NULL. */

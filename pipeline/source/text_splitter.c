@@ -16,6 +16,7 @@ struct text_splitter {
     struct splitter splitter;
     bool is_csv;
     char delimiter;
+    char comment;
     /* Of the record that begins at the window: */
     size_t searched;       /* Up to here there is no line end that was not looked at. */
     size_t line_from;      /* CSV: where its current line begins ... */
@@ -70,9 +71,10 @@ static enum search search_end(struct text_splitter *self, const struct read_wind
         }
         size_t at = (size_t)(end - window->data);
         self->searched = at + 1;
-        self->is_open =
-            self->is_csv && csv_is_open_after(window->data + self->line_from, at - self->line_from,
-                                              self->delimiter, self->is_open);
+        bool is_comment = self->comment && window->data[0] == self->comment;
+        self->is_open = self->is_csv && !is_comment &&
+                        csv_is_open_after(window->data + self->line_from, at - self->line_from,
+                                          self->delimiter, self->is_open);
         if (!self->is_open) {
             *ret_end = at;
             return SEARCH_FOUND;
@@ -485,6 +487,7 @@ enum status text_splitter_create(struct source *source, struct splitter **ret_sp
     self->splitter.ops = &text_splitter_ops;
     self->is_csv = source->options.format == INPUT_CSV;
     self->delimiter = source->options.csv_delimiter;
+    self->comment = source->options.csv_comment;
     self->ending = STREAM_BYTES;
     self->pending = STREAM_BYTES;
     begin_record(self);

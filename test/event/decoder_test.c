@@ -128,6 +128,19 @@ static const struct decode_case json_cases[] = {
      "'{\"b\": [1, 2]}'", NULL},
     {"a scalar where an object was wanted", "a.b", "{\"a\":5}", "-", NULL},
     {"array", "a", "{\"a\":[1,{\"b\":2}] ,\"c\":1}", "'[1,{\"b\":2}]'", NULL},
+    {"element of an array", "a[1],a[0].b,a[2][1],a[3]",
+     "{\"a\":[{\"c\":1,\"b\":\"x\"},true,[5,6,7]]}", "true 'x' 6 -", NULL},
+    {"element that a member names", "a[k=x y].v.s,a[k=\"].v.n,a[k=3].v,a[k=none].v,a[k=t]",
+     "{\"a\":[{\"v\":{\"s\":\"one\"},\"k\":\"x "
+     "y\"},7,{\"k\":null},{\"k\":\"\\\"\",\"v\":{\"n\":2}},"
+     "{\"v\":4,\"k\":3},{\"k\":\"x y\",\"v\":{\"s\":\"two\"}},{\"k\":\"t\"} ],\"z\":1}",
+     "'one' 2 4 - '{\"k\":\"t\"}'", NULL},
+    {"one element by place and by two members", "a[0].v,a[k=x].w,a[l=y].u,b",
+     "{\"a\":[{\"k\":\"x\",\"u\":1,\"v\":2,\"w\":3,\"l\":\"y\"}],\"b\":4}", "2 3 1 4", NULL},
+    {"brackets in a name", "a[b],a[],a[12345]", "{\"a[b]\":1,\"a[]\":2,\"a\":[3],\"a[12345]\":4}",
+     "1 2 4", NULL},
+    {"array that is cut", "a[k=x].v", "{\"a\":[{\"k\":\"x\",\"v\":1},{\"k\":", "!not_parsed", NULL},
+    {"object in place of an array", "a[0].b", "{\"a\":{\"b\":1}}", "-", NULL},
     {"first of two of a name", "a", "{\"a\":1,\"a\":2}", "1", NULL},
     {"unknown fields are passed over", "a", "{\"x\":{\"a\":3},\"y\":[{\"a\":4}],\"a\":1}", "1",
      NULL},
@@ -202,6 +215,22 @@ static void reads_csv_with_given_names_and_delimiter(void **state)
                   .format = INPUT_CSV, .csv_delimiter = ';', .csv_columns = &columns});
 }
 
+static void lines_of_csv_that_are_comments_are_no_records(void **state)
+{
+    static char user[] = "user", item[] = "item";
+    char *names[] = {user, item};
+    struct text_list columns = {names, 2};
+    /* What is found is the last record's; the second one would not parse. */
+    static const struct decode_case rows[] = {
+        {"a comment", "item,user", "1 2\n#Fields: a \"b c d\n3 #4\n", "'#4' '3'", NULL}};
+    struct source_options options = {
+        .format = INPUT_CSV, .csv_delimiter = ' ', .csv_comment = '#', .csv_columns = &columns};
+    run_cases(*state, rows, 1, options);
+    static const struct decode_case without[] = {{"no comments", "item", "#1 2\n", "'2'", NULL}};
+    options.csv_comment = '\0';
+    run_cases(*state, without, 1, options);
+}
+
 #define LOG_HEAD "10.0.0.1 - - [26/Jan/2019:19:45:25 +0330] "
 
 static const struct decode_case log_cases[] = {
@@ -264,6 +293,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_wanted_columns_of_csv, setup, teardown),
         cmocka_unit_test_setup_teardown(names_the_column_that_is_missing, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_csv_with_given_names_and_delimiter, setup, teardown),
+        cmocka_unit_test_setup_teardown(lines_of_csv_that_are_comments_are_no_records, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char a[] = "a", nested[] = "b.c", deep[] = "b.d.e";
-    static char *names[] = {a, nested, deep};
-    static struct mapping mappings[2] = {{.is_canonical = true}, {.wanted = {names, 3}}};
+    static char element[] = "f[1].g", chosen[] = "f[k=x].h", whole[] = "f[k=y]";
+    static char *names[] = {a, nested, deep, element, chosen, whole};
+    static struct mapping mappings[2] = {{.is_canonical = true}, {.wanted = {names, 6}}};
     static struct decoder *decoders[2];
     struct source_options options = {.path = "fuzz", .format = INPUT_JSONL};
     for (int i = 0; i < 2; i++) {

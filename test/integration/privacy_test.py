@@ -185,6 +185,31 @@ def test_pseudonyms_depend_on_the_secret_alone(work):
         check(not set(found) & set(expected), f"{name}: a pseudonym is the same")
 
 
+def test_who_has_secret_and_identities_finds_the_shoppers_in_the_outputs(work):
+    config = configure(work)
+    events = [{"event_id": f"e{n}", "event_time": harness.START_MS + n, "type": "product_view",
+               "item": "i", "price": 5000000, **identity} for n, identity in enumerate([
+                   {"user_id": " Ann\u0065\u0301e ", "device_id": "d1"},
+                   {"device_id": "d2", "ip": "203.0.113.7"}, {"ip": "203.0.113.8"}])]
+    run_ok(config, [write(f"{work}/three.jsonl", lines(events))], f"{work}/out")
+    seen = {record["event_id"]: record["user"] for record in records(f"{work}/out", "alerts")}
+    equal(len(seen), 3, "alerts")
+    asked = nudge("pseudonym", config, "Ann\u00e9e", "  ")
+    equal(asked.out, f"Ann\u00e9e\t{seen['e0']}\n", "by user id, composed and trimmed")
+    many = nudge("pseudonym", config, stdin="Bob\n\nAnn\u0065\u0301e \r\n".encode())
+    equal(many.out.splitlines()[1:], [f"Ann\u00e9e\t{seen['e0']}"], "lines of standard input")
+    by_device = nudge("pseudonym", config, "--by", "device_id", "d2", "d1")
+    equal(by_device.out.splitlines()[0], f"d2\t{seen['e1']}", "by device")
+    check(seen["e0"] not in by_device.out, "a device of a known user is not the user")
+    by_ip = nudge("pseudonym", config, "203.0.113.8", "--by=ip")
+    equal(by_ip.out, f"203.0.113.8\t{seen['e2']}\n", "by address")
+    refused = nudge("pseudonym", config, "--by", "device", "d2")
+    check(refused.code == 2 and "did you mean device_id?" in refused.errors, f"{refused}")
+    check(nudge("pseudonym", config, stdin=b"a\n" + b"b" * 70000).code == 2, "a line that is no id")
+    check("built-in key" in nudge("pseudonym", write(f"{work}/open.yaml", RULES), "a").errors,
+          "nothing is said of the built-in key")
+
+
 def test_without_a_secret_a_run_warns(work):
     path = make_input(work)
     config = write(f"{work}/config.yaml", RULES)
