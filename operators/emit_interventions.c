@@ -354,6 +354,10 @@ static enum status emit_interventions_process(struct stage *stage, struct event_
         return error_set(error, STATUS_FATAL, "emit_interventions: out of memory");
     }
     for (uint32_t i = 0; i < batch->row_count; i++) {
+        if (set->has_session_end && i + RECORD_PREFETCH_ROWS < batch->row_count) {
+            record_prefetch(batch->record[ENTITY_USER][batch->order[i + RECORD_PREFETCH_ROWS]],
+                            self->ids_offset, sizeof(struct event_id));
+        }
         uint32_t row = batch->order[i];
         if (batch->state[row] != ROW_LIVE) {
             continue;

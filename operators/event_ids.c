@@ -16,57 +16,102 @@ static_assert(EVENT_ID_BYTES_MAX < FORM_HEX, "a length is no form of digits");
 
 /* ---- One id ---- */
 
-/* Bytes of the groups of a UUID's digits: 8-4-4-4-12. */
-static const uint8_t dashed_groups[] = {4, 2, 2, 2, 6};
-static const uint8_t whole_groups[] = {HEX_BYTES, 0, 0, 0, 0};
-#define GROUPS 5u
+/*
+ * Eight hexadecimal digits are a word here, the first one lowest, so that an id takes a few
+ * operations and no branch that is mispredicted.
+ */
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+#define WORDS (HEX_DIGITS / 8)
 
-static uint32_t write_digits(const unsigned char bytes[HEX_BYTES], unsigned form,
-                             char buffer[EVENT_ID_TEXT_MAX])
+/* Of what are no digits, any value. */
+static inline uint32_t pack_word(uint64_t digits)
 {
-    const uint8_t *groups = form & FORM_DASHED ? dashed_groups : whole_groups;
-    const char *digits = form & FORM_UPPER ? "0123456789ABCDEF" : "0123456789abcdef";
-    char *at = buffer;
-    for (uint32_t group = 0; group < GROUPS && groups[group] > 0; group++) {
-        if (group > 0) {
-            *at++ = '-';
-        }
-        for (uint32_t i = 0; i < groups[group]; i++, bytes++) {
-            *at++ = digits[*bytes >> 4];
-            *at++ = digits[*bytes & 15];
-        }
-    }
-    return (uint32_t)(at - buffer);
+    uint64_t values = (digits & EACH_BYTE(15)) + 9 * (digits >> 6 & EACH_BYTE(1));
+    values &= EACH_BYTE(15);
+    uint64_t packed = (values << 4 | values >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+    packed = (packed | packed >> 8) & UINT64_C(0x0000ffff0000ffff);
+    return (uint32_t)(packed | packed >> 16);
 }
 
-/* The value of a digit; of any other letter some value, without a branch to mispredict. */
-static unsigned value_of(char c)
+static inline uint64_t unpack_word(uint32_t packed, unsigned form)
 {
-    return ((unsigned)c & 15) + 9 * ((unsigned)c >> 6 & 1);
+    uint64_t bytes = packed;
+    bytes = (bytes | bytes << 16) & UINT64_C(0x0000ffff0000ffff);
+    bytes = (bytes | bytes << 8) & UINT64_C(0x00ff00ff00ff00ff);
+    uint64_t values = (bytes >> 4 & EACH_BYTE(15) & UINT64_C(0x00ff00ff00ff00ff)) |
+                      (bytes & UINT64_C(0x000f000f000f000f)) << 8;
+    uint64_t letters = (values + EACH_BYTE(6)) >> 4 & EACH_BYTE(1);
+    const uint64_t letter_step = form & FORM_UPPER ? 'A' - '0' - 10 : 'a' - '0' - 10;
+    return values + EACH_BYTE('0') + letters * letter_step;
+}
+
+/* The digits of a UUID, 8-4-4-4-12, without its dashes; false: these are elsewhere. */
+static bool take_dashes(const char *id, char digits[HEX_DIGITS])
+{
+    memcpy(digits, id, 8);
+    memcpy(digits + 8, id + 9, 4);
+    memcpy(digits + 12, id + 14, 4);
+    memcpy(digits + 16, id + 19, 4);
+    memcpy(digits + 20, id + 24, 12);
+    return id[8] == '-' && id[13] == '-' && id[18] == '-' && id[23] == '-';
+}
+
+static uint32_t put_dashes(const char digits[HEX_DIGITS], char buffer[EVENT_ID_TEXT_MAX])
+{
+    memcpy(buffer, digits, 8);
+    memcpy(buffer + 9, digits + 8, 4);
+    memcpy(buffer + 14, digits + 12, 4);
+    memcpy(buffer + 19, digits + 16, 4);
+    memcpy(buffer + 24, digits + 20, 12);
+    buffer[8] = buffer[13] = buffer[18] = buffer[23] = '-';
+    return EVENT_ID_TEXT_MAX;
+}
+
+static inline bool is_written_as(const uint32_t packed[WORDS], const uint64_t words[WORDS],
+                                 unsigned form)
+{
+    uint64_t unlike = 0;
+    for (uint32_t i = 0; i < WORDS; i++) {
+        unlike |= unpack_word(packed[i], form) ^ words[i];
+    }
+    return unlike == 0;
 }
 
 /* Returns the form of an id of 32 digits of one case, with or without dashes, else 0. */
 static unsigned pack_digits(struct text id, unsigned char bytes[HEX_BYTES])
 {
+    uint64_t words[WORDS];
+    uint32_t packed[WORDS];
     unsigned form = FORM_HEX | (id.length == HEX_DIGITS ? 0 : FORM_DASHED);
-    const uint8_t *groups = form & FORM_DASHED ? dashed_groups : whole_groups;
-    const char *at = id.data;
-    unsigned char *out = bytes;
-    for (uint32_t group = 0; group < GROUPS && groups[group] > 0; group++) {
-        at += group > 0;
-        for (uint32_t i = 0; i < groups[group]; i++, at += 2) {
-            *out++ = (unsigned char)((value_of(at[0]) << 4 | value_of(at[1])) & 255);
-        }
+    if (!(form & FORM_DASHED)) {
+        memcpy(words, id.data, HEX_DIGITS);
+    } else if (!take_dashes(id.data, (char *)words)) {
+        return 0;
     }
+    for (uint32_t i = 0; i < WORDS; i++) {
+        packed[i] = pack_word(words[i]);
+    }
+    memcpy(bytes, packed, HEX_BYTES);
     /* Written again it is the same, or it was something else. */
-    char back[EVENT_ID_TEXT_MAX];
-    for (unsigned upper = 0; upper <= FORM_UPPER; upper += FORM_UPPER) {
-        if (write_digits(bytes, form | upper, back) == id.length &&
-            memcmp(back, id.data, id.length) == 0) {
-            return form | upper;
-        }
+    return is_written_as(packed, words, form)                ? form
+           : is_written_as(packed, words, form | FORM_UPPER) ? form | FORM_UPPER
+                                                             : 0;
+}
+
+static uint32_t write_digits(const unsigned char bytes[HEX_BYTES], unsigned form,
+                             char buffer[EVENT_ID_TEXT_MAX])
+{
+    uint32_t packed[WORDS];
+    uint64_t words[WORDS];
+    memcpy(packed, bytes, HEX_BYTES);
+    for (uint32_t i = 0; i < WORDS; i++) {
+        words[i] = unpack_word(packed[i], form);
     }
-    return 0;
+    if (form & FORM_DASHED) {
+        return put_dashes((const char *)words, buffer);
+    }
+    memcpy(buffer, words, HEX_DIGITS);
+    return HEX_DIGITS;
 }
 
 /* Returns the form, or 0 where the id cannot be kept; bytes that are not used are 0. */

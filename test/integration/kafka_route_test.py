@@ -174,8 +174,8 @@ def test_each_record_is_sent_on_once_as_it_was_to_the_partition_of_its_user(work
     read = json.loads(harness.read(summary))
     equal((read["events_read"], read["events_accepted"], read["late_events"]), (3000, 3000, 0),
           "counts")
-    # A result names the place that the event came from, and has its trace; a timer's does the former.
-    check_places(application, [topic], "routed", {("alerts", True): 20, ("promotions", False): 5})
+    # A result names the place that the event came from, and has its trace.
+    check_places(application, [topic], "routed", {("alerts", True): 20, ("scored_events", True): 20})
     places = {item["mark"].place: item for item in sent}
     alerts = [item for item in broker.records(f"{application.name}.alerts")]
     check(len(alerts) > 20, f"{len(alerts)} alerts")
@@ -277,6 +277,7 @@ def test_users_get_what_a_run_over_files_by_user_gives(work):
     summary = os.path.join(work, "summary")
     application.run("--summary", summary)
     check_routed(application, [topic], 3, "rounds")
+    check_places(application, [topic], "rounds", {("alerts", True): 20, ("promotions", False): 20})
     equal(json.loads(harness.read(summary))["late_events"], 0, "late events")
     paths = [harness.write(os.path.join(work, f"{i}.jsonl"), harness.lines(events))
              for i, events in enumerate(files)]
