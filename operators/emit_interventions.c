@@ -11,7 +11,7 @@ struct emit_interventions {
     struct decision_source source;
     struct expression_columns *columns;
     uint64_t *outputs; /* [output_count] of one chunk. */
-    uint32_t user_offset, task_offset, counter_offset;
+    uint32_t user_offset, ids_offset, task_offset, counter_offset;
 };
 static_assert(sizeof(struct emit_interventions_counters) == 64, "stored as it is");
 
@@ -139,17 +139,42 @@ static struct user_limits *user_limits_at(const struct emit_interventions *self,
     return record_part_at(batch->record[ENTITY_USER][row], self->user_offset);
 }
 
-/* The event that a rule's match goes back to; `due` as for decide_all(). */
-static struct rule_cause cause_of(const struct event_batch *batch, uint32_t row,
-                                  const struct rule *rule, const struct user_limits *due)
+static struct event_ids *event_ids_at(const struct emit_interventions *self,
+                                      const struct event_batch *batch, uint32_t row)
 {
-    if (due) {
-        return deadline_cause(due, rule);
-    }
+    return record_part_at(batch->record[ENTITY_USER][row], self->ids_offset);
+}
+
+static struct rule_cause event_at(const struct event_batch *batch, uint32_t row)
+{
+    bool has_id = event_has(batch, row, FIELD_EVENT_ID);
+    return (struct rule_cause){.time_ms = batch->time_ms[row],
+                               .place = batch->place[row],
+                               .id = has_id ? batch->text[FIELD_EVENT_ID][row]
+                                            : (struct text){NULL, 0}};
+}
+
+/* The event that a rule's match goes back to; `due` as for decide_all(). */
+static struct rule_cause cause_of(const struct emit_interventions *self,
+                                  const struct event_batch *batch, uint32_t row,
+                                  const struct rule *rule, const struct user_limits *due,
+                                  char buffer[EVENT_ID_TEXT_MAX])
+{
     if (batch->kind[row] == ROW_EVENT) {
-        return (struct rule_cause){batch->time_ms[row], batch->ordinal[row]};
+        return event_at(batch, row);
     }
-    return (struct rule_cause){batch->session_last_ms[row], batch->session_cause_ordinal[row]};
+    const struct event_ids *ids = event_ids_at(self, batch, row);
+    struct rule_cause cause = {.time_ms = batch->session_last_ms[row],
+                               .place = batch->session_cause[row]};
+    if (due) {
+        cause = deadline_cause(due, rule);
+        cause.id = rule->trigger == RULE_ON_IDLE_CART
+                       ? event_ids_cart(ids, buffer)
+                       : event_ids_deadline(ids, rule->deadline_tag, buffer);
+    } else {
+        cause.id = event_ids_session(ids, batch->session_id[row], buffer);
+    }
+    return cause;
 }
 
 /* What becomes of a rule that matched; `is_taken`: a promotion was made on this row. */
@@ -195,7 +220,8 @@ static void decide_all(struct emit_interventions *self, struct event_batch *batc
         for (uint64_t bits = matched[word]; bits; bits &= bits - 1) {
             uint32_t index = word * 64 + (uint32_t)__builtin_ctzll(bits);
             const struct rule *rule = &self->source.set->rules[index];
-            decide(self, batch, row, rule, cause_of(batch, row, rule, due), &is_taken);
+            char id[EVENT_ID_TEXT_MAX];
+            decide(self, batch, row, rule, cause_of(self, batch, row, rule, due, id), &is_taken);
         }
     }
 }
@@ -218,9 +244,25 @@ static void observe_event(struct emit_interventions *self, struct event_batch *b
     enum event_type type = (enum event_type)batch->type[row];
     int64_t before_ms = deadlines_next(user, set);
     int64_t quantity = event_has(batch, row, FIELD_QUANTITY) ? batch->quantity[row] : 1;
-    counters_at(self, batch)->deadlines_without_place += deadlines_observe(
-        user, set, type, quantity, (struct rule_cause){batch->time_ms[row], batch->ordinal[row]});
+    struct rule_cause event = event_at(batch, row);
+    counters_at(self, batch)->deadlines_without_place +=
+        deadlines_observe(user, set, type, quantity, event);
+    deadline_ids_follow(event_ids_at(self, batch, row), user, set, &event);
     move_timer(self, batch, row, before_ms);
+}
+
+/* The event is the one that its session goes back to. */
+static void keep_session_id(struct emit_interventions *self, struct event_batch *batch,
+                            uint32_t row)
+{
+    if (batch->place[row] == PLACE_UNKNOWN || !batch->session_id[row]) {
+        return; /* A timer, or an event that could be any. */
+    }
+    struct event_ids *ids = event_ids_at(self, batch, row);
+    if (batch->session_flags[row] & SESSION_BRIDGED) {
+        event_ids_forget_sessions(ids); /* One of them is no more. */
+    }
+    event_ids_keep_session(ids, batch->session_id[row], event_at(batch, row).id);
 }
 
 static bool condition_holds(struct emit_interventions *self, struct event_batch *batch,
@@ -252,6 +294,7 @@ static void fire_timer(struct emit_interventions *self, struct event_batch *batc
     const struct user_limits due = *user;
     deadlines_fired(user, set, now_ms);
     decide_all(self, batch, row, matched, &due);
+    deadline_ids_follow(event_ids_at(self, batch, row), user, set, NULL);
     record->timer_ms[TIMER_INTERVENTIONS] = TIMER_NONE;
     move_timer(self, batch, row, TIMER_NONE);
 }
@@ -311,6 +354,10 @@ static enum status emit_interventions_process(struct stage *stage, struct event_
         return error_set(error, STATUS_FATAL, "emit_interventions: out of memory");
     }
     for (uint32_t i = 0; i < batch->row_count; i++) {
+        if (set->has_session_end && i + RECORD_PREFETCH_ROWS < batch->row_count) {
+            record_prefetch(batch->record[ENTITY_USER][batch->order[i + RECORD_PREFETCH_ROWS]],
+                            self->ids_offset, sizeof(struct event_id));
+        }
         uint32_t row = batch->order[i];
         if (batch->state[row] != ROW_LIVE) {
             continue;
@@ -322,10 +369,16 @@ static enum status emit_interventions_process(struct stage *stage, struct event_
         if (batch->kind[row] == ROW_EVENT && (observed >> batch->type[row] & 1)) {
             observe_event(self, batch, row);
         }
+        if (set->has_session_end && batch->session_cause[row] == batch->place[row]) {
+            keep_session_id(self, batch, row);
+        }
         if (any[row / EXPRESSION_LANES] >> (row % EXPRESSION_LANES) & 1) {
             uint64_t rules[RULE_WORDS];
             gather_rules(set, matched, row, rules);
             decide_all(self, batch, row, rules, NULL);
+        }
+        if (batch->session_flags[row] & SESSION_ENDED) {
+            event_ids_forget_session(event_ids_at(self, batch, row), batch->session_id[row]);
         }
     }
     return STATUS_OK;
@@ -355,6 +408,11 @@ static enum status add_parts(struct emit_interventions *self, struct record_layo
                                      .kind = ENTITY_USER,
                                      .bytes = sizeof(struct user_limits),
                                      .upgrade = user_limits_upgrade};
+    const struct record_part ids = {.name = "event ids",
+                                    .id = PART_EVENT_IDS,
+                                    .version = 1,
+                                    .kind = ENTITY_USER,
+                                    .bytes = sizeof(struct event_ids)};
     const struct record_part task = {.name = "budgets",
                                      .id = PART_INTERVENTIONS_TASK,
                                      .version = 1,
@@ -366,6 +424,9 @@ static enum status add_parts(struct emit_interventions *self, struct record_layo
                                          .kind = ENTITY_TASK,
                                          .bytes = sizeof(struct emit_interventions_counters)};
     enum status status = record_layout_add(layout, &user, &self->user_offset, error);
+    if (status == STATUS_OK) {
+        status = record_layout_add(layout, &ids, &self->ids_offset, error);
+    }
     if (status == STATUS_OK) {
         status = record_layout_add(layout, &task, &self->task_offset, error);
     }

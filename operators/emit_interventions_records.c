@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "pipeline/output/output.h"
+#include "pipeline/output/topic_records.h"
 
 #define TERMS_MAX (FEATURES_MAX + 64u)
 
@@ -59,14 +59,8 @@ static void write_cause(const struct decision_source *source, const struct event
     output_set_cause(writer, is_event ? batch->ordinal[row] : OUTPUT_CAUSE_NONE);
     output_key(writer, decision_id(source, batch, decision));
     output_text(writer, text_of(rule_trigger_names[decision->rule->trigger]));
-    bool has_id = is_event && event_has(batch, row, FIELD_EVENT_ID);
-    write_nullable_text(writer, has_id ? batch->text[FIELD_EVENT_ID][row] : (struct text){NULL, 0});
-    output_text(writer, text_of(source->context.partition));
-    if (decision->cause.ordinal != ORDINAL_UNKNOWN) {
-        output_long(writer, (int64_t)decision->cause.ordinal);
-    } else {
-        output_null(writer);
-    }
+    write_nullable_text(writer, decision->cause.id);
+    place_write(writer, &batch->places, decision->cause.place);
     output_time(writer, decision->cause.time_ms);
     output_key(writer, batch->user_key[row]);
     output_time(writer, batch->time_ms[row]);

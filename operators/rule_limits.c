@@ -41,7 +41,7 @@ static uint64_t time_bits(int64_t time_ms)
     return time_ms < 0 ? 0 : (uint64_t)time_ms & 0xFFFFFFFFFFFFu;
 }
 
-static struct limit_place place_make(uint32_t tag, int64_t last_ms, int64_t start_ms,
+static struct limit_place limit_make(uint32_t tag, int64_t last_ms, int64_t start_ms,
                                      uint32_t count)
 {
     return (struct limit_place){.last = time_bits(last_ms) << 16 | (tag & 0xFFFF),
@@ -133,9 +133,9 @@ void limits_note(struct user_limits *user, const struct rule_set *set, const str
     int64_t last_ms = is_known && place_last_ms(place) > now_ms ? place_last_ms(place) : now_ms;
     if (is_known && window_is_open(place, rule, now_ms)) {
         *place =
-            place_make(rule->limit_tag, last_ms, place_start_ms(place), place_count(place) + 1);
+            limit_make(rule->limit_tag, last_ms, place_start_ms(place), place_count(place) + 1);
     } else {
-        *place = place_make(rule->limit_tag, last_ms, now_ms, 1);
+        *place = limit_make(rule->limit_tag, last_ms, now_ms, 1);
     }
 }
 
@@ -235,15 +235,17 @@ static int64_t later(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* One more than an ordinal, in 48 bits; 0: it is not known, or larger than any partition is. */
-static uint64_t ordinal_bits(uint64_t ordinal)
+static_assert(PLACE_BITS <= 48 + 8, "the place of an event instead of a start and a count");
+
+static struct limit_place deadline_make(uint32_t tag, struct rule_cause event)
 {
-    return ordinal < UINT64_C(0xFFFFFFFFFFFF) ? ordinal + 1 : 0;
+    return limit_make(tag, event.time_ms, (int64_t)(event.place & 0xFFFFFFFFFFFFu),
+                      (uint32_t)(event.place >> 48));
 }
 
-static uint64_t ordinal_of(uint64_t bits)
+static uint64_t deadline_place(const struct limit_place *place)
 {
-    return bits ? bits - 1 : ORDINAL_UNKNOWN;
+    return (uint64_t)place_start_ms(place) | (uint64_t)place_count(place) << 48;
 }
 
 static void observe_cart(struct user_limits *user, enum event_type type, int64_t quantity,
@@ -268,7 +270,7 @@ static void observe_cart(struct user_limits *user, enum event_type type, int64_t
     user->cart_pieces = (uint32_t)held;
     if (event.time_ms >= user->cart_touched_ms) {
         user->cart_touched_ms = event.time_ms;
-        user->cart_cause = ordinal_bits(event.ordinal);
+        user->cart_cause = event.place;
     }
 }
 
@@ -292,8 +294,7 @@ uint32_t deadlines_observe(struct user_limits *user, const struct rule_set *set,
         struct limit_place *place = &user->places[i];
         bool is_pending = place_tag(place) == rule->deadline_tag;
         if (!is_pending || (!rule->is_from_first && event.time_ms >= place_last_ms(place))) {
-            *place = place_make(rule->deadline_tag, event.time_ms,
-                                (int64_t)ordinal_bits(event.ordinal), 0);
+            *place = deadline_make(rule->deadline_tag, event);
         }
     }
     return without_place;
@@ -327,14 +328,19 @@ bool deadline_is_due(const struct user_limits *user, const struct rule *rule, in
     return rule_deadline(user, rule) <= now_ms;
 }
 
+bool deadline_is_pending(const struct user_limits *user, const struct rule *rule)
+{
+    return rule_deadline(user, rule) != TIMER_NONE;
+}
+
 struct rule_cause deadline_cause(const struct user_limits *user, const struct rule *rule)
 {
     if (rule->trigger == RULE_ON_IDLE_CART) {
-        return (struct rule_cause){user->cart_touched_ms, ordinal_of(user->cart_cause)};
+        return (struct rule_cause){.time_ms = user->cart_touched_ms, .place = user->cart_cause};
     }
     const struct limit_place *place = find_place(user, rule->deadline_tag);
     assert(place);
-    return (struct rule_cause){place_last_ms(place), ordinal_of((uint64_t)place_start_ms(place))};
+    return (struct rule_cause){.time_ms = place_last_ms(place), .place = deadline_place(place)};
 }
 
 void deadlines_fired(struct user_limits *user, const struct rule_set *set, int64_t now_ms)
@@ -351,13 +357,76 @@ void deadlines_fired(struct user_limits *user, const struct rule_set *set, int64
     }
 }
 
+/* ---- The ids of the events that they go back to ---- */
+
+static bool is_tag_pending(const struct user_limits *user, const struct rule_set *set, uint32_t tag)
+{
+    for (uint32_t k = 0; k < set->count; k++) {
+        if (set->rules[k].deadline_tag == tag) {
+            return deadline_is_pending(user, &set->rules[k]);
+        }
+    }
+    return false; /* Of a rule that is gone. */
+}
+
+static bool is_cart_pending(const struct user_limits *user, const struct rule_set *set)
+{
+    for (uint32_t k = 0; k < set->count; k++) {
+        if (set->rules[k].trigger == RULE_ON_IDLE_CART &&
+            deadline_is_pending(user, &set->rules[k])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void deadline_ids_follow(struct event_ids *ids, const struct user_limits *user,
+                         const struct rule_set *set, const struct rule_cause *event)
+{
+    const struct text none = {NULL, 0};
+    for (uint32_t i = 0; i < EVENT_IDS_DEADLINES; i++) {
+        uint32_t tag = event_ids_tag(ids, i);
+        if (tag != 0 && !is_tag_pending(user, set, tag)) {
+            event_ids_keep_deadline(ids, tag, none);
+        }
+    }
+    if (!is_cart_pending(user, set)) {
+        event_ids_keep_cart(ids, none);
+    } else if (event && user->cart_cause == event->place &&
+               user->cart_touched_ms == event->time_ms) {
+        event_ids_keep_cart(ids, event->id);
+    }
+    for (uint32_t k = 0; event && set->after_types && k < set->count; k++) {
+        const struct rule *rule = &set->rules[k];
+        if (rule->trigger == RULE_ON_AFTER && deadline_is_pending(user, rule)) {
+            struct rule_cause cause = deadline_cause(user, rule);
+            if (cause.place == event->place && cause.time_ms == event->time_ms) {
+                event_ids_keep_deadline(ids, rule->deadline_tag, event->id);
+            }
+        }
+    }
+}
+
 /* ---- Older versions ---- */
 
+/*
+ * Of a deadline the older versions have a number where the place is now, and the same form else: a
+ * place with a start and no count is one, since each running limit has been counted.
+ */
 bool user_limits_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part)
 {
-    if (version != 1 || length != offsetof(struct user_limits, cart_cause)) {
+    const uint32_t bytes_1 = offsetof(struct user_limits, cart_cause);
+    if ((version != 1 || length != bytes_1) &&
+        (version != 2 || length != sizeof(struct user_limits))) {
         return false;
     }
-    memcpy(part, bytes, length);
+    struct user_limits *user = part;
+    memcpy(user, bytes, bytes_1);
+    for (int i = 0; i < LIMIT_PLACES; i++) {
+        struct limit_place *place = &user->places[i];
+        if (place_count(place) == 0) {
+            *place = limit_make(place_tag(place), place_last_ms(place), 0, 0);
+        }
+    }
     return true;
 }

@@ -14,13 +14,14 @@
 #ifndef OPERATORS_RULE_LIMITS_H
 #define OPERATORS_RULE_LIMITS_H
 
+#include "operators/event_ids.h"
 #include "operators/rule_set.h"
 
 #define LIMIT_PLACES 8
 
 /*
  * Times of 48 bits, a tag of 24 and a count of 8. All zero: free. A deadline has the event's time
- * in `last` and in `start` one more than its ordinal in place of a time, 0: not known.
+ * in `last`, and in place of start and count, which it has no use for, the event's place.
  */
 struct limit_place {
     uint64_t last;  /* last_ms << 16 | low 16 bits of the tag */
@@ -33,20 +34,24 @@ struct user_limits {
     uint32_t cart_pieces;    /* 0: empty. */
     uint32_t reserved;
     struct limit_place places[LIMIT_PLACES];
-    uint64_t cart_cause; /* One more than the ordinal of the event at cart_touched_ms; 0: unknown */
+    uint64_t cart_cause; /* Place of the event at cart_touched_ms (event_place.h). */
 };
 static_assert(sizeof(struct user_limits) == 160, "written to the state store as it is");
 
-#define USER_LIMITS_VERSION 2
-/* Reads a part of version 1, which had no cart_cause; see struct record_part. */
+#define USER_LIMITS_VERSION 3
+/*
+ * Reads a part of an older version; see struct record_part. Version 1 had no cart_cause, and
+ * version 2 the number of the event in the input, which does not say where that event stood: limits
+ * and deadlines are kept, and what deadlines go back to is not known.
+ */
 bool user_limits_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part);
 
 /* The event that something goes back to. */
 struct rule_cause {
     int64_t time_ms;
-    uint64_t ordinal; /* ORDINAL_UNKNOWN: not known. */
+    uint64_t place; /* See event_place.h. */
+    struct text id; /* Borrowed; data NULL: none is known. */
 };
-#define ORDINAL_UNKNOWN UINT64_MAX
 
 struct budget_place {
     uint64_t rule_hash; /* 0: free. */
@@ -96,8 +101,16 @@ uint32_t deadlines_observe(struct user_limits *user, const struct rule_set *set,
 int64_t deadlines_next(const struct user_limits *user, const struct rule_set *set);
 /* True where a rule's deadline is not after `now_ms`. */
 bool deadline_is_due(const struct user_limits *user, const struct rule *rule, int64_t now_ms);
-/* The event that set the deadline of a rule for which deadline_is_due() is true. */
+/* A rule has a deadline that has not fired. */
+bool deadline_is_pending(const struct user_limits *user, const struct rule *rule);
+/* The event that set the deadline of a rule that has one, without its id. */
 struct rule_cause deadline_cause(const struct user_limits *user, const struct rule *rule);
+/*
+ * Keeps the id of an event for the deadlines that deadlines_observe() has just let go back to it,
+ * and forgets those of deadlines that are pending no more. `event` NULL: there is none.
+ */
+void deadline_ids_follow(struct event_ids *ids, const struct user_limits *user,
+                         const struct rule_set *set, const struct rule_cause *event);
 /* Forgets all deadlines up to `now_ms`: they have fired. */
 void deadlines_fired(struct user_limits *user, const struct rule_set *set, int64_t now_ms);
 

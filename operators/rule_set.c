@@ -165,6 +165,7 @@ static void summarize(struct rule_set *set)
         set->output_count += rule->output != UINT32_MAX;
         set->scores_used |= rule->expression.scores_used;
         set->has_idle_cart |= rule->trigger == RULE_ON_IDLE_CART;
+        set->has_session_end |= rule->trigger == RULE_ON_SESSION_END;
         set->after_types |= rule->trigger == RULE_ON_AFTER ? rule->event_types : 0;
         if (rule->delay_ms > 0 && rule->delay_ms < set->delay_min_ms) {
             set->delay_min_ms = rule->delay_ms;

@@ -117,6 +117,7 @@ struct rule_set {
     uint32_t scores_used;               /* Bit per enum score_kind. */
     uint32_t after_types; /* Bit per enum event_type that a RULE_ON_AFTER waits for. */
     bool has_idle_cart;
+    bool has_session_end;
     int64_t delay_min_ms; /* Shortest delay of a timer rule; INT64_MAX: no rule has one. */
     uint64_t hash;        /* Of all that the rules say; decisions quote it. */
 };

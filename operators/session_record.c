@@ -1,6 +1,6 @@
 #include "operators/session_record.h"
 
-#include "pipeline/output/output.h"
+#include "pipeline/output/topic_records.h"
 
 static const char *const cause_names[] = {"ended", "late", "bridged", "crowded"};
 
@@ -41,12 +41,12 @@ static void write_spend(struct output_writer *writer, const struct session_slot 
     }
 }
 
-void session_record_write(struct output_batch *outputs, struct key128 user,
+void session_record_write(const struct event_batch *batch, struct key128 user,
                           const struct session_slot *slot, enum session_cause cause,
-                          uint64_t merged_into, uint64_t cause_ordinal)
+                          uint64_t merged_into, uint64_t cause_place)
 {
     int64_t last_ms = session_last_ms(slot);
-    struct output_writer *writer = output_begin(outputs, TOPIC_SESSIONS, user, last_ms);
+    struct output_writer *writer = output_begin(batch->outputs, TOPIC_SESSIONS, user, last_ms);
     output_id(writer, slot->id);
     output_long(writer, slot->revision);
     output_bool(writer, cause == SESSION_CAUSE_BRIDGED);
@@ -69,6 +69,6 @@ void session_record_write(struct output_batch *outputs, struct key128 user,
     output_text(writer, text_of(event_types[slot->exit_type].name));
     output_text(writer, text_of(outcome_names[session_outcome_of(slot)]));
     output_bool(writer, session_has_cart(slot));
-    output_long(writer, (int64_t)cause_ordinal);
+    place_write(writer, &batch->places, cause_place);
     output_end(writer);
 }

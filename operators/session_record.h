@@ -7,8 +7,6 @@
 #include "operators/session_slot.h"
 #include "pipeline/base/hash.h"
 
-struct output_batch;
-
 /* Why a record is written. */
 enum session_cause {
     SESSION_CAUSE_ENDED,   /* The watermark has passed the last event by the gap. */
@@ -19,10 +17,11 @@ enum session_cause {
 
 /*
  * `slot->revision` is the number of this record. `merged_into` is the session that took it over,
- * for SESSION_CAUSE_BRIDGED, else 0. Failure shows in output_batch_failed().
+ * for SESSION_CAUSE_BRIDGED, else 0. `cause_place` is that of the event that changed it last.
+ * Failure shows in output_batch_failed().
  */
-void session_record_write(struct output_batch *outputs, struct key128 user,
+void session_record_write(const struct event_batch *batch, struct key128 user,
                           const struct session_slot *slot, enum session_cause cause,
-                          uint64_t merged_into, uint64_t cause_ordinal);
+                          uint64_t merged_into, uint64_t cause_place);
 
 #endif

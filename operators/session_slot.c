@@ -1,5 +1,8 @@
 #include "operators/session_slot.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #define COUNT_BITS 12
 #define COUNT_MASK UINT64_C(0xfff)
 #define FLAG_SHIFT 60
@@ -85,6 +88,13 @@ static void add_spend(struct session_slot *slot, int64_t spend, uint16_t currenc
     slot->spend = add_saturated(slot->spend, spend);
 }
 
+static void set_cause(struct session_slot *slot, uint64_t place)
+{
+    slot->cause_low = (uint32_t)place;
+    slot->cause_middle = (uint16_t)(place >> 32);
+    slot->cause_high = (uint32_t)(place >> 48);
+}
+
 static void add_content(struct session_slot *slot, const struct session_event *event)
 {
     count_type(slot, event->type);
@@ -94,8 +104,7 @@ static void add_content(struct session_slot *slot, const struct session_event *e
     if (event->is_priced) {
         add_spend(slot, event->spend, event->currency);
     }
-    slot->cause_ordinal_low = (uint32_t)event->ordinal;
-    slot->cause_ordinal_high = (uint16_t)(event->ordinal >> 32);
+    set_cause(slot, event->place);
 }
 
 void session_open(struct session_slot *slot, uint64_t id, const struct session_event *event)
@@ -167,7 +176,7 @@ bool session_fits_session(const struct session_slot *into, const struct session_
     return true;
 }
 
-void session_merge(struct session_slot *into, const struct session_slot *from)
+void session_merge(struct session_slot *into, const struct session_slot *from, uint64_t cause)
 {
     int64_t into_last_ms = session_last_ms(into);
     int64_t from_last_ms = session_last_ms(from);
@@ -191,10 +200,7 @@ void session_merge(struct session_slot *into, const struct session_slot *from)
     if (session_is(from, SLOT_MIXED)) {
         session_mark(into, SLOT_MIXED, true);
     }
-    if (session_cause_ordinal(from) > session_cause_ordinal(into)) {
-        into->cause_ordinal_low = from->cause_ordinal_low;
-        into->cause_ordinal_high = from->cause_ordinal_high;
-    }
+    set_cause(into, cause);
 }
 
 int64_t session_distance_ms(const struct session_slot *slot, int64_t time_ms)
@@ -224,9 +230,18 @@ uint32_t session_count_of(const struct session_slot *slot, enum event_type type)
     return slot->event_count - counted;
 }
 
-uint64_t session_cause_ordinal(const struct session_slot *slot)
+uint64_t session_cause_place(const struct session_slot *slot)
 {
-    return (uint64_t)slot->cause_ordinal_high << 32 | slot->cause_ordinal_low;
+    return (uint64_t)slot->cause_high << 48 | (uint64_t)slot->cause_middle << 32 | slot->cause_low;
+}
+
+void session_slot_upgrade(const void *bytes, struct session_slot *ret_slot)
+{
+    static_assert(offsetof(struct session_slot, cause_high) == SESSION_SLOT_BYTES_1,
+                  "the rest stands where it stood");
+    *ret_slot = (struct session_slot){0};
+    memcpy(ret_slot, bytes, SESSION_SLOT_BYTES_1);
+    set_cause(ret_slot, PLACE_UNKNOWN);
 }
 
 uint32_t session_distinct_items(const struct session_slot *slot)

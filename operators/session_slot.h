@@ -1,5 +1,5 @@
 /*
- * One session as it is kept in a user's record: 72 bytes that say all that a session record says,
+ * One session as it is kept in a user's record: 80 bytes that say all that a session record says,
  * so that an ended session can still be revised. Every part of it can be added up, in any order: a
  * session is the same whichever of its events came first, and two of them can be merged.
  *
@@ -32,28 +32,35 @@ enum session_slot_flag {
 struct session_slot {
     uint64_t id; /* 0: free, and then all zero. */
     int64_t start_ms;
-    int64_t spend;              /* Millionths of its currency, purchases only; saturates. */
-    uint64_t items;             /* Linear counting: a bit for each value of an item's top 6 bits. */
-    uint64_t frequent;          /* Five counts of 12 bits, then 4 of enum session_slot_flag. */
-    uint32_t duration_ms;       /* From the first to the last event. */
-    uint32_t hint;              /* Of the hashed session hint; 0: none. */
-    uint32_t cause_ordinal_low; /* 48 bits of the ordinal of the event that came last. */
-    uint16_t cause_ordinal_high;
+    int64_t spend;        /* Millionths of its currency, purchases only; saturates. */
+    uint64_t items;       /* Linear counting: a bit for each value of an item's top 6 bits. */
+    uint64_t frequent;    /* Five counts of 12 bits, then 4 of enum session_slot_flag. */
+    uint32_t duration_ms; /* From the first to the last event. */
+    uint32_t hint;        /* Of the hashed session hint; 0: none. */
+    uint32_t cause_low;   /* Place of the event that came last, in pieces. */
+    uint16_t cause_middle;
     uint16_t event_count;
     uint16_t currency;                /* Three letters of 5 bits; 0: not known. */
     uint8_t revision;                 /* Records of it written so far. */
     uint8_t entry_type;               /* enum event_type of the first event. */
     uint8_t exit_type;                /* Of the last. */
     uint8_t rare[SESSION_RARE_TYPES]; /* Counts; see session_slot.c for the types. */
+    uint32_t cause_high; /* Of the place: 0 where nothing is sent on, and not stored. */
+    uint32_t reserved;
 };
-static_assert(sizeof(struct session_slot) == 72, "stored as it is");
+static_assert(sizeof(struct session_slot) == 80, "stored as it is");
+
+/* Reads a slot as it was in version 1 of sessionize's part: of the event that came last it had the
+ * number in the input, which does not say where that event stood. */
+#define SESSION_SLOT_BYTES_1 72u
+void session_slot_upgrade(const void *bytes, struct session_slot *ret_slot);
 
 /* What an event adds. */
 struct session_event {
     int64_t time_ms;
-    uint64_t ordinal;
-    uint64_t item; /* Hash; 0: none. */
-    int64_t spend; /* Millionths; undefined unless is_priced. */
+    uint64_t place; /* See event_place.h. */
+    uint64_t item;  /* Hash; 0: none. */
+    int64_t spend;  /* Millionths; undefined unless is_priced. */
     uint32_t hint;
     uint16_t currency;
     uint8_t type;
@@ -89,16 +96,17 @@ bool session_fits(const struct session_slot *slot, const struct session_event *e
                   const struct session_limits *limits);
 void session_add(struct session_slot *slot, const struct session_event *event);
 
-/* The same for two sessions that become one, whose id and revision are those of `into`. */
+/* The same for two sessions that become one, whose id and revision are those of `into`, and the
+ * cause is what made them one. */
 bool session_fits_session(const struct session_slot *into, const struct session_slot *from,
                           const struct session_limits *limits);
-void session_merge(struct session_slot *into, const struct session_slot *from);
+void session_merge(struct session_slot *into, const struct session_slot *from, uint64_t cause);
 
 /* How far `time_ms` lies outside of the session, in milliseconds; 0 within. */
 int64_t session_distance_ms(const struct session_slot *slot, int64_t time_ms);
 
 uint32_t session_count_of(const struct session_slot *slot, enum event_type type);
-uint64_t session_cause_ordinal(const struct session_slot *slot);
+uint64_t session_cause_place(const struct session_slot *slot);
 
 /*
  * Estimated number of distinct items, by linear counting over 64 bits: about 5% off at 10 items,

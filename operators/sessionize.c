@@ -12,7 +12,7 @@ struct sessionize_part {
     uint32_t reserved;
     struct session_slot slots[SESSIONS_KEPT]; /* By last event, newest first; then free ones. */
 };
-static_assert(sizeof(struct sessionize_part) == 224, "stored as it is");
+static_assert(sizeof(struct sessionize_part) == 248, "stored as it is");
 static_assert(sizeof(struct sessionize_counters) == 48, "stored as it is");
 
 struct sessionize {
@@ -22,6 +22,23 @@ struct sessionize {
     uint32_t offset;         /* In a user's record. */
     uint32_t counter_offset; /* In the task's record. */
 };
+
+/* Version 1 knew the number of a session's last event, and not its place. */
+#define HEAD_BYTES offsetof(struct sessionize_part, slots)
+
+bool sessionize_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part)
+{
+    struct sessionize_part *out = part;
+    if (version != 1 || length != HEAD_BYTES + SESSIONS_KEPT * SESSION_SLOT_BYTES_1) {
+        return false;
+    }
+    memcpy(out, bytes, HEAD_BYTES);
+    for (uint32_t i = 0; i < SESSIONS_KEPT; i++) {
+        session_slot_upgrade((const char *)bytes + HEAD_BYTES + (size_t)i * SESSION_SLOT_BYTES_1,
+                             &out->slots[i]);
+    }
+    return true;
+}
 
 /* What the handling of one row needs. */
 struct row_context {
@@ -38,9 +55,9 @@ const struct stage_info sessionize_info = {
     .name = "sessionize",
     .doc = "Groups each user's events into sessions, by inactivity or by the sender's session id.",
     .reads = "time_ms, type, price, quantity, currency, hash(item), hash(session hint), "
-             "watermark_ms, ordinal",
+             "watermark_ms, place",
     .writes = "session_id, session_flags, session_start_ms, session_event_count, session_outcome, "
-              "state (void); topic sessions",
+              "session_cause, session_last_ms, state (void); topic sessions",
 };
 
 /* ---- Time ---- */
@@ -167,7 +184,7 @@ static uint32_t find_neighbour(const struct row_context *context, uint32_t index
 /* ---- Records ---- */
 
 static void write_record(const struct row_context *context, struct session_slot *slot,
-                         enum session_cause cause, uint64_t merged_into, uint64_t ordinal)
+                         enum session_cause cause, uint64_t merged_into, uint64_t place)
 {
     slot->revision++;
     if (cause == SESSION_CAUSE_BRIDGED) {
@@ -177,8 +194,8 @@ static void write_record(const struct row_context *context, struct session_slot 
     } else {
         context->counters->revised++;
     }
-    session_record_write(context->batch->outputs, context->batch->user_key[context->row], slot,
-                         cause, merged_into, ordinal);
+    session_record_write(context->batch, context->batch->user_key[context->row], slot, cause,
+                         merged_into, place);
     session_mark(slot, SLOT_CHANGED, false);
 }
 
@@ -187,7 +204,7 @@ static void write_crowded(const struct row_context *context, struct session_slot
 {
     if (session_is(slot, SLOT_CHANGED)) {
         context->counters->crowded++;
-        write_record(context, slot, SESSION_CAUSE_CROWDED, 0, session_cause_ordinal(slot));
+        write_record(context, slot, SESSION_CAUSE_CROWDED, 0, session_cause_place(slot));
     }
 }
 
@@ -240,6 +257,7 @@ static void fill_columns(const struct row_context *context, const struct session
     batch->session_start_ms[row] = slot ? slot->start_ms : 0;
     batch->session_event_count[row] = slot ? slot->event_count : 0;
     batch->session_outcome[row] = (uint8_t)outcome;
+    batch->session_cause[row] = slot ? session_cause_place(slot) : PLACE_UNKNOWN;
 }
 
 static void show_newest(const struct row_context *context)
@@ -268,7 +286,7 @@ static struct session_event read_event(const struct row_context *context)
     const struct event_batch *batch = context->batch;
     uint32_t row = context->row;
     struct session_event event = {.time_ms = batch->time_ms[row],
-                                  .ordinal = batch->ordinal[row],
+                                  .place = batch->place[row],
                                   .item = batch->hash[HASH_ITEM][row],
                                   .type = batch->type[row],
                                   .is_priced = batch->type[row] == EVENT_PURCHASE &&
@@ -338,7 +356,7 @@ static void open_session(const struct row_context *context, const struct session
 
 /* Merges the session at `index` with a neighbour. Returns the index of the survivor. */
 static uint32_t bridge(const struct row_context *context, uint32_t index, uint32_t neighbour,
-                       uint64_t ordinal)
+                       uint64_t cause)
 {
     struct sessionize_part *part = context->part;
     /* Of equal starts the one that stands behind: it has been still for longer. */
@@ -348,8 +366,8 @@ static uint32_t bridge(const struct row_context *context, uint32_t index, uint32
     uint32_t survivor = is_older ? neighbour : index;
     uint32_t retracted = is_older ? index : neighbour;
     struct session_slot gone = part->slots[retracted];
-    session_merge(&part->slots[survivor], &gone);
-    write_record(context, &gone, SESSION_CAUSE_BRIDGED, part->slots[survivor].id, ordinal);
+    session_merge(&part->slots[survivor], &gone, cause);
+    write_record(context, &gone, SESSION_CAUSE_BRIDGED, part->slots[survivor].id, cause);
     remove_slot(part, retracted);
     return resort_slot(part, survivor - (retracted < survivor));
 }
@@ -363,7 +381,7 @@ static void extend_session(const struct row_context *context, uint32_t index,
     index = resort_slot(part, index);
     for (uint32_t neighbour = find_neighbour(context, index); neighbour < kept_count(part);
          neighbour = find_neighbour(context, index)) {
-        index = bridge(context, index, neighbour, event->ordinal);
+        index = bridge(context, index, neighbour, event->place);
         flags |= SESSION_BRIDGED;
     }
     struct session_slot *slot = &part->slots[index];
@@ -419,11 +437,10 @@ static void process_timer(const struct row_context *context)
     bool is_revision = session_is(slot, SLOT_ENDED);
     session_mark(slot, SLOT_ENDED, true);
     write_record(context, slot, is_revision ? SESSION_CAUSE_LATE : SESSION_CAUSE_ENDED, 0,
-                 session_cause_ordinal(slot));
+                 session_cause_place(slot));
     fill_columns(context, slot, is_revision ? SESSION_IS_LATE : SESSION_ENDED,
                  is_revision ? OUTCOME_OPEN : session_outcome_of(slot));
     batch->session_last_ms[context->row] = session_last_ms(slot);
-    batch->session_cause_ordinal[context->row] = session_cause_ordinal(slot);
     context->record->timer_ms[TIMER_SESSIONIZE] = TIMER_NONE;
     update_timer(context);
 }
@@ -496,9 +513,10 @@ static enum status add_parts(struct sessionize *self, struct record_layout *layo
 {
     const struct record_part user_part = {.name = "sessionize",
                                           .id = PART_SESSIONIZE,
-                                          .version = 1,
+                                          .version = 2,
                                           .kind = ENTITY_USER,
-                                          .bytes = sizeof(struct sessionize_part)};
+                                          .bytes = sizeof(struct sessionize_part),
+                                          .upgrade = sessionize_upgrade};
     const struct record_part task_part = {.name = "sessionize counters",
                                           .id = PART_SESSIONIZE,
                                           .version = 1,

@@ -40,7 +40,7 @@
 #include "pipeline/stage.h"
 #include "pipeline/state/record.h"
 
-#define SESSIONS_KEPT 3 /* The newest and two before it: 224 bytes of a user's record. */
+#define SESSIONS_KEPT 3 /* The newest and two before it: 248 bytes of a user's record. */
 
 struct sessionize_options {
     bool by_hint;
@@ -73,6 +73,9 @@ MUST_CHECK enum status sessionize_check(const struct sessionize_options *options
 MUST_CHECK enum status sessionize_create(const struct sessionize_options *options,
                                          struct record_layout *layout, struct stage **ret_stage,
                                          struct error *error);
+
+/* Reads a user's part of an older version; see struct record_part. */
+bool sessionize_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part);
 
 /* The counters in a task's record. */
 const struct sessionize_counters *sessionize_counters(const struct stage *stage,

@@ -11,7 +11,7 @@
 #define EVENT_TEXT_BYTES_MAX 65535u   /* Of one text field. */
 #define EVENT_ATTRIBUTES_MAX 64u
 #define FEATURES_MAX 256u
-#define USER_CORE_BYTES_MAX 1024u /* All core parts of a user together. */
+#define USER_CORE_BYTES_MAX 1280u /* All core parts of a user together, in memory. */
 #define USER_MODEL_BYTES_MAX 512u /* All model parts of a user together. */
 #define ENTITY_BYTES_MAX 192u     /* All parts of a card, device, address, terminal or item. */
 #define TASK_BYTES_MAX 65536u     /* All parts of a task's own record. */

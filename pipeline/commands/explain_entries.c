@@ -15,8 +15,10 @@ void explain_place(const struct explain_facts *facts, explain_entry *entry, FILE
         entry(out, "goes back to", explain_text(decision, "cause_time"));
     }
     entry(out, "event id", explain_text(decision, "event_id"));
+    const char *topic = explain_text(decision, "topic");
+    entry(out, "topic", topic);
     entry(out, "partition", explain_text(decision, "partition"));
-    entry(out, "record", explain_text(decision, "ordinal"));
+    entry(out, topic ? "offset" : "record", explain_text(decision, "ordinal"));
     for (size_t i = 0; fields && i < fields->child_count; i++) {
         entry(out, fields->children[i].key, fields->children[i].scalar);
     }

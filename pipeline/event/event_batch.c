@@ -26,7 +26,7 @@ enum status event_batch_init(struct event_batch *batch, uint32_t feature_count, 
 {
     assert(feature_count <= FEATURES_MAX);
     bool failed = false;
-    *batch = (struct event_batch){.feature_count = feature_count};
+    *batch = (struct event_batch){.feature_count = feature_count, .places.partition = ""};
     batch->feature_stride = (feature_count + 15u) & ~15u; /* Rows begin on cache lines. */
     arena_init(&batch->arena, ARENA_BLOCK_BYTES);
 
@@ -43,6 +43,7 @@ enum status event_batch_init(struct event_batch *batch, uint32_t feature_count, 
     COLUMN(batch, order_line);
     COLUMN(batch, attributes);
     COLUMN(batch, ordinal);
+    COLUMN(batch, place);
     COLUMN(batch, kind);
     COLUMN(batch, state);
     COLUMN(batch, timer_slot);
@@ -61,7 +62,7 @@ enum status event_batch_init(struct event_batch *batch, uint32_t feature_count, 
     COLUMN(batch, session_event_count);
     COLUMN(batch, session_outcome);
     COLUMN(batch, session_last_ms);
-    COLUMN(batch, session_cause_ordinal);
+    COLUMN(batch, session_cause);
     for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
         COLUMN(batch, score[kind]);
         COLUMN(batch, score_logit[kind]);
@@ -106,6 +107,7 @@ void event_batch_release(struct event_batch *batch)
     free(batch->order_line);
     free(batch->attributes);
     free(batch->ordinal);
+    free(batch->place);
     free(batch->kind);
     free(batch->state);
     free(batch->timer_slot);
@@ -124,7 +126,7 @@ void event_batch_release(struct event_batch *batch)
     free(batch->session_event_count);
     free(batch->session_outcome);
     free(batch->session_last_ms);
-    free(batch->session_cause_ordinal);
+    free(batch->session_cause);
     for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
         free(batch->score[kind]);
         free(batch->score_logit[kind]);

@@ -16,6 +16,7 @@
 #include "pipeline/base/status.h"
 #include "pipeline/base/text.h"
 #include "pipeline/event/event_fields.h"
+#include "pipeline/event/event_place.h"
 #include "pipeline/limits.h"
 #include "pipeline/state/record.h"
 
@@ -117,6 +118,7 @@ struct event_batch {
     uint64_t *ordinal; /* Number of the record in its partition, from 0; for a timer, undefined. */
 
     /* Written by intake (task), before the stages. */
+    uint64_t *place;       /* Where its record stands, see event_place.h; timers: PLACE_UNKNOWN */
     uint8_t *kind;         /* enum row_kind */
     uint8_t *state;        /* enum row_state; the owner of a timer may set ROW_VOID */
     uint8_t *timer_slot;   /* Timer rows: whose timer. */
@@ -129,6 +131,7 @@ struct event_batch {
                                                   for the whole batch: record[ENTITY_TASK][0]. */
     uint64_t *hash[HASHED_FIELD_COUNT];        /* 0: missing. */
     int64_t timer_floor_ms;                    /* For record_set_timer. */
+    struct event_places places;                /* What the numbers in places stand for (task). */
 
     /* Written by sessionize. */
     uint64_t *session_id;          /* 0: none (a timer row of a user without a session). */
@@ -136,10 +139,12 @@ struct event_batch {
     int64_t *session_start_ms;     /* Of the row's session, after the row. */
     uint32_t *session_event_count; /* Events in it, this one included. */
     uint8_t *session_outcome;      /* enum session_outcome */
-    /* On rows with SESSION_ENDED, else undefined: the time of the session's last event, and the
-     * ordinal of the event of it that was read last (another one only where a late one came). */
+    /* Place of the event of the session that was read last, after the row: the row's own place
+     * where the event counts for the session. */
+    uint64_t *session_cause;
+    /* On rows with SESSION_ENDED, else undefined: the time of the session's last event (not that of
+     * session_cause where a late one came). */
     int64_t *session_last_ms;
-    uint64_t *session_cause_ordinal;
 
     /* Written by extract_features: row-major [row_count][feature_stride]; NaN: missing. */
     float *features;

@@ -268,7 +268,6 @@ static enum input_result take_origin(struct kafka_input *self, const rd_kafka_me
         .is_known = true,
         .is_ahead = mark.flags & KAFKA_ROUTE_AHEAD,
         .partition = mark.partition,
-        .ordinal = (uint64_t)mark.offset,
         .mark_ms = mark.mark_ms,
     };
     self->has_ended[mark.partition] = mark.flags & KAFKA_ROUTE_ENDED;
@@ -279,6 +278,7 @@ static enum input_result take_origin(struct kafka_input *self, const rd_kafka_me
     message->partition = (int32_t)mark.partition;
     message->timestamp_ms = mark.timestamp_ms;
     item->source = message->topic;
+    item->offset = (uint64_t)mark.offset;
     if (mark.flags & KAFKA_ROUTE_CUT) {
         self->whole = mark.whole;
         item->raw.whole = &self->whole;
@@ -307,6 +307,7 @@ static enum status kafka_input_next(struct input *input, struct event_batch *bat
         return error_set(error, STATUS_FATAL, "kafka: out of memory for a record");
     }
     ret_item->source = message.topic;
+    ret_item->offset = (uint64_t)from->offset;
     if (self->options.origin_count > 0) {
         ret_item->result = take_origin(self, from, ret_item, &message);
         if (ret_item->result != INPUT_EVENT) {

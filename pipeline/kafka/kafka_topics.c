@@ -9,32 +9,21 @@
 
 #include "pipeline/base/clock.h"
 #include "pipeline/kafka/kafka_ask.h"
+#include "pipeline/kafka/kafka_topics_internal.h"
 #include "pipeline/run/origin_clock.h"
 
-#define REQUEST_TIMEOUT_MS 15000
-#define TOPICS_MAX (TOPIC_COUNT + 3)
-/* What a record of the input can come to, with key and headers (kafka_route.c). */
-#define REPARTITION_BYTES "4194304"
-
-/* One topic of the application and how it must be. */
-struct topic_plan {
-    const char *name;
-    bool is_compacted;
-    bool is_output;
-    bool is_repartition;
-};
-
-static uint32_t plan_topics(const struct kafka_setup *setup, const struct kafka_topics *topics,
-                            struct topic_plan plans[TOPICS_MAX])
+uint32_t kafka_topics_plan(const struct kafka_setup *setup, const struct kafka_topics *topics,
+                           struct kafka_topic_plan plans[KAFKA_TOPICS_MAX])
 {
     uint32_t count = 0;
     for (int i = 0; i < TOPIC_COUNT; i++) {
-        plans[count++] = (struct topic_plan){.name = topics->outputs[i], .is_output = true};
+        plans[count++] = (struct kafka_topic_plan){.name = topics->outputs[i], .is_output = true};
     }
-    plans[count++] = (struct topic_plan){.name = topics->changelog, .is_compacted = true};
-    plans[count++] = (struct topic_plan){.name = topics->journal};
+    plans[count++] = (struct kafka_topic_plan){.name = topics->changelog, .is_compacted = true};
+    plans[count++] = (struct kafka_topic_plan){.name = topics->journal};
     if (setup->options->is_repartitioned) {
-        plans[count++] = (struct topic_plan){.name = topics->repartition, .is_repartition = true};
+        plans[count++] =
+            (struct kafka_topic_plan){.name = topics->repartition, .is_repartition = true};
     }
     return count;
 }
@@ -208,8 +197,9 @@ void kafka_topics_divide(const struct kafka_setup *setup, struct kafka_topics *t
     }
 }
 
-static enum status compare_partitions(const struct kafka_topics *topics, const char *name,
-                                      uint32_t present, uint32_t expected, struct error *error)
+enum status kafka_topics_compare_partitions(const struct kafka_topics *topics, const char *name,
+                                            uint32_t present, uint32_t expected,
+                                            struct error *error)
 {
     return present == expected
                ? STATUS_OK
@@ -231,7 +221,7 @@ enum status kafka_topics_still_there(const struct kafka_topics *topics, rd_kafka
 /* ---- creating ---- */
 
 static rd_kafka_NewTopic_t *make_request(const struct kafka_options *options,
-                                         const struct topic_plan *plan, uint32_t partitions,
+                                         const struct kafka_topic_plan *plan, uint32_t partitions,
                                          char *message, size_t message_bytes)
 {
     int replicas = options->replication > 0 ? (int)options->replication : -1;
@@ -255,8 +245,7 @@ static rd_kafka_NewTopic_t *make_request(const struct kafka_options *options,
     }
     if (plan->is_output || plan->is_repartition) {
         /* Their time stamps are event times, which the brokers' clock has no say in. */
-        (void)rd_kafka_NewTopic_set_config(request, "message.timestamp.after.max.ms",
-                                           "9223372036854775807");
+        (void)rd_kafka_NewTopic_set_config(request, "message.timestamp.after.max.ms", ANY_TIME);
         (void)rd_kafka_NewTopic_set_config(request, "message.timestamp.type", "CreateTime");
     } else {
         /* Brokers refuse records of an instance whose clock is an hour ahead of theirs. */
@@ -312,7 +301,7 @@ static enum status send_requests(rd_kafka_t *client, rd_kafka_NewTopic_t **reque
     return status;
 }
 
-static const struct timespec ask_pause = {.tv_nsec = 20000000};
+static const struct timespec ask_pause = {.tv_nsec = ASK_PAUSE_NS};
 
 /* A broker answers the request before all of them know the topic: waits until they do. */
 static enum status wait_until_seen(rd_kafka_t *client, const char *topic, struct error *error)
@@ -336,20 +325,21 @@ enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *cli
                                 uint32_t *ret_created, struct error *error)
 {
     struct kafka_topics topics;
-    struct topic_plan plans[TOPICS_MAX];
-    rd_kafka_NewTopic_t *requests[TOPICS_MAX];
+    struct kafka_topic_plan plans[KAFKA_TOPICS_MAX];
+    rd_kafka_NewTopic_t *requests[KAFKA_TOPICS_MAX];
     uint32_t count = 0;
     uint32_t partitions = 0;
     enum status status = kafka_topics_name(setup, &topics, error);
     if (status == STATUS_OK) {
         status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
     }
-    uint32_t planned = status == STATUS_OK ? plan_topics(setup, &topics, plans) : 0;
+    uint32_t planned = status == STATUS_OK ? kafka_topics_plan(setup, &topics, plans) : 0;
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
         uint32_t present = 0;
         status = kafka_ask_partitions(client, plans[i].name, &present, error);
         if (status == STATUS_OK && present > 0) {
-            status = compare_partitions(&topics, plans[i].name, present, partitions, error);
+            status =
+                kafka_topics_compare_partitions(&topics, plans[i].name, present, partitions, error);
         }
         if (status != STATUS_OK || present > 0) {
             continue;
@@ -372,145 +362,6 @@ enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *cli
     }
     if (status == STATUS_OK) {
         *ret_created = count;
-    }
-    return status;
-}
-
-/* ---- checking ---- */
-
-static const char *entry_value(const rd_kafka_ConfigEntry_t **entries, size_t count,
-                               const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
-            const char *value = rd_kafka_ConfigEntry_value(entries[i]);
-            return value ? value : "";
-        }
-    }
-    return "";
-}
-
-/* Records wait there until they are processed, however long that takes. */
-static enum status check_repartition(const rd_kafka_ConfigEntry_t **entries, size_t count,
-                                     const char *topic, struct error *error)
-{
-    static const char *const endless[] = {"retention.ms", "retention.bytes"};
-    for (size_t i = 0; i < 2; i++) {
-        const char *value = entry_value(entries, count, endless[i]);
-        if (strcmp(value, "-1") != 0) {
-            return error_set(error, STATUS_INVALID,
-                             "kafka: topic %s: %s is \"%s\", and must be -1: records that are not "
-                             "processed yet would be lost",
-                             topic, endless[i], value);
-        }
-    }
-    const char *bytes = entry_value(entries, count, "max.message.bytes");
-    return strtoll(bytes, NULL, 10) >= strtoll(REPARTITION_BYTES, NULL, 10)
-               ? STATUS_OK
-               : error_set(error, STATUS_INVALID,
-                           "kafka: topic %s: max.message.bytes is \"%s\", and must be at least %s",
-                           topic, bytes, REPARTITION_BYTES);
-}
-
-static enum status check_policy(const rd_kafka_ConfigResource_t *resource,
-                                const struct topic_plan *plan, struct error *error)
-{
-    size_t entry_count;
-    const rd_kafka_ConfigEntry_t **entries =
-        rd_kafka_ConfigResource_configs(resource, &entry_count);
-    const char *policy = entry_value(entries, entry_count, "cleanup.policy");
-    const char *expected = plan->is_compacted ? "compact" : "delete";
-    if (strcmp(policy, expected) == 0) {
-        return plan->is_repartition ? check_repartition(entries, entry_count, plan->name, error)
-                                    : STATUS_OK;
-    }
-    return error_set(error, STATUS_INVALID,
-                     "kafka: topic %s: cleanup.policy is \"%s\", and must be %s: %s", plan->name,
-                     policy, expected,
-                     plan->is_compacted ? "state would be lost"
-                                        : "all but the newest record of a key would be lost");
-}
-
-/* Waits for the settings of one topic. The caller destroys the event; NULL: no broker answers. */
-static rd_kafka_event_t *ask_settings(rd_kafka_t *client, const char *topic)
-{
-    rd_kafka_ConfigResource_t *resource =
-        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    rd_kafka_DescribeConfigs(client, &resource, 1, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, REQUEST_TIMEOUT_MS);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_ConfigResource_destroy(resource);
-    return event;
-}
-
-/* The one topic's settings in an answer; `ret_code` says why there are none. */
-static const rd_kafka_ConfigResource_t *find_settings(rd_kafka_event_t *event,
-                                                      rd_kafka_resp_err_t *ret_code)
-{
-    size_t count = 0;
-    const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(
-        rd_kafka_event_DescribeConfigs_result(event), &count);
-    *ret_code = rd_kafka_event_error(event);
-    if (*ret_code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        *ret_code =
-            count == 1 ? rd_kafka_ConfigResource_error(resources[0]) : RD_KAFKA_RESP_ERR__BAD_MSG;
-    }
-    return *ret_code == RD_KAFKA_RESP_ERR_NO_ERROR ? resources[0] : NULL;
-}
-
-/*
- * Of a topic that one broker has shown. Another one, which is asked here, may not know it yet, if
- * it has just been made: then asks again.
- */
-static enum status check_settings(rd_kafka_t *client, const struct topic_plan *plan,
-                                  struct error *error)
-{
-    uint64_t until_ns = clock_monotonic_ns() + REQUEST_TIMEOUT_MS * 1000000ull;
-    for (;;) {
-        rd_kafka_event_t *event = ask_settings(client, plan->name);
-        if (!event) {
-            return error_set(error, STATUS_RETRY,
-                             "kafka: settings of topic %s: the brokers do not answer", plan->name);
-        }
-        rd_kafka_resp_err_t code;
-        const rd_kafka_ConfigResource_t *settings = find_settings(event, &code);
-        enum status status =
-            settings ? check_policy(settings, plan, error)
-                     : error_set(error, kafka_status_of(code), "kafka: settings of topic %s: %s",
-                                 plan->name, rd_kafka_err2str(code));
-        rd_kafka_event_destroy(event);
-        if (code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || clock_monotonic_ns() >= until_ns) {
-            return status;
-        }
-        (void)nanosleep(&ask_pause, NULL);
-    }
-}
-
-enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *client,
-                               struct error *error)
-{
-    struct kafka_topics topics;
-    struct topic_plan plans[TOPICS_MAX];
-    uint32_t partitions = 0;
-    enum status status = kafka_topics_name(setup, &topics, error);
-    if (status == STATUS_OK) {
-        status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
-    }
-    uint32_t planned = status == STATUS_OK ? plan_topics(setup, &topics, plans) : 0;
-    for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
-        uint32_t present = 0;
-        status = kafka_ask_partitions(client, plans[i].name, &present, error);
-        if (status == STATUS_OK && present == 0) {
-            status = error_set(error, STATUS_INVALID,
-                               "kafka: topic %s is missing: make it with nudge topics create",
-                               plans[i].name);
-        } else if (status == STATUS_OK) {
-            status = compare_partitions(&topics, plans[i].name, present, partitions, error);
-        }
-        if (status == STATUS_OK) {
-            status = check_settings(client, &plans[i], error);
-        }
     }
     return status;
 }

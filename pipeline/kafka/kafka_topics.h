@@ -58,8 +58,9 @@ MUST_CHECK enum status kafka_topics_create(const struct kafka_setup *setup, rd_k
 
 /*
  * Refuses, naming the topic and what is expected: a topic that is missing, another number of
- * partitions, a changelog that is not compacted, another topic that is, a repartition topic that
- * forgets records or takes only short ones.
+ * partitions, a changelog that is not compacted, another topic that is, a changelog or journal
+ * whose brokers judge by the clocks of instances, a repartition topic that forgets records or takes
+ * only short ones.
  */
 MUST_CHECK enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *client,
                                           struct error *error);

@@ -1,11 +1,15 @@
 #include "pipeline/output/topic_schemas.h"
 
 static const struct output_field dead_letter_fields[] = {
-    {.name = "source", .type = OUTPUT_TEXT, .doc = "File or topic that the record came from."},
-    {.name = "partition", .type = OUTPUT_TEXT, .doc = "Partition of the input."},
+    {.name = "source",
+     .type = OUTPUT_TEXT,
+     .doc = "File or topic that the record came from, before it was sent on."},
+    {.name = "partition",
+     .type = OUTPUT_TEXT,
+     .doc = "Partition of that topic, or number of the file."},
     {.name = "ordinal",
      .type = OUTPUT_LONG,
-     .doc = "Number of the record in its partition, from 0."},
+     .doc = "Offset of the record in its partition, or number in the file, from 0."},
     {.name = "byte_position",
      .type = OUTPUT_LONG,
      .doc = "Byte at which the record, or the Avro block that holds it, starts in the uncompressed "

@@ -16,6 +16,25 @@ static void put_id(struct output_writer *writer, uint64_t id)
     }
 }
 
+void place_write(struct output_writer *writer, const struct event_places *places, uint64_t place)
+{
+    if (place == PLACE_UNKNOWN) {
+        output_null(writer);
+        output_null(writer);
+        output_null(writer);
+        return;
+    }
+    char buffer[12];
+    struct text topic = place_topic(places, place);
+    if (topic.data) {
+        output_text(writer, topic);
+    } else {
+        output_null(writer);
+    }
+    output_text(writer, place_partition(places, place, buffer));
+    output_long(writer, (int64_t)place_offset(place));
+}
+
 static void put_event_text(struct output_writer *writer, const struct event_batch *events,
                            uint32_t row, enum event_field field)
 {
@@ -96,8 +115,7 @@ void dead_letter_write(struct output_batch *batch, const struct input_place *pla
     output_end(writer);
 }
 
-void late_event_write(struct output_batch *batch, const struct event_batch *events, uint32_t row,
-                      struct text partition)
+void late_event_write(struct output_batch *batch, const struct event_batch *events, uint32_t row)
 {
     int64_t time_ms = events->time_ms[row];
     int64_t watermark_ms = events->watermark_ms[row];
@@ -107,8 +125,7 @@ void late_event_write(struct output_batch *batch, const struct event_batch *even
         output_begin(batch, TOPIC_LATE_EVENTS, events->user_key[row], time_ms);
     output_set_cause(writer, events->ordinal[row]);
     put_event_text(writer, events, row, FIELD_EVENT_ID);
-    output_text(writer, partition);
-    output_long(writer, (int64_t)events->ordinal[row]);
+    place_write(writer, &events->places, events->place[row]);
     output_key(writer, events->user_key[row]);
     output_time(writer, time_ms);
     output_time(writer, watermark_ms);
@@ -128,8 +145,7 @@ void scored_event_write(struct output_batch *batch, const struct scored_event_co
         output_begin(batch, TOPIC_SCORED_EVENTS, events->user_key[row], events->time_ms[row]);
     output_set_cause(writer, events->ordinal[row]);
     put_event_text(writer, events, row, FIELD_EVENT_ID);
-    output_text(writer, context->partition);
-    output_long(writer, (int64_t)events->ordinal[row]);
+    place_write(writer, &events->places, events->place[row]);
     output_key(writer, events->user_key[row]);
     output_time(writer, events->time_ms[row]);
     output_text(writer, row_type_name(events, row));

@@ -10,6 +10,9 @@
 #include "pipeline/event/rejection.h"
 #include "pipeline/output/output.h"
 
+/* The fields topic, partition and ordinal, null where they are not known. */
+void place_write(struct output_writer *writer, const struct event_places *places, uint64_t place);
+
 /* Where a record stands in the input. */
 struct input_place {
     struct text source;    /* File or topic. */
@@ -31,12 +34,10 @@ void dead_letter_write(struct output_batch *batch, const struct input_place *pla
                        const struct digest *whole, bool has_content, int64_t time_ms);
 
 /* An event older than its watermark; `row` of `events`, which says whether it was diverted. */
-void late_event_write(struct output_batch *batch, const struct event_batch *events, uint32_t row,
-                      struct text partition);
+void late_event_write(struct output_batch *batch, const struct event_batch *events, uint32_t row);
 
 /* What all scored events of a run have in common. */
 struct scored_event_context {
-    struct text partition;
     uint64_t feature_set_hash;
     int64_t configuration_epoch;
     struct text numeric_profile;

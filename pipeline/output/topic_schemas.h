@@ -37,19 +37,25 @@ extern const struct output_schema contribution_schema;
     {.name = "event_id",                                                                           \
      .type = OUTPUT_TEXT,                                                                          \
      .is_nullable = true,                                                                          \
-     .doc = "Id that the sender gave the event that caused it; null where it gave none, and for "  \
-            "a timer: state keeps the place of the event that set it, partition and ordinal, "     \
-            "which names it as well, and not the id, a text that may be longer than all else "     \
-            "that is kept of a deadline."},                                                        \
+     .doc = "Id that the sender gave the event that caused it; for a timer the event that set "    \
+            "it: the last one that touched the cart, the one waited from, or the one of the "      \
+            "session that was read last. Null where the sender gave none. State keeps it as long " \
+            "as the timer is awaited: what is no UUID and longer than 32 bytes it does not keep, " \
+            "nor those of more than two open sessions and two of after for each shopper."},        \
+    {.name = "topic",                                                                              \
+     .type = OUTPUT_TEXT,                                                                          \
+     .is_nullable = true,                                                                          \
+     .doc = "Topic that this event came from, before it was sent on; null where the input is "     \
+            "files."},                                                                             \
     {.name = "partition",                                                                          \
      .type = OUTPUT_TEXT,                                                                          \
-     .doc = "Partition of the input that the cause came from."},                                   \
+     .is_nullable = true,                                                                          \
+     .doc = "Partition of that topic, or number of the file; null where it is not known."},        \
     {.name = "ordinal",                                                                            \
      .type = OUTPUT_LONG,                                                                          \
      .is_nullable = true,                                                                          \
-     .doc = "Number, in its partition, of the record of the event that caused it, from 0; for a "  \
-            "timer of the event that set it: the last one that touched the cart, the one waited "  \
-            "from, or the one of the session that was read last. Null where it is not known."},    \
+     .doc = "Offset of that event in its partition, or number in the file, from 0; null where it " \
+            "is not known, as of what was awaited when a version before this one had the state."}, \
     {.name = "cause_time",                                                                         \
      .type = OUTPUT_TIME,                                                                          \
      .doc = "Event time of that event; for the end of a session that of its last event."},         \
@@ -124,10 +130,18 @@ extern const struct output_schema contribution_schema;
      .type = OUTPUT_TEXT,                                                                          \
      .is_nullable = true,                                                                          \
      .doc = "Id that the sender gave the event; null where it gave none."},                        \
-    {.name = "partition", .type = OUTPUT_TEXT, .doc = "Partition of the input."},                  \
+    {.name = "topic",                                                                              \
+     .type = OUTPUT_TEXT,                                                                          \
+     .is_nullable = true,                                                                          \
+     .doc = "Topic that it came from, before it was sent on; null where the input is files."},     \
+    {.name = "partition",                                                                          \
+     .type = OUTPUT_TEXT,                                                                          \
+     .is_nullable = true,                                                                          \
+     .doc = "Partition of that topic, or number of the file."},                                    \
     {.name = "ordinal",                                                                            \
      .type = OUTPUT_LONG,                                                                          \
-     .doc = "Number of the event's record in its partition, from 0."},                             \
+     .is_nullable = true,                                                                          \
+     .doc = "Offset of the event in its partition, or number in the file, from 0."},               \
     {.name = "user",                                                                               \
      .type = OUTPUT_TEXT,                                                                          \
      .privacy = PRIVACY_QUASI,                                                                     \

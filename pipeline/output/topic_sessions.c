@@ -57,10 +57,20 @@ static const struct output_field session_fields[] = {
      .type = OUTPUT_BOOL,
      .doc = "The cart was left with something in it: more add_to_cart than remove_from_cart and "
             "purchase events together."},
+    {.name = "cause_topic",
+     .type = OUTPUT_TEXT,
+     .is_nullable = true,
+     .doc = "Topic of the event that changed the session last before this record; for a "
+            "retraction, of the event that joined the two. Null where the input is files."},
+    {.name = "cause_partition",
+     .type = OUTPUT_TEXT,
+     .is_nullable = true,
+     .doc = "Partition of that event; null where it is not known."},
     {.name = "cause_ordinal",
      .type = OUTPUT_LONG,
-     .doc = "Number, in its partition, of the event that changed the session last before this "
-            "record; for a retraction, of the event that joined the two."},
+     .is_nullable = true,
+     .doc = "Offset of that event in the topic, or its number in the file, from 0; null where it "
+            "is not known."},
 };
 
 const struct output_schema session_schema = {

@@ -23,7 +23,6 @@ struct input_origin {
     bool is_known; /* It was sent on; else what follows is not set. */
     bool is_ahead; /* An event that is too far ahead of that time. */
     uint32_t partition;
-    uint64_t ordinal;
     int64_t mark_ms; /* See origin_clock.h. */
 };
 
@@ -31,7 +30,10 @@ struct input_item {
     enum input_result result;
     struct raw_record raw;      /* EVENT, REJECTED, SKIPPED: valid until release. */
     struct rejection rejection; /* REJECTED */
-    struct text source;         /* Which of several it is from; data NULL: there is one. */
+    /* The topic that it came from first, and its offset there; data NULL: no topic, and its place
+     * is its ordinal. */
+    struct text source;
+    uint64_t offset;
     struct input_origin origin;
 };
 

@@ -174,7 +174,7 @@ static void reject_item(struct intake *intake, struct builder *builder,
     struct input_place place = {
         .source = item->source.data ? item->source : text_of(intake->options.source_name),
         .partition = text_of(origin->is_known ? partition : intake->options.partition),
-        .ordinal = origin->is_known ? origin->ordinal : item->raw.position.ordinal,
+        .ordinal = item->source.data ? item->offset : item->raw.position.ordinal,
         .byte_position = item->raw.position.bytes,
         .cause = item->raw.position.ordinal,
     };
@@ -183,6 +183,15 @@ static void reject_item(struct intake *intake, struct builder *builder,
                       origin->is_known && origin->mark_ms != ORIGIN_IDLE ? origin->mark_ms
                       : progress->is_started                             ? progress->time_max_ms
                                                                          : 0);
+}
+
+static uint64_t place_of(struct task_progress *progress, const struct input_item *item)
+{
+    const struct input_origin *origin = &item->origin;
+    uint32_t topic = event_topics_number(&progress->topics, item->source);
+    return origin->is_known    ? place_of_origin(topic, origin->partition, item->offset)
+           : item->source.data ? place_make(topic, item->offset)
+                               : place_make(topic, item->raw.position.ordinal);
 }
 
 static struct partition_time time_of(const struct task_progress *progress)
@@ -263,6 +272,7 @@ static void accept_event(struct intake *intake, struct builder *builder, uint32_
     }
     batch->kind[row] = ROW_EVENT;
     batch->ordinal[row] = item->raw.position.ordinal;
+    batch->place[row] = place_of(progress, item);
     batch->watermark_ms[row] = watermark_ms;
     /* Who is to be erased is erased however late that is said. */
     bool is_erasure = batch->type[row] == EVENT_ERASE;

@@ -159,6 +159,7 @@ void intake_add_timer_rows(struct event_batch *batch, struct record *record, int
         batch->present[row] = 0;
         batch->is_late[row] = 0;
         batch->ordinal[row] = 0;
+        batch->place[row] = PLACE_UNKNOWN;
         batch->hash[HASH_EVENT_ID][row] = 0;
         batch->user_key[row] = record->key.id;
         batch->record[record->key.kind][row] = record;

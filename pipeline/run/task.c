@@ -85,6 +85,7 @@ static enum status create_members(struct task *task, struct error *error)
 {
     enum status status = event_batch_init(&task->batch, task->options.feature_count, error);
     if (status == STATUS_OK) {
+        task->batch.places = (struct event_places){task->partition, &task->progress.topics};
         status = record_cache_create(task->parts.layout, task->parts.store, &task->options.cache,
                                      &task->cache, error);
     }

@@ -55,10 +55,8 @@ static bool is_sampled(const struct task *task, uint64_t partition_hash, uint32_
 static void write_side_topics(const struct task *task)
 {
     const struct event_batch *batch = &task->batch;
-    struct text partition = text_of(task->partition);
-    uint64_t partition_hash = hash64(partition);
+    uint64_t partition_hash = hash64(text_of(task->partition));
     struct scored_event_context scored = {
-        .partition = partition,
         .feature_set_hash = task->options.feature_set_hash,
         .configuration_epoch = (int64_t)task->progress.epoch,
         .numeric_profile = text_of(task->numeric_profile),
@@ -70,7 +68,7 @@ static void write_side_topics(const struct task *task)
             scored_event_write(task->parts.outputs, &scored, batch, row);
         }
         if (batch->is_late[row] && batch->state[row] != ROW_DUPLICATE) {
-            late_event_write(task->parts.outputs, batch, row, partition);
+            late_event_write(task->parts.outputs, batch, row);
         }
     }
 }

@@ -49,6 +49,8 @@ struct task_progress {
     /* Since version 2: */
     uint64_t is_provisional; /* No two events in a row have agreed on the time yet. */
     struct input_fingerprint input;
+    /* Since version 3: */
+    struct event_topics topics;
 };
 
 extern const struct record_part task_progress_part;

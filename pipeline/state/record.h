@@ -88,6 +88,7 @@ enum record_part_id {
     PART_ANOMALY = 11,        /* Of a user or of the task, by the detector. */
     PART_TASK_ORIGINS = 12,   /* What time it is where records were sent on from. */
     PART_INTERVENTIONS_COUNTERS = 13,
+    PART_EVENT_IDS = 14,
 };
 
 /* Where each part stands in a record of each kind. Built at start, then constant and shared. */

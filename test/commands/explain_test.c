@@ -16,16 +16,18 @@
 #define ID "0123456789abcdef0123456789abcdef"
 #define OTHER "00000000000000000000000000000001"
 #define CAUSE(id)                                                                                  \
-    "{\"decision_id\":\"" id "\",\"cause\":\"event\",\"event_id\":\"e7\",\"partition\":\"p0\","    \
-    "\"ordinal\":41,\"cause_time\":\"2019-10-01T00:00:00.005Z\",\"user\":\"feed\",\"time\":"       \
+    "{\"decision_id\":\"" id "\",\"cause\":\"event\",\"event_id\":\"e7\","                         \
+    "\"topic\":\"clicks\",\"partition\":\"3\",\"ordinal\":41,\"cause_time\":\"2019-10-01T00:00:"   \
+    "00.005Z\",\"user\":\"feed\",\"time\":"                                                        \
     "\"2019-10-01T00:00:00.005Z\",\"rule\":\"big\","
 #define SCORES                                                                                     \
     "\"session_id\":null,\"scores\":{\"fraud\":0.8,\"purchase\":null,\"abandon\":0.25,"            \
     "\"anomaly\":null},\"fraud_parts\":{\"rules\":1.5,\"deviation\":-0.25,\"model\":null},"
 
 #define TIMER(id)                                                                                  \
-    "{\"decision_id\":\"" id "\",\"cause\":\"idle_cart\",\"event_id\":null,\"partition\":\"p0\","  \
-    "\"ordinal\":39,\"cause_time\":\"2019-09-30T23:50:00.000Z\",\"user\":\"feed\","                \
+    "{\"decision_id\":\"" id "\",\"cause\":\"idle_cart\",\"event_id\":null,\"topic\":null,"        \
+    "\"partition\":\"p0\",\"ordinal\":39,\"cause_time\":\"2019-09-30T23:50:00.000Z\",\"user\":"    \
+    "\"feed\","                                                                                    \
     "\"time\":\"2019-10-01T00:00:00.000Z\",\"rule\":\"big\","
 #define LIMITS                                                                                     \
     "\"limits\":{\"delay_ms\":600000,\"cooldown_ms\":7200000,\"cap_count\":3,"                     \
@@ -129,7 +131,10 @@ static void an_alert_is_explained(void **state)
     static const char *const expected[] = {
         "An alert of severity high: shoe <script>alert(1)</script> & 80",
         "when             2019-10-01T00:00:00.005Z",
-        "record           41",
+        "event id         e7",
+        "topic            clicks",
+        "partition        3",
+        "offset           41",
         "item             shoe",
         "condition        fraud_score >= 0.8 \"\xc3\xa9\"",
         "fraud            ########################......  80.00%",
@@ -297,7 +302,7 @@ static void the_page_is_written_for_a_browser(void **state)
         "<!doctype html>\n<html lang=\"en\">",
         "<code>fraud_score &gt;= 0.8 &quot;\xc3\xa9&quot;</code>",
         "<h1>An alert of severity high: shoe &lt;script&gt;alert(1)&lt;/script&gt; &amp; 80</h1>",
-        "<dt>record</dt><dd>41</dd>",
+        "<dt>offset</dt><dd>41</dd>",
         "It starts at 26.89% and comes to 80.00%.",
         "width=\"176.0\"",                                        /* 80% of a whole bar. */
         "<rect class=\"up\" x=\"110.0\" y=\"3\" width=\"110.0\"", /* The largest term. */

@@ -29,7 +29,7 @@ static uint32_t explain_score(void *context, const struct event_batch *batch, ui
 
 struct fake_part {
     int64_t last_ms;
-    uint64_t ordinal;
+    uint64_t place;
 };
 static uint32_t fake_offset;
 
@@ -49,7 +49,7 @@ static enum status fake_process(struct stage *stage, struct event_batch *batch, 
         struct fake_part *kept = record_part_at(record, fake_offset);
         if (is_event) {
             kept->last_ms = batch->time_ms[row];
-            kept->ordinal = batch->ordinal[row];
+            kept->place = batch->place[row];
             record_set_timer(record, TIMER_SESSIONIZE, batch->time_ms[row] + GAP_MS,
                              batch->watermark_ms[row], batch->timer_floor_ms);
         } else if (batch->timer_slot[row] == TIMER_SESSIONIZE) {
@@ -60,8 +60,8 @@ static enum status fake_process(struct stage *stage, struct event_batch *batch, 
             record->timer_ms[TIMER_SESSIONIZE] = TIMER_NONE;
             batch->session_flags[row] = SESSION_ENDED;
             batch->session_last_ms[row] = kept->last_ms;
-            batch->session_cause_ordinal[row] = kept->ordinal;
         }
+        batch->session_cause[row] = kept->place;
         float price = is_event && event_has(batch, row, FIELD_PRICE)
                           ? (float)((double)batch->price[row] / 1e6)
                           : 0.0f;

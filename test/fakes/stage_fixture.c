@@ -72,6 +72,7 @@ struct stage_fixture *stage_fixture_create(const struct stage_fixture_options *o
     fixture->random = options->cut_seed;
     enum status status = event_batch_init(&fixture->batch, options->feature_count, NULL);
     assert(status == STATUS_OK);
+    fixture->batch.places.partition = "p0";
     status = output_batch_create(OUTPUT_JSONL, &fixture->batch.outputs, NULL);
     assert(status == STATUS_OK);
     fixture->batch.timer_floor_ms = options->floor_ms;
@@ -260,6 +261,7 @@ static void fill_event(struct stage_fixture *fixture, uint32_t row,
     fill_hashes(batch, row, event);
     batch->time_ms[row] = event->time_ms;
     batch->type[row] = (uint8_t)event->type;
+    batch->place[row] = place_make(PLACE_TOPIC_OTHER, fixture->ordinal);
     batch->ordinal[row] = fixture->ordinal++;
     batch->kind[row] = ROW_EVENT;
     batch->state[row] = event->is_diverted ? ROW_DIVERTED : ROW_LIVE;
@@ -286,6 +288,7 @@ static void fill_timer(struct stage_fixture *fixture, uint32_t row,
     }
     batch->time_ms[row] = candidate->due_ms;
     batch->type[row] = EVENT_NONE;
+    batch->place[row] = PLACE_UNKNOWN;
     batch->attributes[row] = (struct attribute_list){0};
     batch->kind[row] = ROW_TIMER;
     batch->state[row] = ROW_LIVE;

@@ -14,7 +14,7 @@ import org.apache.kafka.common.serialization.*;
 /**
  * Apache's own clients, for tests. Run from source:
  *   java -cp "$(scripts/kafka.sh classpath)" test/integration/KafkaTool.java SERVERS COMMAND ...
- *     create TOPIC PARTITIONS       a topic for events
+ *     create TOPIC PARTITIONS [SETTING=VALUE...]   a topic for events; SETTING= leaves it out
  *     load TOPIC FILE...            the lines of the n-th file into partition n
  *     loadavro TOPIC FILE...        likewise; u32 little-endian length and bytes, record by record
  *     dump DIR TOPIC...             what readers of committed records see, as DIR/TOPIC-PARTITION:
@@ -93,15 +93,9 @@ public class KafkaTool {
         }
     }
 
-    static void create(String servers, String topic, int partitions) throws Exception {
+    static void create(String servers, List<String> words) throws Exception {
         try (Admin admin = Admin.create(asking(servers))) {
-            NewTopic request = new NewTopic(topic, Optional.of(partitions), Optional.empty());
-            request.configs(Map.of("message.timestamp.after.max.ms", "" + Long.MAX_VALUE,
-                                   "retention.ms", "-1"));
-            admin.createTopics(List.of(request)).all().get();
-            while (!isSeen(admin, topic, partitions)) {
-                Thread.sleep(50);
-            }
+            make(admin, words);
         }
     }
 
@@ -228,6 +222,7 @@ public class KafkaTool {
         Map<String, String> settings = new HashMap<>(Map.of(
             "message.timestamp.after.max.ms", "" + Long.MAX_VALUE, "retention.ms", "-1"));
         settings.putAll(settings(words.subList(2, words.size())));
+        settings.values().removeIf(String::isEmpty);
         request.configs(settings);
         admin.createTopics(List.of(request)).all().get();
         while (!isSeen(admin, words.get(0), Integer.parseInt(words.get(1)))) {
@@ -370,7 +365,7 @@ public class KafkaTool {
         List<String> rest = Arrays.asList(arguments).subList(2, arguments.length);
         String servers = arguments[0];
         switch (arguments[1]) {
-        case "create" -> create(servers, rest.get(0), Integer.parseInt(rest.get(1)));
+        case "create" -> create(servers, rest);
         case "load" -> load(servers, rest.get(0), rest.subList(1, rest.size()), false);
         case "loadavro" -> load(servers, rest.get(0), rest.subList(1, rest.size()), true);
         case "dump" -> dump(servers, rest.get(0), rest.subList(1, rest.size()));

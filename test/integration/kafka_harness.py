@@ -267,7 +267,10 @@ def run_to(application, topic, count):
 
 
 def file_outputs(work, application, files, name="files"):
-    """Values by topic and partition of the file run of the same configuration."""
+    """
+    Values by topic and partition of the file run of the same configuration, naming the topic that
+    the application reads, where it is one.
+    """
     text = harness.read(application.path).decode()
     before, rest = text.split("kafka:\n", 1)
     kept = rest[rest.index("\nemit_interventions"):] if "\nemit_interventions" in rest else ""
@@ -281,22 +284,57 @@ def file_outputs(work, application, files, name="files"):
     for topic in OUTPUTS:
         for path in sorted(glob.glob(os.path.join(out, topic, "*.jsonl"))):
             values = harness.read(path).splitlines()
+            if application.topic:
+                named = f'topic":"{application.topic}"'.encode()
+                values = [value.replace(b'topic":null', named) for value in values]
             if values:
                 found[(topic, int(os.path.basename(path).split(".")[0]))] = values
     return found
 
 
-def without_places(outputs):
+def without_places(outputs, also=()):
     """A dead letter names its place, which files and topics have each their own way."""
     placed = {}
     for (topic, partition), values in outputs.items():
-        if topic == "dead_letters":
+        names = [*also, *(("source", "byte_position") if topic == "dead_letters" else ())]
+        if names:
             parsed = [json.loads(value) for value in values]
             for item in parsed:
-                del item["source"], item["byte_position"]
+                for name in names:
+                    item.pop(name, None)
             values = [json.dumps(item).encode() for item in parsed]
         placed[(topic, partition)] = values
     return placed
+
+
+# Of several topics each has its own places, where the file that is all of them has one count.
+SEVERAL = ("topic", "ordinal", "cause_topic", "cause_ordinal")
+
+
+def check_places(application, topics, what, least):
+    """What names a place and an event id names the place where the event of that id stood."""
+    ids = {}
+    for record in application.broker.records(*topics):
+        try:
+            ids[(record["topic"], record["partition"], record["offset"])] = \
+                json.loads(record["value"]).get("event_id")
+        except (ValueError, TypeError):
+            pass
+    counts = {}
+    for (name, partition), values in application.outputs().items():
+        for value in values if name not in ("sessions", "dead_letters") else ():
+            item = json.loads(value)
+            place = (item["topic"], int(item["partition"]), item["ordinal"])
+            harness.check(place in ids, f"{what}: {name} {partition}: no event at {place}: {item}")
+            harness.equal(item["event_id"], ids[place], f"{what}: {name} {partition}: at {place}")
+            kind = (name, item.get("cause", "event") == "event")
+            counts[kind] = counts.get(kind, 0) + 1
+        for value in values if name == "sessions" else ():
+            item = json.loads(value)
+            place = (item["cause_topic"], int(item["cause_partition"]), item["cause_ordinal"])
+            harness.check(place in ids, f"{what}: session of no event at {place}: {item}")
+    for kind, count in least.items():
+        harness.check(counts.get(kind, 0) >= count, f"{what}: {counts}, {least} expected")
 
 
 def same(found, expected, what):

@@ -13,7 +13,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
-from kafka_harness import Application, file_outputs, generate, same, without_places  # noqa: E402
+from kafka_harness import (SEVERAL, Application, check_places, file_outputs,  # noqa: E402
+                           generate, same, without_places)
 
 broker = None
 INTERLEAVING = 4
@@ -107,8 +108,10 @@ def test_several_topics_are_taken_in_an_order_that_the_journal_says(work):
                                    b"".join(record["value"] + b"\n" for record in merged)))
     found = application.outputs()
     check(len(found[("promotions", 0)]) > 3, "promotions")
-    same(without_places(found), without_places(file_outputs(work, application, files)),
-         "several topics")
+    same(without_places(found, SEVERAL),
+         without_places(file_outputs(work, application, files), SEVERAL), "several topics")
+    check_places(application, topics, "several topics",
+                 {("decisions", True): 3, ("promotions", False): 3})
 
 
 def test_topics_are_found_by_a_pattern_and_refused_where_they_do_not_fit(work):
@@ -127,7 +130,9 @@ def test_topics_are_found_by_a_pattern_and_refused_where_they_do_not_fit(work):
     files = [harness.write(os.path.join(work, f"{p}.jsonl"),
                            harness.lines(event for i, event in enumerate(events)
                                          if i % 7 % 2 == p)) for p in range(2)]
-    same(application.outputs(), file_outputs(work, application, files), "pattern")
+    same(without_places(application.outputs(), SEVERAL),
+         without_places(file_outputs(work, application, files), SEVERAL), "pattern")
+    check_places(application, [f"{base}.a", f"{base}.b"], "pattern", {("alerts", True): 4})
     for pattern, words in ((f"{base}\\..*", "must have as many"), (f"{base}x", "no topic matches"),
                            ("(", "expected a regular expression")):
         application.write(kafka=f"  topic_pattern: '{pattern}'")
@@ -160,9 +165,11 @@ def test_a_topic_that_is_added_to_the_list_begins_at_its_start(work):
           {(topics[0], 0): 100, (topics[1], 0): 100}, "offsets")
     file = harness.write(os.path.join(work, "all.jsonl"), harness.lines(events))
     # Two of its decisions name a configuration that was changed in between.
-    found, expected = application.outputs(), file_outputs(work, application, [file])
+    found = without_places(application.outputs(), SEVERAL)
+    expected = without_places(file_outputs(work, application, [file]), SEVERAL)
     same({("sessions", 0): found[("sessions", 0)]}, {("sessions", 0): expected[("sessions", 0)]},
          "a topic more")
+    check_places(application, topics, "a topic more", {("decisions", True): 4})
 
 
 def test_a_run_begins_where_it_is_told_to(work):

@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
-from kafka_harness import Application, file_outputs, same  # noqa: E402
+from kafka_harness import Application, check_places, file_outputs, same  # noqa: E402
 from kafka_operate_test import metrics  # noqa: E402
 from kafka_storm import free_port  # noqa: E402
 from kafka_wire_test import (FIRST, UNRESOLVED, Registry, datum, frame, section,  # noqa: E402
@@ -174,13 +174,14 @@ def test_each_record_is_sent_on_once_as_it_was_to_the_partition_of_its_user(work
     read = json.loads(harness.read(summary))
     equal((read["events_read"], read["events_accepted"], read["late_events"]), (3000, 3000, 0),
           "counts")
-    # A result names the place in the topic, where the event is with its own place and its trace.
-    places = {(str(item["partition"]), item["offset"]): item for item in sent}
+    # A result names the place that the event came from, and has its trace.
+    check_places(application, [topic], "routed", {("alerts", True): 20, ("scored_events", True): 20})
+    places = {item["mark"].place: item for item in sent}
     alerts = [item for item in broker.records(f"{application.name}.alerts")]
     check(len(alerts) > 20, f"{len(alerts)} alerts")
     for alert in alerts:
         value = json.loads(alert["value"])
-        item = places[value["partition"], value["ordinal"]]
+        item = places[value["topic"], int(value["partition"]), value["ordinal"]]
         equal(value["event_id"], json.loads(item["value"])["event_id"], "event of an alert")
         equal(alert["headers"], item["headers"][:1], "trace of an alert")
     # The same again: nothing is left to do.
@@ -236,7 +237,8 @@ def by_user(outputs, topics):
     for (topic, partition), values in sorted(outputs.items()):
         for value in values if topic in topics else []:
             item = json.loads(value)
-            for name in ("decision_id", "ordinal", "cause_ordinal"):
+            for name in ("decision_id", "topic", "partition", "ordinal", "cause_topic",
+                         "cause_partition", "cause_ordinal"):
                 item.pop(name, None)
             found.setdefault((topic, partition, item["user"]), []).append(item)
     return found
@@ -275,6 +277,7 @@ def test_users_get_what_a_run_over_files_by_user_gives(work):
     summary = os.path.join(work, "summary")
     application.run("--summary", summary)
     check_routed(application, [topic], 3, "rounds")
+    check_places(application, [topic], "rounds", {("alerts", True): 20, ("promotions", False): 20})
     equal(json.loads(harness.read(summary))["late_events"], 0, "late events")
     paths = [harness.write(os.path.join(work, f"{i}.jsonl"), harness.lines(events))
              for i, events in enumerate(files)]

@@ -216,6 +216,143 @@ static void a_timer_names_the_event_that_set_it(void **state)
     }
 }
 
+struct id_case {
+    const char *name;
+    const char *rules;
+    struct {
+        int64_t minute;
+        enum event_type type;
+        const char *id;
+    } events[4];
+    uint32_t count;
+    const char *expected;
+};
+
+#define AFTER(name, type)                                                                          \
+    "- {name: " name ", on: {after: {event: " type ", delay: 1h}}, alert: {reason: x}}\n"
+#define LONG_ID "a longer one than what is kept of an id"
+
+static const struct id_case id_cases[] = {
+    {"the last that touched the cart",
+     CART_RULE,
+     {{0, EVENT_ADD_TO_CART, "a"}, {8, EVENT_ADD_TO_CART, "b"}, {9, EVENT_SEARCH, "c"}},
+     3,
+     "\"b\" "},
+    {"not a late one from before",
+     CART_RULE,
+     {{5, EVENT_ADD_TO_CART, "a"}, {2, EVENT_ADD_TO_CART, "b"}},
+     2,
+     "\"a\" "},
+    {"the last one has none",
+     CART_RULE,
+     {{0, EVENT_ADD_TO_CART, "a"}, {8, EVENT_ADD_TO_CART, NULL}},
+     2,
+     "null "},
+    {"too long to be kept", CART_RULE, {{0, EVENT_ADD_TO_CART, LONG_ID}}, 1, "null "},
+    {"two delays of one cart",
+     CART_RULE "- {name: later, on: {idle_cart: 2h}, promotion: {kind: reminder, "
+               "valid_for: 1d}}\n",
+     {{0, EVENT_ADD_TO_CART, "a"}, {30, EVENT_SEARCH, "b"}},
+     2,
+     "\"a\" \"a\" "},
+    {"a cart, then another",
+     CART_RULE,
+     {{0, EVENT_ADD_TO_CART, "a"}, {60, EVENT_PURCHASE, "b"}, {90, EVENT_ADD_TO_CART, NULL}},
+     3,
+     "\"a\" null "},
+    {"the latest that was waited from",
+     AFTER("a", "purchase"),
+     {{0, EVENT_PURCHASE, "a"}, {4, EVENT_PURCHASE, "b"}, {3, EVENT_PURCHASE, "c"}},
+     3,
+     "\"b\" "},
+    {"the first that was waited from",
+     "- {name: a, on: {after: {event: purchase, delay: 1h, from: first}}, alert: {reason: "
+     "x}}\n",
+     {{0, EVENT_PURCHASE, "a"}, {30, EVENT_PURCHASE, "b"}, {70, EVENT_PURCHASE, "c"}},
+     3,
+     "\"a\" \"c\" "},
+    {"of three deadlines two",
+     AFTER("a", "purchase") AFTER("b", "login") AFTER("c", "search"),
+     {{0, EVENT_PURCHASE, "a"}, {1, EVENT_LOGIN, "b"}, {2, EVENT_SEARCH, "c"}},
+     3,
+     "\"a\" \"b\" null "},
+    {"the last of the session",
+     "- {name: a, on: session_end, alert: {reason: x}}\n",
+     {{0, EVENT_SEARCH, "a"}, {20, EVENT_SEARCH, "b"}, {90, EVENT_SEARCH, NULL}},
+     3,
+     "\"b\" null "},
+};
+
+/* The event_id of each decision, in order. */
+static void ids_of(const struct rule_run *run, char *got, size_t bytes)
+{
+    size_t length = 0;
+    got[0] = '\0';
+    for (const char *at = run->bytes[RUN_DECISIONS]; at && (at = strstr(at, "\"event_id\":"));
+         at++) {
+        const char *id = at + strlen("\"event_id\":");
+        length +=
+            (size_t)snprintf(got + length, bytes - length, "%.*s ", (int)strcspn(id, ","), id);
+    }
+}
+
+static bool is_zero(const void *bytes, size_t length)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < length; i++) {
+        if (at[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint32_t offset_of_ids(const struct record_layout *layout)
+{
+    for (uint32_t i = 0; i < layout->part_count; i++) {
+        if (layout->parts[i].id == PART_EVENT_IDS) {
+            return layout->offsets[i];
+        }
+    }
+    fail();
+    return 0;
+}
+
+static void a_timer_names_the_id_of_that_event_and_keeps_it_no_longer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(id_cases) / sizeof(*id_cases); i++) {
+        const struct id_case *row = &id_cases[i];
+        for (uint64_t seed = 0; seed < 3; seed++) {
+            struct fixture_event events[4];
+            for (uint32_t k = 0; k < row->count; k++) {
+                events[k] =
+                    (struct fixture_event){.user = "u",
+                                           .time_ms = START_MS + row->events[k].minute * MINUTE_MS,
+                                           .type = row->events[k].type,
+                                           .id = row->events[k].id,
+                                           .quantity = 1};
+            }
+            struct rule_run run;
+            char got[256];
+            rule_run_start(&run, &(struct rule_run_options){.rules = row->rules,
+                                                            .lateness_ms = 5 * MINUTE_MS,
+                                                            .cut_seed = seed});
+            stage_fixture_run(run.fixture, events, row->count);
+            stage_fixture_drain(run.fixture);
+            ids_of(&run, got, sizeof(got));
+            if (strcmp(got, row->expected) != 0) {
+                print_error("%s: expected %s, got %s\n", row->name, row->expected, got);
+                fail();
+            }
+            struct record *user = stage_fixture_record(run.fixture, ENTITY_USER, "u");
+            assert_true(is_zero(record_part_at(user, offset_of_ids(&run.layout)),
+                                sizeof(struct event_ids)));
+            rule_run_end(&run);
+        }
+    }
+}
+
 static void a_deadline_without_a_place_is_counted(void **state)
 {
     (void)state;
@@ -245,6 +382,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_idle_cart_fires_when_nothing_touched_it),
         cmocka_unit_test(a_timer_names_the_event_that_set_it),
+        cmocka_unit_test(a_timer_names_the_id_of_that_event_and_keeps_it_no_longer),
         cmocka_unit_test(a_deadline_without_a_place_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

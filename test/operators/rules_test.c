@@ -346,20 +346,45 @@ static void a_full_table_of_limits_suppresses_until_a_place_is_free(void **state
     rule_set_destroy(set);
 }
 
-static void the_limits_of_an_older_version_are_kept(void **state)
+#define OLD_RULES                                                                                  \
+    "- {name: a, on: {idle_cart: 10m}, alert: {reason: x}}\n"                                      \
+    "- {name: b, on: {after: {event: purchase, delay: 1h}}, alert: {reason: x}}\n"                 \
+    "- {name: c, on: any, alert: {reason: x}, cap: {count: 3, per: 1d}}\n"
+
+/* As version 2 wrote them: a deadline had one more than a number of 48 bits in place of a start. */
+static struct user_limits limits_of_version_2(const struct rule_set *set)
+{
+    struct user_limits old = {.cart_touched_ms = 5, .cart_pieces = 2, .cart_cause = 100};
+    uint32_t tag = set->rules[1].deadline_tag;
+    old.places[3] = (struct limit_place){.last = UINT64_C(7) << 16 | (tag & 0xFFFF),
+                                         .start = UINT64_C(43) << 16 | (tag >> 16 & 0xFF) << 8};
+    tag = set->rules[2].limit_tag;
+    old.places[7] = (struct limit_place){.last = UINT64_C(90) << 16 | (tag & 0xFFFF),
+                                         .start = UINT64_C(80) << 16 | (tag >> 16 & 0xFF) << 8 | 3};
+    return old;
+}
+
+static void limits_and_deadlines_of_older_versions_are_kept_without_their_places(void **state)
 {
     (void)state;
-    struct user_limits old = {.cart_touched_ms = 5, .cart_pieces = 2, .places[7] = {1, 2}};
-    struct user_limits read = {0};
-    uint32_t old_bytes = sizeof(old) - sizeof(old.cart_cause);
-    assert_true(user_limits_upgrade(1, &old, old_bytes, &read));
-    assert_memory_equal(&read, &old, sizeof(old));
-    assert_false(user_limits_upgrade(1, &old, old_bytes - 8, &read));
-    assert_false(user_limits_upgrade(3, &old, old_bytes, &read));
-    struct rule_set *set =
-        must_compile("- {name: a, on: {idle_cart: 10m}, alert: {reason: x}}\n", 0);
-    struct rule_cause cause = deadline_cause(&read, &set->rules[0]);
-    assert_true(cause.time_ms == 5 && cause.ordinal == ORDINAL_UNKNOWN);
+    struct rule_set *set = must_compile(OLD_RULES, 0);
+    const struct user_limits old = limits_of_version_2(set);
+    for (uint16_t version = 1; version <= 2; version++) {
+        uint32_t length = sizeof(old) - (version == 1 ? sizeof(old.cart_cause) : 0);
+        struct user_limits read = {0};
+        assert_true(user_limits_upgrade(version, &old, length, &read));
+        assert_false(user_limits_upgrade(version, &old, length - 8, &read));
+        struct rule_cause cause = deadline_cause(&read, &set->rules[0]);
+        assert_true(cause.time_ms == 5 && cause.place == PLACE_UNKNOWN);
+        assert_int_equal(deadlines_next(&read, set), 5 + 600000);
+        assert_true(deadline_is_pending(&read, &set->rules[1]));
+        cause = deadline_cause(&read, &set->rules[1]);
+        assert_true(cause.time_ms == 7 && cause.place == PLACE_UNKNOWN);
+        assert_int_equal(limits_ask(&read, set, &set->rules[2], 91), SUPPRESSED_CAP);
+        assert_memory_equal(&read.places[7], &old.places[7], sizeof(old.places[7]));
+    }
+    struct user_limits read;
+    assert_false(user_limits_upgrade(3, &old, sizeof(old), &read));
     rule_set_destroy(set);
 }
 
@@ -373,7 +398,7 @@ int main(void)
         cmocka_unit_test(reasons_are_filled_in),
         cmocka_unit_test(holdout_shares_are_kept_and_salts_are_shared),
         cmocka_unit_test(rules_describe_themselves),
-        cmocka_unit_test(the_limits_of_an_older_version_are_kept),
+        cmocka_unit_test(limits_and_deadlines_of_older_versions_are_kept_without_their_places),
         cmocka_unit_test(a_full_table_of_limits_suppresses_until_a_place_is_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

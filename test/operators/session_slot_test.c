@@ -57,7 +57,7 @@ static void merges_what_was_spent(void **state)
     for (size_t i = 0; i < COUNT(table); i++) {
         struct session_slot slots[2];
         for (uint32_t j = 0; j < 4; j++) {
-            struct session_event event = {.type = EVENT_SEARCH, .ordinal = j};
+            struct session_event event = {.type = EVENT_SEARCH, .place = j + 1};
             if (table[i].codes[j][0] != '\0') {
                 event = (struct session_event){
                     .type = EVENT_PURCHASE,
@@ -71,7 +71,8 @@ static void merges_what_was_spent(void **state)
                 session_add(&slots[j / 2], &event);
             }
         }
-        session_merge(&slots[0], &slots[1]);
+        session_merge(&slots[0], &slots[1], 9);
+        assert_int_equal(session_cause_place(&slots[0]), 9);
         if (slots[0].spend != table[i].expected ||
             session_is(&slots[0], SLOT_MIXED) != table[i].is_mixed) {
             fail_msg("%s: %lld", table[i].name, (long long)slots[0].spend);
@@ -79,14 +80,14 @@ static void merges_what_was_spent(void **state)
     }
 }
 
-static void keeps_the_ordinal_and_the_currency_whole(void **state)
+static void keeps_the_place_and_the_currency_whole(void **state)
 {
     (void)state;
-    const uint64_t ordinal = UINT64_C(0xfedcba987654);
-    struct session_event event = {.type = EVENT_SEARCH, .ordinal = ordinal};
+    const uint64_t place = UINT64_C(0xabfedcba987654); /* All of PLACE_BITS. */
+    struct session_event event = {.type = EVENT_SEARCH, .place = place};
     struct session_slot slot;
     session_open(&slot, 1, &event);
-    assert_true(session_cause_ordinal(&slot) == ordinal);
+    assert_true(session_cause_place(&slot) == place);
     static const char *const codes[] = {"AAA", "EUR", "ZZZ"};
     for (size_t i = 0; i < COUNT(codes); i++) {
         char code[3];
@@ -99,12 +100,30 @@ static void keeps_the_ordinal_and_the_currency_whole(void **state)
     }
 }
 
+static void a_slot_of_the_older_version_keeps_all_but_what_came_last(void **state)
+{
+    (void)state;
+    struct session_event event = {.type = EVENT_SEARCH, .place = 5, .time_ms = 1000, .hint = 3};
+    struct session_slot slot;
+    session_open(&slot, 77, &event);
+    event.time_ms = 2000;
+    session_add(&slot, &event);
+    session_mark(&slot, SLOT_CHANGED, true);
+    struct session_slot read = {.cause_high = 1};
+    session_slot_upgrade(&slot, &read);
+    assert_true(session_cause_place(&slot) == 5);
+    assert_true(session_cause_place(&read) == PLACE_UNKNOWN);
+    slot.cause_low = 0;
+    assert_memory_equal(&read, &slot, sizeof(slot));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_every_type_exactly),
         cmocka_unit_test(merges_what_was_spent),
-        cmocka_unit_test(keeps_the_ordinal_and_the_currency_whole),
+        cmocka_unit_test(keeps_the_place_and_the_currency_whole),
+        cmocka_unit_test(a_slot_of_the_older_version_keeps_all_but_what_came_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,7 @@ static void fill_batch(struct event_batch *batch, struct record **users, uint64_
         batch->type[row] = (number >> 30) % 16 ? EVENT_PRODUCT_VIEW : EVENT_ADD_TO_CART;
         batch->kind[row] = ROW_EVENT;
         batch->state[row] = ROW_LIVE;
+        batch->place[row] = place_make(PLACE_TOPIC_OTHER, *ordinal);
         batch->ordinal[row] = (*ordinal)++;
         batch->user_key[row] = users[user]->key.id;
         batch->record[ENTITY_USER][row] = users[user];

@@ -161,13 +161,14 @@ static void writes_all_that_a_session_came_to(void **state)
     struct session_run run = run_with(&options, 0, events, COUNT(events));
     expect_record(&run, "\"revision\":1,\"is_retracted\":false,\"cause\":\"ended\","
                         "\"merged_into\":null,");
-    expect_record(&run,
-                  "\"start\":\"1970-01-01T00:00:00.000Z\",\"end\":\"1970-01-01T00:00:04.500Z\","
-                  "\"duration_ms\":4500,\"events\":6,\"events_by_type\":{\"page_view\":1,"
-                  "\"search\":1,\"add_to_cart\":2,\"purchase\":1,\"login\":1},"
-                  "\"distinct_items\":2,\"purchases\":1,\"spend\":7500000,\"currency\":\"EUR\","
-                  "\"entry_type\":\"search\",\"exit_type\":\"login\",\"outcome\":\"purchased\","
-                  "\"has_cart\":true,\"cause_ordinal\":5}");
+    expect_record(
+        &run,
+        "\"start\":\"1970-01-01T00:00:00.000Z\",\"end\":\"1970-01-01T00:00:04.500Z\","
+        "\"duration_ms\":4500,\"events\":6,\"events_by_type\":{\"page_view\":1,"
+        "\"search\":1,\"add_to_cart\":2,\"purchase\":1,\"login\":1},"
+        "\"distinct_items\":2,\"purchases\":1,\"spend\":7500000,\"currency\":\"EUR\","
+        "\"entry_type\":\"search\",\"exit_type\":\"login\",\"outcome\":\"purchased\","
+        "\"has_cart\":true,\"cause_topic\":null,\"cause_partition\":\"p0\",\"cause_ordinal\":5}");
     assert_int_equal(run.counters.opened, 1);
     assert_int_equal(run.counters.ended, 1);
     session_run_release(&run);
@@ -509,9 +510,34 @@ static void refuses_options_out_of_range(void **state)
     }
 }
 
+/* What version 1 had of a session: all but the last word, where there was nothing. */
+static void a_part_of_the_older_version_is_read_without_places(void **state)
+{
+    (void)state;
+    unsigned char old[8 + 3 * 72];
+    unsigned char read[8 + 3 * 80] = {0};
+    for (size_t i = 0; i < sizeof(old); i++) {
+        old[i] = (unsigned char)(i % 250 + 1);
+    }
+    assert_true(sessionize_upgrade(1, old, sizeof(old), read));
+    assert_memory_equal(read, old, 8);
+    for (size_t i = 0; i < 3; i++) {
+        const unsigned char *from = old + 8 + i * 72;
+        const unsigned char *to = read + 8 + i * 80;
+        const unsigned char nothing[8] = {0};
+        assert_memory_equal(to, from, 48);
+        assert_memory_equal(to + 48, nothing, 6); /* The number of the last event. */
+        assert_memory_equal(to + 54, from + 54, 18);
+        assert_memory_equal(to + 72, nothing, 8);
+    }
+    assert_false(sessionize_upgrade(1, old, sizeof(old) - 8, read));
+    assert_false(sessionize_upgrade(2, old, sizeof(old), read));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_part_of_the_older_version_is_read_without_places),
         cmocka_unit_test(groups_events_by_user_gap_and_hint),
         cmocka_unit_test(shows_the_session_on_each_row),
         cmocka_unit_test(writes_all_that_a_session_came_to),

@@ -151,7 +151,8 @@ def describe(user, events):
         "entry_type": entry["type"], "exit_type": leave["type"],
         "outcome": "purchased" if counts["purchase"] else "abandoned_cart" if has_cart
         else "bounced" if len(events) == 1 else "browsed",
-        "has_cart": has_cart, "cause_ordinal": max(event["ordinal"] for event in events),
+        "has_cart": has_cart, "cause_topic": None, "cause_partition": "p0",
+        "cause_ordinal": max(event["ordinal"] for event in events),
     }
 
 

@@ -121,12 +121,16 @@ static void dead_letter_without_content_and_bytes(void **state)
                 "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
+static struct event_topics topics = {{"clicks"}};
+
 static void fill_event(struct event_batch *events, uint32_t row)
 {
     events->time_ms[row] = 1000;
     events->watermark_ms[row] = 61000;
     events->type[row] = EVENT_ADD_TO_CART;
-    events->ordinal[row] = 7;
+    events->ordinal[row] = 900; /* Of the topic that it was sent on to. */
+    events->place[row] = place_of_origin(event_topics_number(&topics, text_of("carts")), 3, 7);
+    events->places = (struct event_places){"0", &topics};
     events->user_key[row] = (struct key128){1, 2};
     events->session_id[row] = 0xAB;
     events->present[row] = UINT64_C(1) << FIELD_ITEM;
@@ -140,9 +144,12 @@ static void late_event_that_was_processed_has_its_session(void **state)
 {
     struct fixture *self = *state;
     fill_event(&self->events, 1);
-    late_event_write(self->outputs, &self->events, 1, text_of("p"));
+    late_event_write(self->outputs, &self->events, 1);
     const struct json_value *record = only_record(self, TOPIC_LATE_EVENTS);
     assert_null_member(record, "event_id");
+    assert_text(record, "topic", "carts");
+    assert_text(record, "partition", "3");
+    assert_true(json_member_number(record, "ordinal", 0) == 7);
     assert_text(record, "user", "00000000000000010000000000000002");
     assert_text(record, "time", "1970-01-01T00:00:01.000Z");
     assert_text(record, "watermark", "1970-01-01T00:01:01.000Z");
@@ -158,7 +165,7 @@ static void late_event_that_was_diverted_has_no_session(void **state)
     struct fixture *self = *state;
     fill_event(&self->events, 1);
     self->events.state[1] = ROW_DIVERTED;
-    late_event_write(self->outputs, &self->events, 1, text_of("p"));
+    late_event_write(self->outputs, &self->events, 1);
     const struct json_value *record = only_record(self, TOPIC_LATE_EVENTS);
     assert_null_member(record, "session_id");
     assert_text(record, "action", "diverted");
@@ -174,7 +181,6 @@ static void scored_event_has_its_row_of_features(void **state)
     features[2] = -3;
     self->events.score[SCORE_FRAUD][2] = 0.25f;
     struct scored_event_context context = {
-        .partition = text_of("p"),
         .feature_set_hash = 0xFE,
         .configuration_epoch = 3,
         .numeric_profile = text_of("openblas"),
@@ -202,8 +208,7 @@ static void scores_stand_in_the_order_of_their_kinds(void **state)
     for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
         self->events.score[kind][0] = (float)kind;
     }
-    struct scored_event_context context = {
-        .partition = text_of("p"), .numeric_profile = text_of("n"), .sampling_rate = 1};
+    struct scored_event_context context = {.numeric_profile = text_of("n"), .sampling_rate = 1};
     scored_event_write(self->outputs, &context, &self->events, 0);
     const struct json_value *scores = json_member(only_record(self, TOPIC_SCORED_EVENTS), "scores");
     assert_int_equal(scores->count, SCORE_KIND_COUNT);

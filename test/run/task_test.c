@@ -398,6 +398,14 @@ static void counters_of_an_earlier_version_are_taken_over(void **state)
     assert_true(task_progress_part.upgrade(1, &before, bytes, &after));
     assert_memory_equal(&before, &after, sizeof(before));
     assert_false(task_progress_part.upgrade(1, &before, bytes - 8, &after));
+    const uint32_t bytes_2 = offsetof(struct task_progress, topics);
+    before.is_provisional = 1;
+    before.input = (struct input_fingerprint){7, 8};
+    assert_true(task_progress_part.upgrade(2, &before, bytes_2, &after));
+    assert_memory_equal(&before, &after, sizeof(before));
+    assert_false(task_progress_part.upgrade(2, &before, bytes, &after));
+    assert_false(task_progress_part.upgrade(1, &before, bytes_2, &after));
+    assert_false(task_progress_part.upgrade(3, &before, sizeof(before), &after));
 }
 
 static void records_that_are_all_rejected_are_committed(void **state)

@@ -132,7 +132,6 @@ static void make_origins(struct script *script)
             .is_known = true,
             .is_ahead = is_ahead,
             .partition = partition,
-            .ordinal = i,
             .mark_ms = is_idle    ? ORIGIN_IDLE
                        : is_known ? time->newest_ms
                                   : ORIGIN_UNKNOWN,
@@ -276,6 +275,11 @@ static enum status scripted_next(struct input *input, struct event_batch *batch,
     ret_item->raw =
         (struct raw_record){.bytes = text_of(event->raw), .position = position_of(self->next)};
     ret_item->origin = event->origin;
+    if (event->origin.is_known) { /* From one of three topics, each of which begins at some time. */
+        static const char *const topics[] = {"clicks", "carts", "orders"};
+        ret_item->source = text_of(topics[self->next * event->origin.partition % 3]);
+        ret_item->offset = self->next;
+    }
     self->next++;
     if (event->result == INPUT_EVENT) {
         fill_row(batch, row, event);

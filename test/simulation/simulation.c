@@ -5,40 +5,9 @@
 
 #include "test/simulation/plans.h"
 #include "test/simulation/simulated_life.h"
+#include "test/simulation/verdict.h"
 
 #define LIVES_MAX 14u
-
-static const unsigned char *output_of(const struct simulation *simulation, int topic,
-                                      uint64_t *ret_bytes)
-{
-    if (simulation->broker) {
-        return broker_output(simulation->broker, (enum topic)topic, ret_bytes);
-    }
-    char path[64];
-    (void)snprintf(path, sizeof(path), "out/%s/0.jsonl", output_topics[topic].name);
-    return storage_fake_content(simulation->disk, path, ret_bytes);
-}
-
-/* What is in the topics is what was committed, and the beginning of what the undisturbed run has.
- */
-static void compare_outputs(struct simulation *simulation)
-{
-    struct watch *watch = &simulation->watch;
-    for (int topic = 0; topic < TOPIC_COUNT && simulation->has_reference; topic++) {
-        const struct byte_buffer *expected = &simulation->reference.outputs[topic];
-        uint64_t bytes = 0;
-        const unsigned char *found = output_of(simulation, topic, &bytes);
-        if (bytes != watch->model.output_bytes[topic]) {
-            watch_violate(watch, "%s: %llu bytes, committed were %llu", output_topics[topic].name,
-                          (unsigned long long)bytes,
-                          (unsigned long long)watch->model.output_bytes[topic]);
-        } else if (bytes > expected->length ||
-                   (bytes > 0 && memcmp(found, expected->bytes, bytes) != 0)) {
-            watch_violate(watch, "%s: other records than undisturbed within %llu bytes",
-                          output_topics[topic].name, (unsigned long long)bytes);
-        }
-    }
-}
 
 /* Bytes of all output files, committed or not. */
 static uint64_t outputs_left(const struct simulation *simulation)
@@ -46,7 +15,7 @@ static uint64_t outputs_left(const struct simulation *simulation)
     uint64_t sum = 0;
     for (int topic = 0; topic < TOPIC_COUNT; topic++) {
         uint64_t bytes = 0;
-        (void)output_of(simulation, topic, &bytes);
+        (void)verdict_output(simulation, topic, &bytes);
         sum += bytes;
     }
     return sum;
@@ -105,7 +74,7 @@ static bool run_life(struct simulation *simulation, const struct life_plan *plan
     bool was_recovered = status == STATUS_OK;
     if (was_recovered) {
         simulation->watch.hits[FAULT_OUTPUTS_CUT] += outputs_left(simulation) < left;
-        compare_outputs(simulation);
+        verdict_on_outputs(simulation);
         status = life_lead(&life, &state, &error);
         life_note_cache(&life);
     }
@@ -118,7 +87,7 @@ static bool run_life(struct simulation *simulation, const struct life_plan *plan
     task_destroy(life.task);
     bool is_finished = state == TASK_FINISHED && status == STATUS_OK;
     if (is_finished) {
-        compare_outputs(simulation);
+        verdict_on_outputs(simulation);
     }
     life_end_process(&life, was_down);
     if (status == STATUS_CORRUPT) {
@@ -271,69 +240,12 @@ static void run_disturbed(struct simulation *simulation)
     }
 }
 
-static void compare_end(struct simulation *simulation)
-{
-    struct watch *watch = &simulation->watch;
-    const struct committed *expected = &simulation->reference.end;
-    const struct committed *found = &watch->model;
-    if (memcmp(found->records.meaning, expected->records.meaning, sizeof(found->records.meaning)) !=
-            0 ||
-        found->records.count != expected->records.count) {
-        watch_violate(watch, "at the end: the records are not those of the undisturbed run");
-    }
-    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
-        if (found->output_count[topic] != expected->output_count[topic] ||
-            found->output_count[topic] != found->progress.counters.outputs[topic]) {
-            watch_violate(watch, "at the end: %s: %llu records, undisturbed %llu, counted %llu",
-                          output_topics[topic].name, (unsigned long long)found->output_count[topic],
-                          (unsigned long long)expected->output_count[topic],
-                          (unsigned long long)found->progress.counters.outputs[topic]);
-        }
-    }
-    bool is_equal = found->journal.count == expected->journal.count;
-    for (uint32_t i = 0; is_equal && i < found->journal.count; i++) {
-        const struct committed_entry *a = &found->journal.entries[i];
-        const struct committed_entry *b = &expected->journal.entries[i];
-        is_equal = a->ordinal == b->ordinal && a->value == b->value && a->payload == b->payload &&
-                   a->kind == b->kind;
-    }
-    if (!is_equal) {
-        watch_violate(watch, "at the end: the journal is not that of the undisturbed run");
-    }
-}
-
 /* ---- the undisturbed run ---- */
-
-/* Where all origins are idle, time is the latest that one of them has told. */
-static void check_idle_time(struct simulation *simulation, const struct committed *model)
-{
-    const struct script *script = &simulation->script;
-    int64_t marks[ORIGINS_MAX] = {0};
-    int64_t latest_ms = ORIGIN_TIME_MIN;
-    uint32_t idle = 0;
-    for (uint64_t i = 0; i < model->position.ordinal && script->origin_count > 0; i++) {
-        const struct input_origin *origin = &script->events[i].origin;
-        bool is_idle = origin->mark_ms == ORIGIN_IDLE;
-        if (origin->is_ahead) {
-            continue; /* Its event is a dead letter, and the mark stands as it is. */
-        }
-        idle += is_idle;
-        idle -= marks[origin->partition] == ORIGIN_IDLE;
-        marks[origin->partition] = origin->mark_ms;
-        latest_ms = !is_idle && origin->mark_ms > latest_ms ? origin->mark_ms : latest_ms;
-    }
-    bool is_idle = script->origin_count > 0 && idle == script->origin_count;
-    simulation->watch.hits[FAULT_ALL_IDLE] += is_idle;
-    if (is_idle && model->progress.time_max_ms < latest_ms) {
-        watch_violate(&simulation->watch, "all origins are idle, and time stands at %lld: %lld",
-                      (long long)model->progress.time_max_ms, (long long)latest_ms);
-    }
-}
 
 static void reference_commit(void *context, const struct committed *model)
 {
     struct simulation *simulation = context;
-    check_idle_time(simulation, model);
+    verdict_on_time(simulation, model);
     simulation_say(simulation, "  undisturbed: record %llu, %llu timers, %llu ticks%s%s\n",
                    (unsigned long long)model->position.ordinal,
                    (unsigned long long)model->progress.counters.timers_fired,
@@ -348,7 +260,7 @@ static void reference_commit(void *context, const struct committed *model)
 static void disturbed_commit(void *context, const struct committed *model)
 {
     struct simulation *simulation = context;
-    check_idle_time(simulation, model);
+    verdict_on_time(simulation, model);
     simulation_say(simulation, "    commit %llu: record %llu, %llu timers, %llu ticks%s%s\n",
                    (unsigned long long)model->log_position,
                    (unsigned long long)model->position.ordinal,
@@ -434,7 +346,7 @@ static void run_undisturbed(struct simulation *simulation)
     }
     for (int topic = 0; topic < TOPIC_COUNT; topic++) {
         uint64_t bytes = 0;
-        const unsigned char *lines = output_of(simulation, topic, &bytes);
+        const unsigned char *lines = verdict_output(simulation, topic, &bytes);
         byte_buffer_append(&simulation->reference.outputs[topic], lines, bytes);
     }
     close_world(simulation);
@@ -499,7 +411,7 @@ void task_simulation_run(const struct simulation_options *options,
         run_disturbed(simulation);
     }
     if (!simulation->watch.violation[0]) {
-        compare_end(simulation);
+        verdict_on_end(simulation);
     }
     collect(simulation);
     close_world(simulation);
