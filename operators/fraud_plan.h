@@ -26,6 +26,7 @@ struct fraud_plan {
     const struct model_backend_ops *backend; /* Static. */
     char *label;                             /* Owned: what decisions quote. */
     uint64_t hash;
+    bool spares_session_ends; /* See scored_rows.h; its user's to set. */
 };
 
 static inline float fraud_term_logit(const struct fraud_term *term, float value)

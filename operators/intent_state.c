@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "operators/scored_rows.h"
 #include "pipeline/limits.h"
 
 #define TABLE_SLOTS (4u * BATCH_ROWS_MAX) /* A power of two. */
@@ -109,8 +110,9 @@ static uint32_t count_user(struct intent_state *self, const struct record *recor
     return self->users[slot].count++;
 }
 
-/* Puts the live rows wave after wave, those of a wave in order; returns the number of waves. */
-static uint32_t make_waves(struct intent_state *self, const struct event_batch *batch)
+/* Puts the scored rows wave after wave, those of a wave in order; returns the number of waves. */
+static uint32_t make_waves(struct intent_state *self, const struct event_batch *batch,
+                           bool spares_session_ends)
 {
     uint32_t waves = 0;
     if (++self->batch == 0) { /* Numbers begin anew. */
@@ -120,7 +122,7 @@ static uint32_t make_waves(struct intent_state *self, const struct event_batch *
     self->first[0] = 0;
     for (uint32_t i = 0; i < batch->row_count; i++) {
         uint32_t row = batch->order[i];
-        if (batch->state[row] == ROW_LIVE) {
+        if (is_scored_row(batch, row, spares_session_ends)) {
             uint32_t wave = count_user(self, batch->record[ENTITY_USER][row]);
             self->waves[row] = (uint16_t)wave;
             if (wave == waves) { /* It follows the one before. */
@@ -135,7 +137,7 @@ static uint32_t make_waves(struct intent_state *self, const struct event_batch *
     memcpy(self->next, self->first, waves * sizeof(*self->next));
     for (uint32_t i = 0; i < batch->row_count; i++) {
         uint32_t row = batch->order[i];
-        if (batch->state[row] == ROW_LIVE) {
+        if (is_scored_row(batch, row, spares_session_ends)) {
             self->rows[self->next[self->waves[row]]++] = row;
         }
     }
@@ -176,9 +178,9 @@ static void *choose_state(struct intent_state *self, const struct event_batch *b
 }
 
 enum status intent_state_score(struct intent_state *self, const struct event_batch *batch,
-                               float *logits, struct error *error)
+                               bool spares_session_ends, float *logits, struct error *error)
 {
-    uint32_t waves = make_waves(self, batch);
+    uint32_t waves = make_waves(self, batch, spares_session_ends);
     for (uint32_t wave = 0; wave < waves; wave++) {
         const uint32_t *rows = self->rows + self->first[wave];
         uint32_t count = self->first[wave + 1] - self->first[wave];

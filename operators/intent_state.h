@@ -24,10 +24,11 @@ MUST_CHECK enum status intent_state_create(struct pack_scorer *scorer, enum reco
                                            struct intent_state **ret_state, struct error *error);
 void intent_state_destroy(struct intent_state *state); /* NULL is a no-op. */
 
-/* logits[row] of all live rows, in the order of processing; others are left as they are. */
+/* logits[row] of the rows that scored_rows.h names, in the order of processing; others are left as
+ * they are. */
 MUST_CHECK enum status intent_state_score(struct intent_state *state,
-                                          const struct event_batch *batch, float *logits,
-                                          struct error *error);
+                                          const struct event_batch *batch, bool spares_session_ends,
+                                          float *logits, struct error *error);
 
 /* What a row of the batch that was scored last was scored from, for reasons. */
 const void *intent_state_before(const struct intent_state *state, uint32_t row);

@@ -6,6 +6,7 @@
 
 #include "operators/intent_state.h"
 #include "operators/pack_scorer.h"
+#include "operators/scored_rows.h"
 
 #define OPTION(member) offsetof(struct predict_intent_options, member)
 static const struct setting settings[] = {
@@ -52,7 +53,8 @@ struct intent_model {
 struct predict_intent {
     struct stage stage;
     struct intent_model purchase, abandon;
-    int32_t cart_column; /* Feature that says whether there is a cart; -1: unknown. */
+    bool spares_session_ends; /* See scored_rows.h. */
+    int32_t cart_column;      /* Feature that says whether there is a cart; -1: unknown. */
     uint32_t rows[BATCH_ROWS_MAX];
     float logits[BATCH_ROWS_MAX];
 };
@@ -120,7 +122,7 @@ static enum status score_rows(struct predict_intent *self, const struct intent_m
                               struct error *error)
 {
     if (model->state) {
-        return intent_state_score(model->state, batch, logits, error);
+        return intent_state_score(model->state, batch, self->spares_session_ends, logits, error);
     }
     enum status status =
         pack_scorer_score(model->scorer, batch, self->rows, count, self->logits, error);
@@ -137,7 +139,7 @@ static enum status score_kind(struct predict_intent *self, const struct intent_m
     for (uint32_t row = 0; row < batch->row_count; row++) {
         batch->score[kind][row] = NAN;
         batch->score_logit[kind][row] = NAN;
-        bool is_wanted = model->scorer && batch->state[row] == ROW_LIVE &&
+        bool is_wanted = model->scorer && is_scored_row(batch, row, self->spares_session_ends) &&
                          (kind != SCORE_ABANDON || has_cart(self, batch, row));
         if (is_wanted) {
             self->rows[count++] = row;
@@ -223,6 +225,7 @@ enum status predict_intent_create(const struct predict_intent_packs *packs,
         return error_set(error, STATUS_FATAL, "predict_intent: out of memory");
     }
     self->stage.ops = &predict_intent_ops;
+    self->spares_session_ends = packs->spares_session_ends;
     self->cart_column = feature_index(set, "cart_pieces");
     enum status status =
         create_model(packs, packs->purchase, set, PART_INTENT, layout, &self->purchase, error);

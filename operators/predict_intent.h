@@ -28,6 +28,7 @@ struct predict_intent_packs {
     struct model_pack *purchase; /* Owned. */
     struct model_pack *abandon;
     const struct model_backend_ops *backend; /* Static. */
+    bool spares_session_ends;                /* See scored_rows.h; its user's to set. */
 };
 
 MUST_CHECK enum status predict_intent_load(const struct predict_intent_options *options,

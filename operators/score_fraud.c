@@ -5,6 +5,7 @@
 
 #include "operators/fraud_plan.h"
 #include "operators/pack_scorer.h"
+#include "operators/scored_rows.h"
 #include "pipeline/base/fixed_math.h"
 
 const struct stage_info score_fraud_info = {
@@ -91,7 +92,7 @@ static enum status score_fraud_process(struct stage *stage, struct event_batch *
     struct score_fraud *self = container_of(stage, struct score_fraud, stage);
     uint32_t count = 0;
     for (uint32_t row = 0; row < batch->row_count; row++) {
-        if (batch->state[row] == ROW_LIVE) {
+        if (is_scored_row(batch, row, self->plan->spares_session_ends)) {
             self->rows[count] = row;
             self->logits[count++] = 0;
         } else {

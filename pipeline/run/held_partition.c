@@ -24,10 +24,19 @@ static void publish(struct held_partition *partition)
                           memory_order_relaxed);
 }
 
+/*
+ * The interval begins when the last commit is done: where commits are slow it would else be over
+ * before there was time to process anything, and a worker would wait for all of its tasks' commits.
+ */
 static void pace_commits(const struct config *config, struct held_partition *partition,
                          uint64_t now_ns)
 {
     uint64_t events_read = task_progress(partition->task).counters.events_read;
+    if (task_is_committing(partition->task)) {
+        partition->committed_ns = now_ns;
+        partition->uncommitted_from = events_read;
+        return;
+    }
     bool is_due =
         now_ns - partition->committed_ns >= (uint64_t)config->commit.interval_ms * 1000000u ||
         events_read - partition->uncommitted_from >= (uint64_t)config->commit.events_max;

@@ -145,6 +145,17 @@ static enum status load_parts(struct stage_plan *plan, const struct yaml_node *r
     return status;
 }
 
+/* A session's end is scored where a rule asks for that: there are a third as many as events. */
+static void settle_scoring(struct stage_plan *plan)
+{
+    bool spares = true;
+    for (uint32_t i = 0; i < plan->rules->count; i++) {
+        spares = spares && plan->rules->rules[i].trigger != RULE_ON_SESSION_END;
+    }
+    plan->fraud_plan->spares_session_ends = spares;
+    plan->intent_packs.spares_session_ends = spares;
+}
+
 /* Models that our own kernels would score go to the GPU where it was chosen. */
 static enum status choose_device(struct stage_plan *plan, struct error *error)
 {
@@ -194,6 +205,7 @@ enum status stage_plan_load(const struct yaml_node *root, uint32_t partitions,
     if (status == STATUS_OK) {
         settle_floor(plan);
         settle_hash(plan);
+        settle_scoring(plan);
         const char *intent = model_backends[plan->intent.backend]->profile();
         const char *fraud = model_backends[plan->fraud.backend]->profile();
         (void)snprintf(plan->numeric_profile, sizeof(plan->numeric_profile), "%s%s%s", intent,

@@ -19,10 +19,11 @@ import org.apache.kafka.common.serialization.*;
  * What scripts/bench_kafka.py measures from outside, with Apache's own clients. Run from source:
  *   java -cp "$(scripts/kafka.sh classpath)" test/integration/KafkaProbe.java SERVERS COMMAND name=value ...
  *
- *   latency from= to= alerts= format= [rate=5000 burst=300000 settle=15 warm=10 seconds=30]
+ *   latency from= to= alerts= format= [rate=5000 burst=300000 settle=15 warm=10 seconds=30 trace=1]
  *       Takes events from one topic and sends them to another: a burst, a pause, then a steady rate. For each
  *       alert of an event of the last `seconds`: the time from when its event was due to be sent until a reader
- *       of committed records in this process had it. One clock.
+ *       of committed records in this process had it. One clock. Beside it until the broker had acknowledged the event,
+ *       of all events: what lies before anybody can read it. trace: both by half seconds, to standard error.
  *   first alerts= group= topic= [limit=120]
  *       Prints "ready" once it stands at the end of the alerts and knows the group's position; then the epoch
  *       milliseconds of the next alert and of the next commit.
@@ -146,12 +147,15 @@ public class KafkaProbe {
         String to = text("to"), alerts = text("alerts"), format = text("format");
         List<ConsumerRecord<byte[], byte[]>> records = take(text("from"), total);
         if (records.size() < total) throw new IllegalStateException("only " + records.size() + " records");
-        long[] due = new long[total];
+        long[] due = new long[total], acked = new long[total];
         float[] taken = new float[total];
-        Map<String, Integer> index = new HashMap<>(2 * total);
+        Map<String, Integer> ids = new HashMap<>();
         if (format.equals("id")) {
-            for (int i = 0; i < total; i++) index.put(name(records.get(i).value(), "id"), i);
+            for (int i = 0; i < total; i++) ids.put(name(records.get(i).value(), "id"), i);
         }
+        // The topic is new, so offsets begin at 0. No objects while the rate is steady: collecting them would take
+        // the core that the broker needs.
+        int[][] placed = new int[records.stream().mapToInt(ConsumerRecord::partition).max().orElse(0) + 1][total];
         boolean[] stop = {false};
         List<Object[]> heard = Collections.synchronizedList(new ArrayList<>());
         Thread reader = new Thread(() -> {
@@ -191,9 +195,8 @@ public class KafkaProbe {
                 var r = records.get(i);
                 int at = i;
                 producer.send(new ProducerRecord<>(to, r.partition(), r.timestamp(), r.key(), r.value()), (place, error) -> {
-                    if (error == null && format.equals("nudge")) {
-                        synchronized (index) { index.put(place.partition() + " " + place.offset(), at); }
-                    }
+                    acked[at] = System.nanoTime();
+                    if (error == null) placed[place.partition()][(int) place.offset()] = at + 1;
                 });
             }
             producer.flush();
@@ -203,20 +206,51 @@ public class KafkaProbe {
         reader.join();
         int samples = 0, unknown = 0;
         for (Object[] alert : heard) {
-            Integer i = index.get((String) alert[0]);
-            if (i == null) unknown++;
-            else if (i >= counted && taken[i] == 0) {
+            int i = format.equals("id") ? ids.getOrDefault((String) alert[0], -1) : at(placed, (String) alert[0]);
+            if (i < 0) unknown++;
+            else if (i >= burst && taken[i] == 0) {
                 taken[i] = ((long) alert[1] - due[i]) / 1e6f;
-                samples++;
+                samples += i >= counted ? 1 : 0;
             }
         }
-        float[] sorted = new float[samples];
+        if (options.containsKey("trace")) trace(rate, burst, taken, due, acked);
+        float[] sorted = new float[samples], sent = new float[total - counted];
         int k = 0;
-        for (float f : taken) if (f > 0) sorted[k++] = f;
+        for (int i = counted; i < total; i++) if (taken[i] > 0) sorted[k++] = taken[i];
+        for (int i = counted; i < total; i++) sent[i - counted] = (acked[i] - due[i]) / 1e6f;
         Arrays.sort(sorted);
+        Arrays.sort(sent);
         System.out.printf(Locale.ROOT, "{\"rate\":%d,\"samples\":%d,\"unknown\":%d,\"p50_ms\":%.1f,\"p90_ms\":%.1f,\"p99_ms\":%.1f,"
-                + "\"p999_ms\":%.1f,\"max_ms\":%.1f,\"worst_send_delay_ms\":%.1f}%n", rate, samples, unknown, at(sorted, .5),
-            at(sorted, .9), at(sorted, .99), at(sorted, .999), at(sorted, 1), late / 1e6);
+                + "\"p999_ms\":%.1f,\"max_ms\":%.1f,\"worst_send_delay_ms\":%.1f,\"acked_p50_ms\":%.1f,\"acked_p99_ms\":%.1f}%n",
+            rate, samples, unknown, at(sorted, .5), at(sorted, .9), at(sorted, .99), at(sorted, .999), at(sorted, 1),
+            late / 1e6, at(sent, .5), at(sent, .99));
+    }
+
+    /** Which of the sent events stands at "partition offset"; -1: none. */
+    static int at(int[][] placed, String place) {
+        int space = place.indexOf(' ');
+        if (space < 0) return -1;
+        int partition = Integer.parseInt(place.substring(0, space));
+        long offset = Long.parseLong(place.substring(space + 1));
+        return partition < placed.length && offset < placed[partition].length ? placed[partition][(int) offset] - 1 : -1;
+    }
+
+    /** For each half second from the end of the burst, as events were due: how late alerts came, and the broker's answers. */
+    static void trace(int rate, int burst, float[] taken, long[] due, long[] acked) {
+        int per = Math.max(1, rate / 2);
+        for (int from = burst; from < taken.length; from += per) {
+            int until = Math.min(taken.length, from + per), k = 0;
+            float[] alerts = new float[until - from], sent = new float[until - from];
+            for (int i = from; i < until; i++) {
+                sent[i - from] = (acked[i] - due[i]) / 1e6f;
+                if (taken[i] > 0) alerts[k++] = taken[i];
+            }
+            alerts = Arrays.copyOf(alerts, k);
+            Arrays.sort(alerts);
+            Arrays.sort(sent);
+            System.err.printf(Locale.ROOT, "%5.1f s: %5d alerts, p50 %7.1f max %7.1f ms; acknowledged p50 %7.1f max %7.1f ms%n",
+                (from - burst) / (double) rate, k, at(alerts, .5), at(alerts, 1), at(sent, .5), at(sent, 1));
+        }
     }
 
     static float at(float[] sorted, double share) {

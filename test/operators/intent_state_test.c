@@ -40,6 +40,7 @@ struct scene {
     struct stage *stages[3];
     struct seen_row *rows; /* [ROWS_MAX] */
     uint32_t count, explained;
+    bool spares_session_ends;
     double worst; /* Distance of a sum of reasons from its logit. */
 };
 
@@ -53,6 +54,7 @@ static void start(struct scene *scene, const char *kind, uint32_t hidden)
     assert_int_equal(settings_read(&sessionize_section, NULL, &sessions, &error), STATUS_OK);
     assert_int_equal(settings_read(&extract_features_section, NULL, &features, &error), STATUS_OK);
     assert_int_equal(predict_intent_load(&options, &scene->packs, &error), STATUS_OK);
+    scene->packs.spares_session_ends = scene->spares_session_ends;
     assert_int_equal(sessionize_create(&sessions, &scene->layout, &scene->stages[0], &error),
                      STATUS_OK);
     assert_int_equal(
@@ -276,6 +278,38 @@ static void timers_and_labels_leave_no_trace(void **state)
     stop(scene);
 }
 
+static void a_session_end_that_nobody_asks_for_is_spared_and_nothing_else_differs(void **state)
+{
+    struct scene *scene = *state;
+    uint32_t batches;
+    float *scored = calloc(ROWS_MAX, sizeof(*scored));
+    assert_non_null(scored);
+    start(scene, "gru", 11);
+    uint64_t hash = run(scene, 2, true, &batches);
+    uint32_t count = scene->count;
+    for (uint32_t i = 0; i < count; i++) {
+        scored[i] = scene->rows[i].logit;
+    }
+    stop(scene);
+    scene->spares_session_ends = true;
+    start(scene, "gru", 11);
+    assert_true(run(scene, 2, true, &batches) == hash);
+    assert_int_equal(scene->count, count);
+    uint32_t spared = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct seen_row *row = &scene->rows[i];
+        if (row->is_event) {
+            assert_memory_equal(&row->logit, &scored[i], sizeof(float));
+        } else {
+            assert_true(isnan(row->logit));
+            spared++;
+        }
+    }
+    assert_true(spared > 50);
+    free(scored);
+    stop(scene);
+}
+
 static void a_state_that_has_no_room_is_refused_by_name(void **state)
 {
     struct scene *scene = *state;
@@ -317,6 +351,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(scores_are_those_of_each_session_stepped_by_itself, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(timers_and_labels_leave_no_trace, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_session_end_that_nobody_asks_for_is_spared_and_nothing_else_differs, setup, teardown),
         cmocka_unit_test_setup_teardown(a_state_that_has_no_room_is_refused_by_name, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(another_pack_starts_cold, setup, teardown),

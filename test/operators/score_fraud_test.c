@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "operators/extract_features.h"
+#include "operators/fraud_plan.h"
 #include "operators/score_fraud.h"
 #include "test/fakes/fixture.h"
 #include "test/fakes/scored_batch.h"
@@ -205,6 +206,26 @@ static void score_of_a_row_does_not_depend_on_its_batch(void **state)
     event_batch_release(&other);
 }
 
+static void spares_session_ends_that_no_rule_asks_for_and_no_timer_of_a_rule(void **state)
+{
+    struct scene *scene = *state;
+    struct event_batch *batch = &scene->batch;
+    struct error error;
+    for (uint32_t row = 0; row < 3; row++) {
+        set_feature(scene, row, "session_events", 5);
+        batch->kind[row] = row == 0 ? ROW_EVENT : ROW_TIMER;
+    }
+    batch->timer_slot[1] = TIMER_SESSIONIZE;
+    batch->timer_slot[2] = TIMER_INTERVENTIONS;
+    run(scene, "rules: [{feature: session_events, above: 3, adds: 1}]");
+    expect_logit(scene, FRAUD_RULES, 1, 1);
+    scene->plan->spares_session_ends = true;
+    assert_int_equal(scene->stage->ops->process(scene->stage, batch, &error), STATUS_OK);
+    expect_logit(scene, FRAUD_RULES, 0, 1);
+    assert_true(isnan(batch->score[SCORE_FRAUD][1]));
+    expect_logit(scene, FRAUD_RULES, 2, 1);
+}
+
 static void refuses_with_line_and_nearest_name(void **state)
 {
     struct scene *scene = *state;
@@ -270,6 +291,7 @@ int main(void)
         TEST(parts_and_base_rate_sum_to_the_logit),
         TEST(contributions_sum_to_the_logit),
         TEST(score_of_a_row_does_not_depend_on_its_batch),
+        TEST(spares_session_ends_that_no_rule_asks_for_and_no_timer_of_a_rule),
         TEST(refuses_with_line_and_nearest_name),
         TEST(hash_moves_with_whatever_moves_the_score),
     };
