@@ -31,9 +31,9 @@ struct json_members {
 };
 
 /*
- * Looks for the `count` paths; a dot goes into an object, [2] into the third element of an array and
- * [name=word] into the first whose member `name` is that text. `collected`: name of a top-level object
- * whose members are collected, or NULL. Returns NULL when memory is exhausted.
+ * Looks for the `count` paths; a dot goes into an object, [2] into the third element of an array
+ * and [name=word] into the first whose member `name` is that text. `collected`: name of a top-level
+ * object whose members are collected, or NULL. Returns NULL when memory is exhausted.
  */
 struct json_reader *json_reader_create(const char *const *paths, size_t count,
                                        const char *collected, uint32_t members_max);
