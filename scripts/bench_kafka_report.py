@@ -65,9 +65,10 @@ def where(runs):
 
 def latency(runs):
     rows = [[name, f["rate"], f["samples"], f["p50_ms"], f["p90_ms"], f["p99_ms"], f["p999_ms"], f["max_ms"],
-             f["worst_send_delay_ms"]]
+             f["worst_send_delay_ms"], f.get("acked_p99_ms", "")]
             for name, figures in runs.items() if name.endswith("latency") for f in figures]
-    yield from table(["run", "events/s", "samples", "p50 ms", "p90", "p99", "p99.9", "max", "sender late by at most"],
+    yield from table(["run", "events/s", "samples", "p50 ms", "p90", "p99", "p99.9", "max", "sender late by at most",
+                      "broker's answer, p99"],
                      rows)
 
 
