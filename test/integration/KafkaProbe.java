@@ -115,7 +115,8 @@ public class KafkaProbe {
         string(in); // decision_id
         string(in); // cause
         if (varint(in) == 1) string(in); // event_id
-        String partition = string(in);
+        if (varint(in) == 1) string(in); // topic
+        String partition = varint(in) == 1 ? string(in) : "";
         return varint(in) == 1 ? partition + " " + varint(in) : "";
     }
 
