@@ -32,9 +32,11 @@ static void pace_commits(const struct config *config, struct held_partition *par
                          uint64_t now_ns)
 {
     uint64_t events_read = task_progress(partition->task).counters.events_read;
-    if (task_is_committing(partition->task)) {
+    bool was_committing = partition->is_committing;
+    partition->is_committing = task_is_committing(partition->task);
+    if (partition->is_committing) {
         partition->committed_ns = now_ns;
-        partition->uncommitted_from = events_read;
+        partition->uncommitted_from = was_committing ? partition->uncommitted_from : events_read;
         return;
     }
     bool is_due =

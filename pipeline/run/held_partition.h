@@ -15,7 +15,8 @@ struct held_partition {
     const char *source;        /* Borrowed: file or topic. */
     char name[16];             /* Its number. */
     uint64_t committed_ns;     /* When its last commit was still on its way. */
-    uint64_t uncommitted_from; /* events_read then. */
+    uint64_t uncommitted_from; /* events_read when that was asked for. */
+    bool is_committing;        /* As of the last look. */
     uint64_t events_at_start;
     uint64_t waiting_since_ns; /* 0: it is not waiting. */
     bool is_finished;

@@ -148,12 +148,8 @@ static enum status load_parts(struct stage_plan *plan, const struct yaml_node *r
 /* A session's end is scored where a rule asks for that: there are a third as many as events. */
 static void settle_scoring(struct stage_plan *plan)
 {
-    bool spares = true;
-    for (uint32_t i = 0; i < plan->rules->count; i++) {
-        spares = spares && plan->rules->rules[i].trigger != RULE_ON_SESSION_END;
-    }
-    plan->fraud_plan->spares_session_ends = spares;
-    plan->intent_packs.spares_session_ends = spares;
+    plan->fraud_plan->spares_session_ends = !plan->rules->has_session_end;
+    plan->intent_packs.spares_session_ends = !plan->rules->has_session_end;
 }
 
 /* Models that our own kernels would score go to the GPU where it was chosen. */
