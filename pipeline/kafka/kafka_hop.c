@@ -230,7 +230,6 @@ static enum status send_record(struct kafka_hop *hop, struct pending *record,
         .mark_ms = mark_of(&hop->clock),
     };
     if (is_accepted(record, batch)) {
-        mark.flags = batch->is_late[record->row] ? KAFKA_HOP_LATE : 0;
         write_values(hop, batch, record->row, &mark);
     }
     if (!record->is_ahead) {

@@ -19,7 +19,6 @@
 enum kafka_hop_flag {
     KAFKA_HOP_MARKER = 1, /* No record: says what time it is, and has no bytes. */
     KAFKA_HOP_ENDED = 2,  /* A marker: for this run nothing more comes from there. */
-    KAFKA_HOP_LATE = 4,   /* Its event was late when it came there. */
 };
 
 struct kafka_hop_mark {

@@ -305,7 +305,6 @@ static enum status take_hop(struct kafka_input *self, const rd_kafka_message_t *
     }
     item->origin.partition = mark.partition;
     item->origin.mark_ms = mark.mark_ms;
-    item->origin.is_late = mark.flags & KAFKA_HOP_LATE;
     self->has_ended[mark.partition] = mark.flags & KAFKA_HOP_ENDED;
     item->result = mark.flags & KAFKA_HOP_MARKER ? INPUT_MARK : INPUT_EVENT;
     if (mark.count > 0) {

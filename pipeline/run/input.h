@@ -22,7 +22,6 @@ enum input_result {
 struct input_origin {
     bool is_known; /* It was sent on; else what follows is not set. */
     bool is_ahead; /* An event that is too far ahead of that time. */
-    bool is_late;  /* An event that was late already on its way. */
     uint32_t partition;
     int64_t mark_ms;          /* See origin_clock.h. */
     uint32_t first_partition; /* Where it stood first, if it was sent on more than once ... */

@@ -269,7 +269,6 @@ static void accept_event(struct intake *intake, struct builder *builder, uint32_
     bool is_late = progress->is_started && !restarts_time(intake, progress, time_ms) &&
                    time_ms < watermark_of(intake, progress);
     if (builder->clock) {
-        is_late = is_late || item->origin.is_late;
         follow_origin(builder, &item->origin);
     } else {
         move_time(intake, progress, time_ms);

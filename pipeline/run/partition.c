@@ -227,7 +227,8 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .batch_events_max = portion.batch_events,
                 .keeps_rejected_bytes = config->output.keeps_rejected_bytes,
                 .sends_on = options->hop != ENTITY_USER,
-                .diverts_late = config->input.late_events == 1,
+                /* Which events are late is said where they come to their user. */
+                .diverts_late = config->input.late_events == 1 && options->hop == ENTITY_USER,
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,
             },

@@ -6,6 +6,7 @@ import random
 import shutil
 import struct
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -14,7 +15,7 @@ import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
 from kafka_harness import Application  # noqa: E402
 from kafka_operate_test import metrics  # noqa: E402
-from kafka_route_test import Mark, partition_of  # noqa: E402
+from kafka_route_test import Disturbed, Mark, partition_of  # noqa: E402
 from kafka_storm import free_port  # noqa: E402
 
 broker = None
@@ -126,11 +127,13 @@ def file_run(work, application, events):
                            before + rest[rest.index("\nemit_interventions"):])
     path = harness.write(os.path.join(work, "events.jsonl"), harness.lines(events))
     out = os.path.join(work, "files.out")
+    shutil.rmtree(out, ignore_errors=True)
     result = harness.nudge("run", config, "--input", path, "--output", out)
     harness.check(result.code == 0, f"run over files: {result}")
     return {name: [json.loads(line) for line in
                    harness.read(os.path.join(out, name, "0.jsonl")).splitlines()]
-            for name in ("scored_events", "alerts")}
+            for name in ("scored_events", "alerts")
+            if os.path.exists(os.path.join(out, name, "0.jsonl"))}
 
 
 def feature_names():
@@ -204,7 +207,11 @@ def check_hops(application, topic, what):
             found[place] = item
             equal((item["key"], item["value"]), (sent[place]["key"], sent[place]["value"]),
                   f"{what}: {name}: {place}")
-            event = json.loads(item["value"])
+            try:
+                event = json.loads(item["value"])
+            except ValueError:
+                equal(item["partition"], place[0], f"{what}: {name}: partition of {place}")
+                continue
             key = event.get(FIELDS[kinds[i]]) if i < len(kinds) else None
             equal(item["partition"], partition_of(key or event["user_id"], PARTITIONS),
                   f"{what}: {name}: partition of {place}")
@@ -240,6 +247,142 @@ def test_features_by_card_are_those_of_one_partition(work):
     expected = file_run(work, application, [event for wave in all_waves for event in wave])
     compare(application, expected, "card", ["card"])
     check_hops(application, topic, "card")
+
+
+def test_features_by_all_entities_are_those_of_one_partition_through_kills(work):
+    topic = broker.make("a" + os.path.basename(work), PARTITIONS)
+    port = free_port()
+    application = Hopped(work, topic, ALL, more=f"metrics: {{listen: '127.0.0.1:{port}'}}\n")
+    done = {"kill": 0, "wipe": 0}
+
+    def disturb(i, running):
+        """Kills the process somewhere in the wave, and every other time takes its state away."""
+        if i % 3 != 1:
+            return running
+        time.sleep(random.random() * 0.4)
+        running.kill()
+        done["kill"] += 1
+        if i % 6 == 1:
+            shutil.rmtree(application.state)
+            done["wipe"] += 1
+        return application.start()
+
+    all_waves = waves(24, seed=2)
+    run_in_waves(application, topic, all_waves, disturb)
+    events = [event for wave in all_waves for event in wave]
+    compare(application, file_run(work, application, events), "kills", ALL)
+    check_hops(application, topic, "kills")
+    check(done["kill"] >= 8 and done["wipe"] >= 4, f"{done}")
+    # A run that ends with its input: what is left, which is nothing, and the timers.
+    application.write(ends=True)
+    summary = os.path.join(work, "summary")
+    application.run("--summary", summary)
+    read = json.loads(harness.read(summary))
+    equal((read["events_read"], read["late_events"]), (len(events), 0), "events of users' tasks")
+    sessions = application.values("sessions")
+    equal(sum(item["events"] for _, item in sessions),
+          len({event["event_id"] for event in events if event["type"] not in
+               ("label", "price_change")}), "events of sessions")
+    before = len(application.values("scored_events"))
+    application.run("--summary", summary)
+    equal(len(application.values("scored_events")), before, "scored events, twice")
+
+
+# ---- in no particular order, through kills ----
+
+def flow(count, seed, users=60, entities=40):
+    random.seed(seed)
+    found = []
+    for i in range(count):
+        kind = random.choice(["product_view", "purchase", "payment_failed", "label"])
+        event = harness.event(i, f"user-{random.randrange(users)}", kind,
+                              5 * i + random.randrange(60), price=random.randrange(1, 90) * 1000000)
+        for entity, field in FIELDS.items():
+            if random.random() < 0.7:
+                value = random.randrange(entities)
+                event[field] = f"10.0.0.{value}" if entity == "address" else f"{entity}{value}"
+        if kind == "label":
+            event["label_value"] = random.choice(["chargeback", "good"])
+        if i % 61 == 7:  # Late wherever it comes from.
+            event["event_time"] -= 5000000
+        found.append(event)
+    return found
+
+
+def check_against_topics(work, application, what):
+    """
+    The order in which a hop has taken events is that of its topic's partition: features by its
+    entity are those of a run over a file of just that.
+    """
+    names = feature_names()
+    scored = by_event((item for _, item in application.values("scored_events")), what)
+    for kind in application.entities:
+        columns = [i for i, name in enumerate(names) if name.startswith(kind + "_")]
+        records = broker.records(application.hop(kind))
+        compared, varied = 0, set()
+        for partition in range(PARTITIONS):
+            events = [json.loads(record["value"]) for record in records
+                      if record["partition"] == partition and record["value"] and
+                      record["value"] != b"broken"]
+            for event_id, item in by_event(
+                    file_run(work, application, events)["scored_events"], what).items():
+                found = scored[event_id]["features"]
+                for i in columns:
+                    equal(found[i], item["features"][i], f"{what}: {event_id}: {names[i]}")
+                    varied.add((i, found[i]))
+                compared += 1
+        equal(compared, len(scored), f"{what}: events by {kind}")
+        check(len(varied) > 20 * len(columns), f"{what}: {len(varied)} values by {kind}")
+
+
+def feed(topic, records, pause):
+    """On a thread of its own."""
+    def go():
+        for i in range(0, len(records), 300):
+            broker.send(topic, records[i:i + 300])
+            time.sleep(pause)
+    thread = threading.Thread(target=go)
+    thread.start()
+    return thread
+
+
+class Wiping(Disturbed):
+    """Takes the state of an instance that is killed away as well, now and then."""
+
+    def start(self, i):
+        if self.random.random() < 0.2:
+            shutil.rmtree(os.path.join(self.application.work, f"state{i}"), ignore_errors=True)
+        super().start(i)
+
+
+def test_two_instances_through_kills_lose_and_double_nothing(work):
+    topic = broker.make("k" + os.path.basename(work), PARTITIONS)
+    seconds = int(os.environ.get("KAFKA_ENTITIES_SECONDS", "12"))
+    events = flow(4000, seed=int(os.environ.get("KAFKA_SEED", "3")))
+    application = Hopped(work, topic, ["device", "card"], ends=False).create()
+    records = [{"partition": partition_of(event["user_id"], PARTITIONS),
+                "value": "broken" if i % 97 == 5 else json.dumps(event),
+                "time_ms": event["event_time"]} for i, event in enumerate(events)]
+    disturbed = Wiping(application, int(os.environ.get("KAFKA_SEED", "1")))
+    try:
+        feeder = feed(topic, records, 0.8 * seconds / (len(records) / 300))
+        disturbed.go_on(seconds)
+        feeder.join()
+        disturbed.stop()
+    finally:
+        disturbed.end()
+    application.write(ends=True)
+    application.run(timeout=120)
+    letters = application.values("dead_letters")
+    broken = sum(record["value"] == "broken" for record in records)
+    equal((len(letters), {item["source"] for _, item in letters}), (broken, {topic}), "dead letters")
+    equal(len({(item["partition"], item["ordinal"]) for _, item in letters}), broken,
+          "places of dead letters")
+    equal(len(application.values("scored_events")), len(events) - broken, "scored events")
+    check_hops(application, topic, "flow")
+    check_against_topics(work, application, "flow")
+    check(disturbed.done["kill"] >= 3, f"{disturbed.done}")
+    print(f"    disturbed: {disturbed.done}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ static void headers_come_back_as_they_were(void **state)
     struct kafka_hop_mark marks[] = {
         {.partition = 0, .mark_ms = 0},
         {.flags = KAFKA_HOP_MARKER | KAFKA_HOP_ENDED, .partition = 255, .mark_ms = INT64_MAX},
-        {.flags = KAFKA_HOP_LATE,
+        {.flags = KAFKA_HOP_ENDED,
          .partition = 7,
          .mark_ms = 1780272000000,
          .columns_hash = UINT64_MAX,
@@ -57,13 +57,13 @@ static void a_missing_feature_is_missing_at_the_other_end(void **state)
 static void a_header_is_laid_out_as_its_comment_says(void **state)
 {
     (void)state;
-    const struct kafka_hop_mark mark = {.flags = KAFKA_HOP_LATE,
+    const struct kafka_hop_mark mark = {.flags = KAFKA_HOP_ENDED,
                                         .partition = 0x01020304,
                                         .mark_ms = 0x1112131415161718,
                                         .columns_hash = 0x2122232425262728,
                                         .count = 2,
                                         .values = {1.0f, -2.0f}};
-    static const unsigned char expected[] = {1,    4,    2,    0,    4,    3,    2,    1,
+    static const unsigned char expected[] = {1,    2,    2,    0,    4,    3,    2,    1,
                                              0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
                                              0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21,
                                              0,    0,    0x80, 0x3f, 0,    0,    0,    0xc0};
