@@ -391,9 +391,9 @@ static enum status kafka_input_next(struct input *input, struct event_batch *bat
         if (status != STATUS_OK || ret_item->result != INPUT_EVENT) {
             return status;
         }
-    }
-    if (self->options.has_hops) {
-        batch->carried[row] = self->carried;
+        if (self->options.has_hops) {
+            batch->carried[row] = self->carried;
+        }
     }
     if (ret_item->raw.defect != REJECTION_NONE) {
         const struct digest *whole = ret_item->raw.whole;

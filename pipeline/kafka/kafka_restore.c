@@ -263,9 +263,9 @@ static void report(struct restore *restore, uint64_t offset, bool is_done)
     }
     restore->reported_ns = now_ns;
     log_line(LOG_INFO, is_done ? "restored" : "restoring",
-             "partition=%d records=%llu megabytes=%.1f seconds=%.2f seconds_left=%.1f",
+             "partition=%d records=%llu megabytes=%.1f seconds=%.2f seconds_left=%.1f changelog=%s",
              (int)restore->options->partition, (unsigned long long)restore->records,
-             (double)restore->bytes / 1e6, seconds, left);
+             (double)restore->bytes / 1e6, seconds, left, restore->options->changelog);
 }
 
 static enum status visit_record(struct restore *restore, const rd_kafka_message_t *message,
