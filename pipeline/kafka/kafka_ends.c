@@ -84,7 +84,8 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
     struct kafka_ends *self = container_of(ends, struct kafka_ends, ends);
     const struct config *config = options->config;
     self->places = (struct kafka_places){.count = self->topics->input_count};
-    self->traces.names = &self->setup->options->trace_headers;
+    static const struct text_list no_traces = {0}; /* They go on with the record itself. */
+    self->traces.names = self->hop_options ? &no_traces : &self->setup->options->trace_headers;
     for (uint32_t i = 0; i < self->topics->input_count; i++) {
         self->input_topics[i] = self->topics->inputs[i];
     }

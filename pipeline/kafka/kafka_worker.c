@@ -373,7 +373,8 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
     if (task_commits(slot->held.task) > commits) {
         slot->failures = 0;
         kafka_haste_committed(&slot->haste, count_outputs(slot), clock_monotonic_ns());
-    } else if (is_hop(slot) && kafka_hop_is_full(slot->ends.hop)) {
+    } else if (is_hop(slot) && kafka_hop_is_full(slot->ends.hop) &&
+               !task_is_committing(slot->held.task)) {
         task_request_commit(slot->held.task);
     } else if (*ret_waits) {
         *ret_waits = !hasten_commit(worker, slot);

@@ -65,7 +65,7 @@ class Hopped(Application):
 
 # ---- events whose order is determined, however they are sent on ----
 
-def waves(count, seed=1, users=24, entities=16):
+def waves(count, seed=1, users=24, entities=16, erases=False):
     """
     Events in waves: within one, no user and no entity comes twice. So where each wave is waited for,
     the events of an entity, and those of a user, have one order.
@@ -79,6 +79,8 @@ def waves(count, seed=1, users=24, entities=16):
             kind = random.choice(["product_view", "purchase", "purchase", "payment_failed",
                                   "login_failed", "label", "checkout", "price_change"])
             event = harness.event(number, f"user-{user}", kind, seconds, item=f"i{number % 9}")
+            if erases and random.random() < 0.05:
+                event["type"] = kind = "erase"
             for entity, field in FIELDS.items():
                 value = random.randrange(entities)
                 if random.random() < 0.75 and (entity, value) not in used:
@@ -90,15 +92,9 @@ def waves(count, seed=1, users=24, entities=16):
                 event["label_value"] = random.choice(["chargeback", "fraud", "good"])
             number += 1
             wave.append(event)
-        if i > 0 and i % 5 == 0:  # Sent again, as a producer does that was not answered.
-            again = [event for event in found[-1] if event["event_id"] not in
-                     {other["event_id"] for other in wave} and
-                     not any((entity, event.get(field)) in
-                             {(entity, other.get(field)) for other in wave}
-                             for entity, field in FIELDS.items() if event.get(field)) and
-                     event["user_id"] not in {other["user_id"] for other in wave}]
-            wave += again[:1]
         found.append(wave)
+        if i % 5 == 2:  # Sent again, as by a producer that was not answered.
+            found.append(wave[:5])
     return found
 
 
@@ -242,7 +238,7 @@ def run_in_waves(application, topic, all_waves, disturb=None):
 def test_features_by_card_are_those_of_one_partition(work):
     topic = broker.make("c" + os.path.basename(work), PARTITIONS)
     application = Hopped(work, topic, ["card"])
-    all_waves = waves(20)
+    all_waves = waves(20, erases=True)
     run_in_waves(application, topic, all_waves)
     expected = file_run(work, application, [event for wave in all_waves for event in wave])
     compare(application, expected, "card", ["card"])
@@ -536,6 +532,8 @@ def test_topics_of_hops_are_made_checked_and_shown_and_old_records_deleted(work)
         running.kill()
     lag = harness.nudge("lag", application.path).out
     heads = [line.split(" ")[-1] for line in lag.splitlines() if line.startswith("group")]
+    result = harness.nudge("topics", "check", application.path)
+    check(result.code == 0, f"{result}")
     equal(heads, [topic, application.hop("card"), name, f"{application.name}-repartition"], "lag")
     equal(len(application.values("scored_events")), 300, "scored events")
 
