@@ -140,3 +140,12 @@ enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
         }
     }
 }
+
+int64_t kafka_fetch_heard_end(rd_kafka_t *client, const char *topic, int32_t partition)
+{
+    int64_t low = -1;
+    int64_t high = -1;
+    rd_kafka_resp_err_t code =
+        rd_kafka_get_watermark_offsets(client, topic, partition, &low, &high);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
+}

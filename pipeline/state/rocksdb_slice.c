@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -207,6 +208,21 @@ static char *write_file(struct rocksdb_slice *slice)
     return message;
 }
 
+/*
+ * The writer of the file tells the kernel to forget its pages, and the next records that have left
+ * the cache, or the merge of this file, would be read from the disk again, some 30 us of CPU each
+ * on a virtual one. So they are fetched back at once, in large pieces, by the kernel and for as
+ * long as it has memory to spare. A hint: what goes wrong is not looked at.
+ */
+static void fetch_pages(const struct rocksdb_slice *slice)
+{
+    int file = open(slice->path, O_RDONLY | O_CLOEXEC);
+    if (file >= 0) {
+        (void)posix_fadvise(file, 0, 0, POSIX_FADV_WILLNEED);
+        (void)close(file);
+    }
+}
+
 char *rocksdb_slice_write(struct rocksdb_slice *slice, rocksdb_t *db)
 {
     assert(slice->count > 0);
@@ -220,6 +236,7 @@ char *rocksdb_slice_write(struct rocksdb_slice *slice, rocksdb_t *db)
     char *message = write_file(slice);
     if (!message) {
         const char *path = slice->path;
+        fetch_pages(slice);
         rocksdb_ingest_external_file(db, &path, 1, slice->ingest_options, &message);
     }
     return message;
