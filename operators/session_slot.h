@@ -68,6 +68,8 @@ struct session_event {
 };
 
 struct session_limits {
+    int64_t gap_ms;           /* An event that far away joins ... */
+    int64_t hint_gap_ms;      /* ... and one with the session's hint that far away. */
     int64_t length_ms_max;    /* From the first to the last event. */
     uint32_t event_count_max; /* At most SESSION_EVENTS_MAX. */
 };
@@ -101,6 +103,13 @@ void session_add(struct session_slot *slot, const struct session_event *event);
 bool session_fits_session(const struct session_slot *into, const struct session_slot *from,
                           const struct session_limits *limits);
 void session_merge(struct session_slot *into, const struct session_slot *from, uint64_t cause);
+
+/* How far away an event may be that joins. */
+static inline int64_t session_join_gap_ms(const struct session_limits *limits,
+                                          const struct session_slot *slot)
+{
+    return slot->hint != 0 ? limits->hint_gap_ms : limits->gap_ms;
+}
 
 /* How far `time_ms` lies outside of the session, in milliseconds; 0 within. */
 int64_t session_distance_ms(const struct session_slot *slot, int64_t time_ms);

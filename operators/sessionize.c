@@ -3,16 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "operators/session_list.h"
 #include "operators/session_record.h"
 #include "operators/session_slot.h"
 #include "pipeline/event/event_batch.h"
 
-struct sessionize_part {
-    uint32_t opened; /* Sessions this user has had; only ids depend on it. */
-    uint32_t reserved;
-    struct session_slot slots[SESSIONS_KEPT]; /* By last event, newest first; then free ones. */
-};
-static_assert(sizeof(struct sessionize_part) == 248, "stored as it is");
 static_assert(sizeof(struct sessionize_counters) == 48, "stored as it is");
 
 struct sessionize {
@@ -23,29 +18,12 @@ struct sessionize {
     uint32_t counter_offset; /* In the task's record. */
 };
 
-/* Version 1 knew the number of a session's last event, and not its place. */
-#define HEAD_BYTES offsetof(struct sessionize_part, slots)
-
-bool sessionize_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part)
-{
-    struct sessionize_part *out = part;
-    if (version != 1 || length != HEAD_BYTES + SESSIONS_KEPT * SESSION_SLOT_BYTES_1) {
-        return false;
-    }
-    memcpy(out, bytes, HEAD_BYTES);
-    for (uint32_t i = 0; i < SESSIONS_KEPT; i++) {
-        session_slot_upgrade((const char *)bytes + HEAD_BYTES + (size_t)i * SESSION_SLOT_BYTES_1,
-                             &out->slots[i]);
-    }
-    return true;
-}
-
 /* What the handling of one row needs. */
 struct row_context {
     const struct sessionize *self;
     struct event_batch *batch;
     struct record *record;
-    struct sessionize_part *part;
+    struct session_list *sessions;
     struct sessionize_counters *counters;
     int64_t watermark_ms;
     uint32_t row;
@@ -77,46 +55,13 @@ static int64_t reach_start_ms(const struct row_context *context)
                : start_ms;
 }
 
-static int64_t join_gap_ms(const struct sessionize *self, const struct session_slot *slot)
-{
-    return slot->hint != 0 ? self->options.hint_gap_ms : self->options.gap_ms;
-}
-
 /* The watermark at which the session has ended. */
 static int64_t end_due_ms(const struct sessionize *self, const struct session_slot *slot)
 {
     return add_time(session_last_ms(slot), self->options.gap_ms + 1);
 }
 
-/* ---- The kept sessions ---- */
-
-static uint32_t kept_count(const struct sessionize_part *part)
-{
-    uint32_t count = 0;
-    while (count < SESSIONS_KEPT && part->slots[count].id != 0) {
-        count++;
-    }
-    return count;
-}
-
-static void remove_slot(struct sessionize_part *part, uint32_t index)
-{
-    memmove(&part->slots[index], &part->slots[index + 1],
-            (SESSIONS_KEPT - 1 - index) * sizeof(part->slots[0]));
-    part->slots[SESSIONS_KEPT - 1] = (struct session_slot){0};
-}
-
-/* Puts a slot where its last event belongs, before those of the same time. Returns its index. */
-static uint32_t resort_slot(struct sessionize_part *part, uint32_t index)
-{
-    struct session_slot slot = part->slots[index];
-    while (index > 0 && session_last_ms(&part->slots[index - 1]) <= session_last_ms(&slot)) {
-        part->slots[index] = part->slots[index - 1];
-        index--;
-    }
-    part->slots[index] = slot;
-    return index;
-}
+/* ---- Sessions out of reach ---- */
 
 /*
  * Written sessions that no event can reach any more leave, the oldest first: to be pushed out would
@@ -125,60 +70,17 @@ static uint32_t resort_slot(struct sessionize_part *part, uint32_t index)
  */
 static void forget_unreachable(const struct row_context *context)
 {
-    struct sessionize_part *part = context->part;
+    struct session_list *sessions = context->sessions;
     int64_t start_ms = reach_start_ms(context);
-    for (uint32_t i = kept_count(part); i-- > 1;) {
-        const struct session_slot *slot = &part->slots[i];
+    for (uint32_t i = session_list_count(sessions); i-- > 1;) {
+        const struct session_slot *slot = &sessions->slots[i];
         if (session_is(slot, SLOT_CHANGED) ||
-            add_time(session_last_ms(slot), join_gap_ms(context->self, slot)) >= start_ms) {
+            add_time(session_last_ms(slot), session_join_gap_ms(&context->self->limits, slot)) >=
+                start_ms) {
             break;
         }
-        remove_slot(part, i);
+        session_list_remove(sessions, i);
     }
-}
-
-/* The session that the event joins, or kept_count. */
-static uint32_t find_session(const struct row_context *context, const struct session_event *event)
-{
-    const struct sessionize_part *part = context->part;
-    uint32_t count = kept_count(part);
-    uint32_t found = count;
-    int64_t found_ms = INT64_MAX;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct session_slot *slot = &part->slots[i];
-        int64_t distance_ms = session_distance_ms(slot, event->time_ms);
-        if (slot->hint != event->hint || distance_ms > join_gap_ms(context->self, slot) ||
-            slot->revision == SESSION_REVISIONS_MAX ||
-            !session_fits(slot, event, &context->self->limits)) {
-            continue;
-        }
-        bool is_tie_won = distance_ms == found_ms && slot->start_ms > part->slots[found].start_ms;
-        if (distance_ms < found_ms || is_tie_won) {
-            found = i;
-            found_ms = distance_ms;
-        }
-    }
-    return found;
-}
-
-/* A kept session that the one at `index` now is one with, or kept_count. */
-static uint32_t find_neighbour(const struct row_context *context, uint32_t index)
-{
-    const struct sessionize_part *part = context->part;
-    const struct session_slot *slot = &part->slots[index];
-    uint32_t count = kept_count(part);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct session_slot *other = &part->slots[i];
-        int64_t gap_ms = join_gap_ms(context->self, other);
-        if (i != index && other->hint == slot->hint && other->revision < SESSION_REVISIONS_MAX &&
-            slot->revision < SESSION_REVISIONS_MAX &&
-            session_last_ms(other) + gap_ms >= slot->start_ms &&
-            session_last_ms(slot) + gap_ms >= other->start_ms &&
-            session_fits_session(slot, other, &context->self->limits)) {
-            return i;
-        }
-    }
-    return count;
 }
 
 /* ---- Records ---- */
@@ -210,19 +112,6 @@ static void write_crowded(const struct row_context *context, struct session_slot
 
 /* ---- Timer ---- */
 
-/* The changed session that is due first, the older of equal ones, or kept_count. */
-static uint32_t first_due(const struct sessionize_part *part)
-{
-    uint32_t count = kept_count(part);
-    uint32_t first = count;
-    for (uint32_t i = 0; i < count; i++) {
-        if (session_is(&part->slots[i], SLOT_CHANGED)) {
-            first = i; /* Newest first: the last one found is due first. */
-        }
-    }
-    return first;
-}
-
 /*
  * A timer that stands early enough stays as it is: setting it again would move it up to the floor
  * each time, and a busy user's other sessions would never end.
@@ -230,12 +119,12 @@ static uint32_t first_due(const struct sessionize_part *part)
 static void update_timer(const struct row_context *context)
 {
     struct record *record = context->record;
-    uint32_t first = first_due(context->part);
-    if (first == kept_count(context->part)) {
+    uint32_t first = session_list_first_due(context->sessions);
+    if (first == session_list_count(context->sessions)) {
         record->timer_ms[TIMER_SESSIONIZE] = TIMER_NONE;
         return;
     }
-    int64_t due_ms = end_due_ms(context->self, &context->part->slots[first]);
+    int64_t due_ms = end_due_ms(context->self, &context->sessions->slots[first]);
     int64_t standing_ms = record->timer_ms[TIMER_SESSIONIZE];
     record_set_timer(record, TIMER_SESSIONIZE, due_ms, context->watermark_ms,
                      context->batch->timer_floor_ms);
@@ -262,7 +151,7 @@ static void fill_columns(const struct row_context *context, const struct session
 
 static void show_newest(const struct row_context *context)
 {
-    const struct session_slot *newest = &context->part->slots[0];
+    const struct session_slot *newest = &context->sessions->slots[0];
     fill_columns(context, newest->id != 0 ? newest : NULL, 0, OUTCOME_OPEN);
 }
 
@@ -309,22 +198,22 @@ static struct session_event read_event(const struct row_context *context)
  */
 static uint64_t make_id(const struct row_context *context, int64_t time_ms)
 {
-    struct sessionize_part *part = context->part;
-    bool is_newest = part->slots[0].id == 0 || time_ms > session_last_ms(&part->slots[0]);
+    struct session_list *sessions = context->sessions;
+    bool is_newest = sessions->slots[0].id == 0 || time_ms > session_last_ms(&sessions->slots[0]);
     struct key128 user = context->batch->user_key[context->row];
     uint64_t id = hash64_combine(hash64_combine(user.high, user.low), (uint64_t)time_ms);
     if (!is_newest) {
-        id = hash64_combine(id, part->opened);
+        id = hash64_combine(id, sessions->opened);
     }
-    part->opened++;
+    sessions->opened++;
     return id != 0 ? id : 1;
 }
 
 /* Makes room for a session whose last event is at `last_ms`; false: it is itself the oldest. */
 static bool make_room(const struct row_context *context, int64_t last_ms)
 {
-    struct sessionize_part *part = context->part;
-    struct session_slot *oldest = &part->slots[SESSIONS_KEPT - 1];
+    struct session_list *sessions = context->sessions;
+    struct session_slot *oldest = &sessions->slots[SESSIONS_KEPT - 1];
     if (oldest->id == 0) {
         return true;
     }
@@ -347,10 +236,10 @@ static void open_session(const struct row_context *context, const struct session
         fill_columns(context, &opened, SESSION_IS_NEW | SESSION_IS_LATE, OUTCOME_OPEN);
         return;
     }
-    uint32_t index = kept_count(context->part);
-    context->part->slots[index] = opened;
-    index = resort_slot(context->part, index);
-    fill_columns(context, &context->part->slots[index],
+    uint32_t index = session_list_count(context->sessions);
+    context->sessions->slots[index] = opened;
+    index = session_list_resort(context->sessions, index);
+    fill_columns(context, &context->sessions->slots[index],
                  SESSION_IS_NEW | (index > 0 ? (unsigned)SESSION_IS_LATE : 0), OUTCOME_OPEN);
 }
 
@@ -358,33 +247,34 @@ static void open_session(const struct row_context *context, const struct session
 static uint32_t bridge(const struct row_context *context, uint32_t index, uint32_t neighbour,
                        uint64_t cause)
 {
-    struct sessionize_part *part = context->part;
+    struct session_list *sessions = context->sessions;
     /* Of equal starts the one that stands behind: it has been still for longer. */
-    bool is_older =
-        part->slots[neighbour].start_ms < part->slots[index].start_ms ||
-        (part->slots[neighbour].start_ms == part->slots[index].start_ms && neighbour > index);
+    bool is_older = sessions->slots[neighbour].start_ms < sessions->slots[index].start_ms ||
+                    (sessions->slots[neighbour].start_ms == sessions->slots[index].start_ms &&
+                     neighbour > index);
     uint32_t survivor = is_older ? neighbour : index;
     uint32_t retracted = is_older ? index : neighbour;
-    struct session_slot gone = part->slots[retracted];
-    session_merge(&part->slots[survivor], &gone, cause);
-    write_record(context, &gone, SESSION_CAUSE_BRIDGED, part->slots[survivor].id, cause);
-    remove_slot(part, retracted);
-    return resort_slot(part, survivor - (retracted < survivor));
+    struct session_slot gone = sessions->slots[retracted];
+    session_merge(&sessions->slots[survivor], &gone, cause);
+    write_record(context, &gone, SESSION_CAUSE_BRIDGED, sessions->slots[survivor].id, cause);
+    session_list_remove(sessions, retracted);
+    return session_list_resort(sessions, survivor - (retracted < survivor));
 }
 
 static void extend_session(const struct row_context *context, uint32_t index,
                            const struct session_event *event)
 {
-    struct sessionize_part *part = context->part;
+    struct session_list *sessions = context->sessions;
     unsigned flags = 0;
-    session_add(&part->slots[index], event);
-    index = resort_slot(part, index);
-    for (uint32_t neighbour = find_neighbour(context, index); neighbour < kept_count(part);
-         neighbour = find_neighbour(context, index)) {
+    session_add(&sessions->slots[index], event);
+    index = session_list_resort(sessions, index);
+    for (uint32_t neighbour = session_list_neighbour(sessions, index, &context->self->limits);
+         neighbour < session_list_count(sessions);
+         neighbour = session_list_neighbour(sessions, index, &context->self->limits)) {
         index = bridge(context, index, neighbour, event->place);
         flags |= SESSION_BRIDGED;
     }
-    struct session_slot *slot = &part->slots[index];
+    struct session_slot *slot = &sessions->slots[index];
     session_mark(slot, SLOT_CHANGED, true);
     if (end_due_ms(context->self, slot) > context->watermark_ms) {
         session_mark(slot, SLOT_ENDED, false);
@@ -406,8 +296,8 @@ static void process_event(const struct row_context *context)
         fill_columns(context, NULL, SESSION_IS_LATE, OUTCOME_OPEN);
         return;
     }
-    uint32_t index = find_session(context, &event);
-    if (index == kept_count(context->part)) {
+    uint32_t index = session_list_find(context->sessions, &event, &context->self->limits);
+    if (index == session_list_count(context->sessions)) {
         open_session(context, &event);
     } else {
         extend_session(context, index, &event);
@@ -426,14 +316,14 @@ static void process_timer(const struct row_context *context)
         batch->state[context->row] = ROW_VOID;
         return;
     }
-    uint32_t index = first_due(context->part);
-    if (index == kept_count(context->part)) {
+    uint32_t index = session_list_first_due(context->sessions);
+    if (index == session_list_count(context->sessions)) {
         /* A timer outlives its part where that starts cold, as after an upgrade. */
         batch->state[context->row] = ROW_VOID;
         context->record->timer_ms[TIMER_SESSIONIZE] = TIMER_NONE;
         return;
     }
-    struct session_slot *slot = &context->part->slots[index];
+    struct session_slot *slot = &context->sessions->slots[index];
     bool is_revision = session_is(slot, SLOT_ENDED);
     session_mark(slot, SLOT_ENDED, true);
     write_record(context, slot, is_revision ? SESSION_CAUSE_LATE : SESSION_CAUSE_ENDED, 0,
@@ -457,7 +347,7 @@ static enum status sessionize_process(struct stage *stage, struct event_batch *b
     for (uint32_t i = 0; i < batch->row_count; i++) {
         if (i + RECORD_PREFETCH_ROWS < batch->row_count) {
             record_prefetch(batch->record[ENTITY_USER][batch->order[i + RECORD_PREFETCH_ROWS]],
-                            self->offset, sizeof(struct sessionize_part));
+                            self->offset, sizeof(struct session_list));
         }
         uint32_t row = batch->order[i];
         if (batch->state[row] != ROW_LIVE) {
@@ -465,7 +355,7 @@ static enum status sessionize_process(struct stage *stage, struct event_batch *b
         }
         context.row = row;
         context.record = batch->record[ENTITY_USER][row];
-        context.part = record_part_at(context.record, self->offset);
+        context.sessions = record_part_at(context.record, self->offset);
         context.watermark_ms = batch->watermark_ms[row];
         if (batch->kind[row] == ROW_TIMER) {
             process_timer(&context);
@@ -515,8 +405,8 @@ static enum status add_parts(struct sessionize *self, struct record_layout *layo
                                           .id = PART_SESSIONIZE,
                                           .version = 2,
                                           .kind = ENTITY_USER,
-                                          .bytes = sizeof(struct sessionize_part),
-                                          .upgrade = sessionize_upgrade};
+                                          .bytes = sizeof(struct session_list),
+                                          .upgrade = session_list_upgrade};
     const struct record_part task_part = {.name = "sessionize counters",
                                           .id = PART_SESSIONIZE,
                                           .version = 1,
@@ -541,7 +431,9 @@ enum status sessionize_create(const struct sessionize_options *options,
     }
     self->stage.ops = &sessionize_ops;
     self->options = *options;
-    self->limits = (struct session_limits){.length_ms_max = options->max_length_ms,
+    self->limits = (struct session_limits){.gap_ms = options->gap_ms,
+                                           .hint_gap_ms = options->hint_gap_ms,
+                                           .length_ms_max = options->max_length_ms,
                                            .event_count_max = (uint32_t)options->max_events};
     status = add_parts(self, layout, error);
     if (status != STATUS_OK) {

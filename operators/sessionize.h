@@ -13,10 +13,10 @@
  *   room: the older one survives, the other one is retracted by a record.
  * - label, price_change, stock, erase and identity_link are in no session.
  *
- * What is within reach: the SESSIONS_KEPT sessions of a user whose last events are the newest. An
- * event older than the watermark by more than `late_reach` changes no session: its session_id is
- * 0, and it is counted. A session that must make room before its end, or before its last change was
- * written, is written at once.
+ * What is within reach: the SESSIONS_KEPT (session_list.h) sessions of a user whose last events are
+ * the newest. An event older than the watermark by more than `late_reach` changes no session: its
+ * session_id is 0, and it is counted. A session that must make room before its end, or before its
+ * last change was written, is written at once.
  *
  * End: the watermark has passed the last event by more than `gap`. The timer's row then carries the
  * session, SESSION_ENDED and its outcome; the record is written. One session ends a row; another
@@ -39,8 +39,6 @@
 #include "pipeline/config/settings.h"
 #include "pipeline/stage.h"
 #include "pipeline/state/record.h"
-
-#define SESSIONS_KEPT 3 /* The newest and two before it: 248 bytes of a user's record. */
 
 struct sessionize_options {
     bool by_hint;
@@ -73,9 +71,6 @@ MUST_CHECK enum status sessionize_check(const struct sessionize_options *options
 MUST_CHECK enum status sessionize_create(const struct sessionize_options *options,
                                          struct record_layout *layout, struct stage **ret_stage,
                                          struct error *error);
-
-/* Reads a user's part of an older version; see struct record_part. */
-bool sessionize_upgrade(uint16_t version, const void *bytes, uint32_t length, void *part);
 
 /* The counters in a task's record. */
 const struct sessionize_counters *sessionize_counters(const struct stage *stage,

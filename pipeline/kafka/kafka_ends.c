@@ -149,6 +149,18 @@ void kafka_ends_serve(struct kafka_ends *ends)
     }
 }
 
+int64_t kafka_ends_behind(const struct kafka_ends *ends)
+{
+    int64_t behind = 0;
+    for (uint32_t i = 0; i < ends->places.count; i++) {
+        int64_t left =
+            kafka_fetch_heard_end(ends->fetcher, ends->input_topics[i], ends->partition) -
+            ends->places.now.offsets[i];
+        behind += left > 0 ? left : 0;
+    }
+    return behind;
+}
+
 void kafka_ends_close(struct kafka_ends *ends)
 {
     kafka_fetch_stop(&ends->pulse);

@@ -52,6 +52,9 @@ void kafka_ends_release(struct kafka_ends *ends);
 /* Throws away what the pulse has brought; now and then. */
 void kafka_ends_serve(struct kafka_ends *ends);
 
+/* Records that the brokers had when they were last heard of, and that are not taken yet. */
+int64_t kafka_ends_behind(const struct kafka_ends *ends);
+
 /* After its task is gone, or where opening it failed. */
 void kafka_ends_close(struct kafka_ends *ends);
 

@@ -4,6 +4,9 @@
 
 #include "pipeline/kafka/kafka_client.h"
 
+#define PREFETCH_HEADS 12u
+#define PREFETCH_BYTES_OF 6u
+
 /* Whose queue this thread is reading. */
 static _Thread_local struct kafka_fetch *served;
 
@@ -112,6 +115,25 @@ static enum status take_event(struct kafka_fetch *fetch, const rd_kafka_message_
     return explain(fetch, message->err, rd_kafka_message_errstr(message), error);
 }
 
+/* Messages lie where the library's threads have put them: the next ones' heads, then their bytes.
+ */
+static void prefetch(const struct kafka_fetch *fetch)
+{
+    uint32_t left = fetch->count - fetch->taken;
+    if (left > PREFETCH_HEADS) {
+        const char *head = (const char *)fetch->messages[fetch->taken + PREFETCH_HEADS];
+        __builtin_prefetch(head);
+        __builtin_prefetch(head + 64);
+        __builtin_prefetch(head + 128);
+    }
+    if (left > PREFETCH_BYTES_OF) {
+        const rd_kafka_message_t *soon = fetch->messages[fetch->taken + PREFETCH_BYTES_OF];
+        for (size_t at = 0; soon->payload && at < soon->len && at < 512; at += 64) {
+            __builtin_prefetch((const char *)soon->payload + at);
+        }
+    }
+}
+
 enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
                              const rd_kafka_message_t **ret_message, struct error *error)
 {
@@ -128,6 +150,7 @@ enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
             }
             fetch->count = (uint32_t)count;
         }
+        prefetch(fetch);
         const rd_kafka_message_t *message = fetch->messages[fetch->taken++];
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             fetch->end = -1;
@@ -139,4 +162,13 @@ enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
             return status;
         }
     }
+}
+
+int64_t kafka_fetch_heard_end(rd_kafka_t *client, const char *topic, int32_t partition)
+{
+    int64_t low = -1;
+    int64_t high = -1;
+    rd_kafka_resp_err_t code =
+        rd_kafka_get_watermark_offsets(client, topic, partition, &low, &high);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
 }

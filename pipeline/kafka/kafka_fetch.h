@@ -6,6 +6,7 @@
 #define PIPELINE_KAFKA_KAFKA_FETCH_H
 
 #include <librdkafka/rdkafka.h>
+#include <stdint.h>
 
 #include "pipeline/base/status.h"
 
@@ -42,5 +43,11 @@ void kafka_fetch_stop(struct kafka_fetch *fetch);
 MUST_CHECK enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_ms,
                                         const rd_kafka_message_t **ret_message,
                                         struct error *error);
+
+/*
+ * Where the partition ends, as the client has last heard in the answer to a fetch; -1: not yet.
+ * Asks no broker. Any thread.
+ */
+int64_t kafka_fetch_heard_end(rd_kafka_t *client, const char *topic, int32_t partition);
 
 #endif

@@ -1,7 +1,9 @@
 /*
  * When a task commits before its interval is over: where all of the input so far is processed and
  * something came of it. Under load the input is never all processed, and transactions become as
- * large as the interval allows; where nothing is output, none is made before its time.
+ * large as the interval allows; where nothing is output, none is made before its time. A task that
+ * waits only because the brokers are slow to give it what they have is behind, not done: for it a
+ * transaction more would make the brokers slower still.
  */
 #ifndef PIPELINE_KAFKA_KAFKA_HASTE_H
 #define PIPELINE_KAFKA_KAFKA_HASTE_H
@@ -17,6 +19,9 @@
 /* A transaction that begins before the markers of the last one are written is told to try again. */
 #define KAFKA_SETTLE_NS (2ull * 1000000u)
 
+/* More records than that still at the brokers: behind. Markers of transactions count as records. */
+#define KAFKA_HASTE_BEHIND 4096
+
 struct kafka_haste {
     uint64_t outputs_committed; /* Records of all topics, as of the last commit. */
     uint64_t hastened_ns;       /* When a commit was last asked for before its time ... */
@@ -30,6 +35,7 @@ struct kafka_haste_view {
     uint64_t outputs;   /* Records of all topics, committed or not. */
     uint64_t now_ns;
     uint64_t task_count; /* Of the worker. */
+    int64_t behind;      /* Records that the brokers have and the task has not. */
 };
 
 /*
@@ -40,7 +46,7 @@ static inline bool kafka_haste_asks(struct kafka_haste *haste, const struct kafk
 {
     if (view->is_committing || view->is_committed || view->outputs == haste->outputs_committed ||
         view->now_ns - haste->hastened_ns < KAFKA_HASTE_NS * view->task_count ||
-        view->now_ns - haste->committed_ns < KAFKA_SETTLE_NS) {
+        view->now_ns - haste->committed_ns < KAFKA_SETTLE_NS || view->behind > KAFKA_HASTE_BEHIND) {
         return false;
     }
     haste->hastened_ns = view->now_ns;

@@ -2,6 +2,7 @@
 
 #include "pipeline/base/clock.h"
 #include "pipeline/base/json_tree.h"
+#include "pipeline/kafka/kafka_fetch.h"
 
 #define PUBLISH_EVERY_NS UINT64_C(1000000000)
 #define ARENA_BLOCK_BYTES 65536u
@@ -157,12 +158,8 @@ void kafka_partition_metrics_publish_lag(struct kafka_partition_metrics *metrics
     int64_t lag = 0;
     bool is_known = true;
     for (uint32_t i = 0; i < places->count; i++) {
-        int64_t low = 0;
-        int64_t high = 0;
-        is_known = is_known &&
-                   rd_kafka_get_watermark_offsets(fetcher, topics[i], partition, &low, &high) ==
-                       RD_KAFKA_RESP_ERR_NO_ERROR &&
-                   high >= 0;
+        int64_t high = kafka_fetch_heard_end(fetcher, topics[i], partition);
+        is_known = is_known && high >= 0;
         end += high;
         lag += high > places->now.offsets[i] ? high - places->now.offsets[i] : 0;
     }

@@ -5,6 +5,7 @@
 #include "pipeline/base/clock.h"
 #include "pipeline/base/log.h"
 #include "pipeline/kafka/kafka_backoff.h"
+#include "pipeline/kafka/kafka_fetch.h"
 
 #define PUBLISH_EVERY_NS UINT64_C(500000000)
 
@@ -69,13 +70,11 @@ static int64_t lag_of(const struct kafka_route_slot *slot)
     const struct kafka_places *places = kafka_route_places(slot->route);
     int64_t lag = 0;
     for (uint32_t i = 0; i < places->count; i++) {
-        int64_t low = -1;
-        int64_t high = -1;
-        rd_kafka_resp_err_t code =
-            rd_kafka_get_watermark_offsets(slot->options.fetcher, slot->options.topics->inputs[i],
-                                           slot->options.partition, &low, &high);
-        int64_t behind = high - places->committed.offsets[i];
-        lag += code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 && behind > 0 ? behind : 0;
+        int64_t behind =
+            kafka_fetch_heard_end(slot->options.fetcher, slot->options.topics->inputs[i],
+                                  slot->options.partition) -
+            places->committed.offsets[i];
+        lag += behind > 0 ? behind : 0;
     }
     return lag;
 }

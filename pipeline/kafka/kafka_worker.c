@@ -353,6 +353,7 @@ static bool hasten_commit(const struct kafka_worker *worker, struct kafka_slot *
         .outputs = count_outputs(slot),
         .now_ns = clock_monotonic_ns(),
         .task_count = worker->open_count,
+        .behind = kafka_ends_behind(&slot->ends),
     };
     bool asks = kafka_haste_asks(&slot->haste, &view);
     if (asks) {

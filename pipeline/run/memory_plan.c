@@ -7,7 +7,7 @@ struct memory_plan memory_plan_make(int64_t memory_bytes, uint32_t tasks)
     int64_t free_bytes = memory_bytes - overhead_bytes;
     free_bytes = free_bytes > floor_bytes ? free_bytes : floor_bytes;
     return (struct memory_plan){
-        .cache_bytes = (size_t)(free_bytes * 75 / 100 / tasks),
+        .cache_bytes = (size_t)(free_bytes * 72 / 100 / tasks),
         .block_cache_bytes = (size_t)(free_bytes * 7 / 100),
         .filter_bytes = (size_t)(free_bytes * 2 / 100 / tasks),
     };

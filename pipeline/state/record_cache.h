@@ -20,10 +20,11 @@
 struct record_cache;
 
 /* What a transaction changes, encoded, is at most bytes_max divided by this. */
-#define RECORD_CACHE_TRANSACTION_SHARE 10u
+#define RECORD_CACHE_TRANSACTION_SHARE 7u
 
 struct record_cache_options {
-    size_t bytes_max; /* All records, table and bookkeeping. Dirty ones at most three quarters of
+    size_t bytes_max; /* All records, table and bookkeeping; of the room for encoded changes, which
+                         most records use a third of, a third. Dirty ones at most three quarters of
                          what is left for records. */
     uint32_t slice_records; /* Records of one write-back slice, e.g. 4096. */
     uint32_t records_max;   /* Fewer than the bytes have room for, in tests; 0: that many. */

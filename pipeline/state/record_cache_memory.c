@@ -10,6 +10,11 @@
 #define LINE_BYTES 64u
 /* A slot of the table for so many bytes at most: there are entries for small records as well. */
 #define RECORD_BYTES_LEAST 112u
+/*
+ * The room for a transaction's encoded changes is for records in which every part is full; most are
+ * a third of that, and what is never touched is no memory. So it counts for a third.
+ */
+#define ENCODED_COUNTED 3u
 /* Entries are cut off the ring's memory, so many bytes at a time. */
 #define ENTRY_CHUNK_BYTES 65536u
 
@@ -77,7 +82,7 @@ static bool plan_memory(const struct record_layout *layout,
         return false;
     }
     size_t taken_max = plan->encoded_bytes / plan->encoded_smallest + 1;
-    size_t spent = scratch_bytes(options->slice_records) + plan->encoded_bytes +
+    size_t spent = scratch_bytes(options->slice_records) + plan->encoded_bytes / ENCODED_COUNTED +
                    plan->working_bytes +
                    taken_max * (sizeof(struct taken_record) + sizeof(struct changelog_entry));
     if (bytes < HUGE_PAGE_BYTES || bytes <= spent) {
@@ -146,7 +151,6 @@ static void lay_out(struct record_cache *cache, const struct plan *plan)
     cache->working = cut(&next, plan->working_bytes, 1);
     cache->taken = cut(&next, plan->taken_max, sizeof(*cache->taken));
     cache->changes = cut(&next, plan->taken_max, sizeof(*cache->changes));
-    cache->encoded = cut(&next, plan->encoded_bytes, 1);
     cache->puts = cut(&next, 3 * (size_t)cache->slice_records, sizeof(*cache->puts));
     cache->slice = cut(&next, cache->slice_records, sizeof(*cache->slice));
     cache->found = cut(&next, TAKE_BLOCK, sizeof(*cache->found));
@@ -154,6 +158,7 @@ static void lay_out(struct record_cache *cache, const struct plan *plan)
     cache->missed = cut(&next, TAKE_BLOCK, sizeof(*cache->missed));
     cache->load_keys = cut(&next, TAKE_BLOCK, sizeof(*cache->load_keys));
     cache->load_values = cut(&next, TAKE_BLOCK, sizeof(*cache->load_values));
+    cache->encoded = cut(&next, plan->encoded_bytes, 1);
     assert((size_t)(next - (unsigned char *)cache->mapping) <= cache->mapping_bytes);
 }
 
@@ -182,7 +187,8 @@ enum status cache_map_memory(struct record_cache *cache, const struct record_cac
                          options->bytes_max, options->slice_records,
                          plan.encoded_largest + RECORD_UNKNOWN_BYTES_MAX);
     }
-    cache->mapping_bytes = options->bytes_max;
+    cache->mapping_bytes =
+        options->bytes_max + plan.encoded_bytes - plan.encoded_bytes / ENCODED_COUNTED;
     cache->mapping = mmap(NULL, cache->mapping_bytes, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (cache->mapping == MAP_FAILED) {

@@ -3,12 +3,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SLICE_FILE "/slice.tmp"
 #define PREFETCH_PUTS 8u
+#define FETCH_BYTES ((off_t)131072) /* The kernel cuts larger wishes off at its read-ahead. */
 
 /* A put in the order of its key. */
 struct slice_item {
@@ -207,6 +209,25 @@ static char *write_file(struct rocksdb_slice *slice)
     return message;
 }
 
+/*
+ * The writer of the file tells the kernel to forget its pages, and the next records that have left
+ * the cache, or the merge of this file, would be read from the disk again, some 30 us of CPU each
+ * on a virtual one. So they are fetched back at once, in large pieces, by the kernel and for as
+ * long as it has memory to spare. A hint: what goes wrong is not looked at.
+ */
+static void fetch_pages(const struct rocksdb_slice *slice)
+{
+    int file = open(slice->path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return;
+    }
+    off_t end = lseek(file, 0, SEEK_END);
+    for (off_t at = 0; at < end; at += FETCH_BYTES) {
+        (void)posix_fadvise(file, at, FETCH_BYTES, POSIX_FADV_WILLNEED);
+    }
+    (void)close(file);
+}
+
 char *rocksdb_slice_write(struct rocksdb_slice *slice, rocksdb_t *db)
 {
     assert(slice->count > 0);
@@ -220,6 +241,7 @@ char *rocksdb_slice_write(struct rocksdb_slice *slice, rocksdb_t *db)
     char *message = write_file(slice);
     if (!message) {
         const char *path = slice->path;
+        fetch_pages(slice);
         rocksdb_ingest_external_file(db, &path, 1, slice->ingest_options, &message);
     }
     return message;

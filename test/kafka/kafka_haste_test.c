@@ -111,12 +111,24 @@ static void nothing_to_output_or_to_commit_is_nothing_to_hasten(void **state)
     assert_true(kafka_haste_asks(&haste, &view));
 }
 
+static void who_only_waits_for_slow_brokers_does_not_hasten(void **state)
+{
+    (void)state;
+    struct kafka_haste haste = {0};
+    struct kafka_haste_view view = {.outputs = 1, .now_ns = 1000 * MS, .task_count = 1};
+    view.behind = KAFKA_HASTE_BEHIND + 1;
+    assert_false(kafka_haste_asks(&haste, &view));
+    view.behind--; /* A transaction's end in the topic is no record that will come. */
+    assert_true(kafka_haste_asks(&haste, &view));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_while_a_commit_is_on_its_way_goes_with_the_next_one_at_once),
         cmocka_unit_test(a_worker_with_many_tasks_hastens_each_of_them_less_often),
         cmocka_unit_test(nothing_to_output_or_to_commit_is_nothing_to_hasten),
+        cmocka_unit_test(who_only_waits_for_slow_brokers_does_not_hasten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

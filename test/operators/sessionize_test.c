@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "operators/session_list.h"
 #include "test/fakes/session_runner.h"
 
 #define MIN_MS INT64_C(60000)
@@ -519,7 +520,7 @@ static void a_part_of_the_older_version_is_read_without_places(void **state)
     for (size_t i = 0; i < sizeof(old); i++) {
         old[i] = (unsigned char)(i % 250 + 1);
     }
-    assert_true(sessionize_upgrade(1, old, sizeof(old), read));
+    assert_true(session_list_upgrade(1, old, sizeof(old), read));
     assert_memory_equal(read, old, 8);
     for (size_t i = 0; i < 3; i++) {
         const unsigned char *from = old + 8 + i * 72;
@@ -530,8 +531,8 @@ static void a_part_of_the_older_version_is_read_without_places(void **state)
         assert_memory_equal(to + 54, from + 54, 18);
         assert_memory_equal(to + 72, nothing, 8);
     }
-    assert_false(sessionize_upgrade(1, old, sizeof(old) - 8, read));
-    assert_false(sessionize_upgrade(2, old, sizeof(old), read));
+    assert_false(session_list_upgrade(1, old, sizeof(old) - 8, read));
+    assert_false(session_list_upgrade(2, old, sizeof(old), read));
 }
 
 int main(void)
