@@ -251,7 +251,7 @@ static enum status send_record(struct kafka_hop *hop, struct pending *record,
 
 static void forget_pending(struct kafka_hop *hop)
 {
-    for (uint32_t i = 0; i < hop->pending_count; i++) {
+    for (uint32_t i = 0; hop->pending && i < hop->pending_count; i++) {
         if (hop->pending[i].headers) {
             rd_kafka_headers_destroy(hop->pending[i].headers);
         }

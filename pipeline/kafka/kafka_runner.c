@@ -321,14 +321,16 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         status = open_registry(runner, config, error);
     }
     if (status == STATUS_OK) {
-        /* An eighth goes to records that are fetched ahead; the library takes twice their size. */
+        /* A sixteenth goes to records that are fetched ahead; the library takes twice their size.
+         */
         int64_t memory_bytes = config->state.memory_bytes;
         assert(runner->shared.partition_count > 0);
-        struct memory_plan memory = memory_plan_make(
-            memory_bytes / 8 * 7, runner->shared.partition_count * (1 + runner->shared.hop_count));
+        struct memory_plan memory =
+            memory_plan_make(memory_bytes / 16 * 15,
+                             runner->shared.partition_count * (1 + runner->shared.hop_count));
         uint32_t streams = runner->shared.partition_count *
                            ((runner->topics.sources ? 2 : 1) + runner->shared.hop_count);
-        runner->shared.queue_bytes = (size_t)(memory_bytes / 24) / streams;
+        runner->shared.queue_bytes = (size_t)(memory_bytes / 48) / streams;
         runner->shared.cache_bytes = memory.cache_bytes;
         runner->shared.input_schema = runner->input_schema;
         status = rocksdb_budget_create(memory.block_cache_bytes, memory.filter_bytes,
