@@ -77,8 +77,11 @@ struct extract_features {
     struct stage stage;
     struct feature_tables tables;
     uint32_t user_offset;
-    uint32_t entity_offset[KIND_COUNT]; /* OFFSET_NONE: no state is kept by this kind. */
-    char **bad_labels;                  /* Owned, each owned. */
+    uint32_t entity_offset[KIND_COUNT];       /* OFFSET_NONE: no state is kept by this kind. */
+    struct carried_columns carried;           /* Of the options' carried_mask. */
+    uint16_t own_columns[ENTITY_COLUMNS_MAX]; /* Of the one kind, where there is only that. */
+    uint32_t own_column_count;
+    char **bad_labels; /* Owned, each owned. */
     size_t bad_label_count;
 };
 
@@ -210,6 +213,37 @@ RECORD_PREFETCHES void prefetch_row(const struct extract_features *self,
     record_prefetch(batch->record[ENTITY_USER][row], self->user_offset, USER_FEATURES_BYTES);
 }
 
+void extract_features_carried(uint32_t mask, struct carried_columns *ret_columns)
+{
+    *ret_columns = (struct carried_columns){0};
+    for (int kind = 0; kind < ENTITY_TASK; kind++) {
+        uint16_t columns[ENTITY_COLUMNS_MAX];
+        uint32_t count =
+            mask >> kind & 1 ? entity_features_columns((enum entity_kind)kind, columns) : 0;
+        assert(ret_columns->count + count <= CARRIED_COLUMNS_MAX);
+        for (uint32_t i = 0; i < count; i++) {
+            ret_columns->columns[ret_columns->count++] = columns[i];
+            ret_columns->hash =
+                hash64_combine(ret_columns->hash, hash64(text_of(feature_table[columns[i]].name)));
+        }
+    }
+}
+
+/* What hops have computed of the events. */
+static void copy_carried(const struct extract_features *self, struct event_batch *batch)
+{
+    for (uint32_t row = 0; row < batch->event_count; row++) {
+        const float *values = batch->carried[row];
+        if (batch->state[row] != ROW_LIVE || !values) {
+            continue;
+        }
+        float *features = batch->features + (size_t)row * batch->feature_stride;
+        for (uint32_t i = 0; i < self->carried.count; i++) {
+            features[self->carried.columns[i]] = values[i];
+        }
+    }
+}
+
 static enum status extract_features_process(struct stage *stage, struct event_batch *batch,
                                             struct error *error)
 {
@@ -233,6 +267,31 @@ static enum status extract_features_process(struct stage *stage, struct event_ba
         process_entities(self, batch, row, &event, features);
         write_event(&event, features);
     }
+    if (self->carried.count > 0) {
+        copy_carried(self, batch);
+    }
+    return STATUS_OK;
+}
+
+/* Rows of a task that keeps state by one kind of entity, which has no timers. */
+static enum status process_entity(struct stage *stage, struct event_batch *batch,
+                                  struct error *error)
+{
+    (void)error;
+    const struct extract_features *self = container_of(stage, struct extract_features, stage);
+    assert(batch->feature_count == FEATURE_COUNT && batch->row_count == batch->event_count);
+    for (uint32_t i = 0; i < batch->row_count; i++) {
+        uint32_t row = batch->order[i];
+        if (batch->state[row] != ROW_LIVE) {
+            continue;
+        }
+        float *features = batch->features + (size_t)row * batch->feature_stride;
+        for (uint32_t column = 0; column < self->own_column_count; column++) {
+            features[self->own_columns[column]] = NAN;
+        }
+        struct feature_event event = read_row(self, batch, row);
+        process_entities(self, batch, row, &event, features);
+    }
     return STATUS_OK;
 }
 
@@ -249,6 +308,12 @@ static void extract_features_destroy(struct stage *stage)
 static const struct stage_ops extract_features_ops = {
     .info = &extract_features_info,
     .process = extract_features_process,
+    .destroy = extract_features_destroy,
+};
+
+static const struct stage_ops entity_ops = {
+    .info = &extract_features_info,
+    .process = process_entity,
     .destroy = extract_features_destroy,
 };
 
@@ -298,14 +363,13 @@ enum status extract_features_load(const struct extract_features_options *options
                : STATUS_OK;
 }
 
-static enum status add_parts(struct extract_features *self,
-                             const struct extract_features_options *options,
-                             struct record_layout *layout, struct error *error)
+static enum status add_entity_parts(struct extract_features *self, uint32_t entity_mask,
+                                    struct record_layout *layout, struct error *error)
 {
-    enum status status = add_user_part(self, layout, error);
+    enum status status = STATUS_OK;
     for (size_t i = 0; status == STATUS_OK && i < KIND_COUNT; i++) {
         self->entity_offset[i] = OFFSET_NONE;
-        if (options->entity_mask >> entity_kinds[i] & 1) {
+        if (entity_mask >> entity_kinds[i] & 1) {
             const struct record_part part = {
                 .name = "features",
                 .id = PART_FEATURES_ENTITY,
@@ -356,7 +420,36 @@ enum status extract_features_create(const struct extract_features_options *optio
         status = copy_bad_labels(self, &options->bad_labels, error);
     }
     if (status == STATUS_OK) {
-        status = add_parts(self, options, layout, error);
+        status = add_user_part(self, layout, error);
+    }
+    if (status == STATUS_OK) {
+        status = add_entity_parts(self, options->entity_mask, layout, error);
+    }
+    if (status != STATUS_OK) {
+        extract_features_destroy(&self->stage);
+        return status;
+    }
+    extract_features_carried(options->carried_mask, &self->carried);
+    *ret_stage = &self->stage;
+    return STATUS_OK;
+}
+
+enum status extract_features_create_entity(const struct extract_features_options *options,
+                                           enum entity_kind kind, struct record_layout *layout,
+                                           struct stage **ret_stage, struct error *error)
+{
+    struct extract_features *self = calloc(1, sizeof(*self));
+    if (!self) {
+        return error_set(error, STATUS_FATAL, "extract_features: out of memory");
+    }
+    self->stage.ops = &entity_ops;
+    self->own_column_count = entity_features_columns(kind, self->own_columns);
+    enum status status = init_tables(self, options, NULL, error);
+    if (status == STATUS_OK) {
+        status = copy_bad_labels(self, &options->bad_labels, error);
+    }
+    if (status == STATUS_OK) {
+        status = add_entity_parts(self, 1u << kind, layout, error);
     }
     if (status != STATUS_OK) {
         extract_features_destroy(&self->stage);

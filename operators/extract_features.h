@@ -24,9 +24,10 @@ struct extract_features_options {
     int64_t utc_offset_minutes;
     int64_t cart_lifetime_ms;
     struct text_list bad_labels;
-    char *markov;         /* Path of a Markov table; NULL: a common shop's. */
-    uint32_t entity_mask; /* Bit per enum entity_kind that the task keeps state by; no setting. Of
-                             user and item nothing more is kept than without. */
+    char *markov;          /* Path of a Markov table; NULL: a common shop's. */
+    uint32_t entity_mask;  /* Bit per enum entity_kind that the task keeps state by; no setting. Of
+                              user and item nothing more is kept than without. */
+    uint32_t carried_mask; /* Of those whose features come with the event; no setting. */
 };
 
 extern const struct setting_section extract_features_section;
@@ -46,6 +47,18 @@ MUST_CHECK enum status extract_features_create(const struct extract_features_opt
                                                const struct markov *markov,
                                                struct record_layout *layout,
                                                struct stage **ret_stage, struct error *error);
+
+/*
+ * The share of one kind of entity, for a task that keeps state by that alone: it writes the columns
+ * of its features, and no others, on rows that have its record. Else as above.
+ */
+MUST_CHECK enum status
+extract_features_create_entity(const struct extract_features_options *options,
+                               enum entity_kind kind, struct record_layout *layout,
+                               struct stage **ret_stage, struct error *error);
+
+/* Those of the entities in `mask`, in the order of their kinds. */
+void extract_features_carried(uint32_t mask, struct carried_columns *ret_columns);
 
 /* The columns, constant for the program. */
 const struct feature_set *extract_features_set(void);

@@ -72,6 +72,19 @@ static const uint16_t columns[ENTITY_KIND_COUNT][QUANTITY_COUNT] = {
         },
 };
 
+static_assert(QUANTITY_COUNT <= ENTITY_COLUMNS_MAX, "there is room for all of them");
+
+uint32_t entity_features_columns(enum entity_kind kind, uint16_t ret_columns[ENTITY_COLUMNS_MAX])
+{
+    uint32_t count = 0;
+    for (int quantity = 0; quantity < QUANTITY_COUNT; quantity++) {
+        if (columns[kind][quantity] > 0) {
+            ret_columns[count++] = (uint16_t)(columns[kind][quantity] - 1);
+        }
+    }
+    return count;
+}
+
 static void put(float *row, uint16_t column, float value)
 {
     if (column > 0) {

@@ -37,6 +37,11 @@ struct entity_features {
 static_assert(sizeof(struct entity_features) == ENTITY_FEATURES_BYTES, "stored as it is");
 #define ENTITY_FEATURES_VERSION 2
 
+#define ENTITY_COLUMNS_MAX 17u
+
+/* The features of `kind`, in a fixed order. Returns their number. */
+uint32_t entity_features_columns(enum entity_kind kind, uint16_t ret_columns[ENTITY_COLUMNS_MAX]);
+
 /*
  * Takes the event (activity or a bad label) into the state of an entity of `kind` and writes its
  * features. Events that are neither only peek.

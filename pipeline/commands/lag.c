@@ -8,8 +8,8 @@ static const char help[] =
     "nudge lag CONFIG\n"
     "\n"
     "Prints for each partition of the input topic what the group has committed, where the\n"
-    "partition ends, and how many records lie in between; with kafka.repartition of that topic\n"
-    "as well, where the end of each transaction counts too.\n";
+    "partition ends, and how many records lie in between; with kafka.repartition of the topics\n"
+    "as well that records are sent on by, where the end of each transaction counts too.\n";
 
 static enum status run(int argc, char **argv, struct error *error)
 {

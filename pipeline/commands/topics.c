@@ -10,9 +10,9 @@ static const char help[] =
     "nudge topics create|check CONFIG\n"
     "\n"
     "create makes the topics of the application that are missing: outputs, changelog, journal\n"
-    "and, with kafka.repartition, the repartition topic, with as many partitions as the input\n"
-    "topic and the settings they need. check says what is wrong with those that are there; run\n"
-    "does the same before it starts.\n";
+    "and, with kafka.repartition, the repartition topic and three for each entity that state is\n"
+    "kept by, with as many partitions as the input topic and the settings they need. check says\n"
+    "what is wrong with those that are there; run does the same before it starts.\n";
 
 static enum status check_contents(const struct kafka_setup *setup, rd_kafka_t *client,
                                   struct error *error)

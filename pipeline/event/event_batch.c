@@ -43,6 +43,7 @@ enum status event_batch_init(struct event_batch *batch, uint32_t feature_count, 
     COLUMN(batch, order_line);
     COLUMN(batch, attributes);
     COLUMN(batch, ordinal);
+    COLUMN(batch, carried);
     COLUMN(batch, place);
     COLUMN(batch, kind);
     COLUMN(batch, state);
@@ -107,6 +108,7 @@ void event_batch_release(struct event_batch *batch)
     free(batch->order_line);
     free(batch->attributes);
     free(batch->ordinal);
+    free(batch->carried);
     free(batch->place);
     free(batch->kind);
     free(batch->state);

@@ -116,6 +116,9 @@ struct event_batch {
     int64_t *order_line;
     struct attribute_list *attributes;
     uint64_t *ordinal; /* Number of the record in its partition, from 0; for a timer, undefined. */
+    /* Events of an input that hops have sent on, else undefined: features that they have computed,
+     * see extract_features_carried(); valid as texts are. NULL: none. */
+    const float **carried;
 
     /* Written by intake (task), before the stages. */
     uint64_t *place;       /* Where its record stands, see event_place.h; timers: PLACE_UNKNOWN */

@@ -19,6 +19,14 @@ struct feature_set {
     uint64_t hash; /* Of names and order; decisions quote it. */
 };
 
+/* Columns that an event brings along from the tasks that compute them. */
+#define CARRIED_COLUMNS_MAX 64u
+struct carried_columns {
+    uint16_t columns[CARRIED_COLUMNS_MAX]; /* Of the batch's features, in the order of values. */
+    uint32_t count;
+    uint64_t hash; /* Of their names and order. */
+};
+
 /* Index of the feature of that name, or -1. */
 int32_t feature_index(const struct feature_set *set, const char *name);
 

@@ -439,14 +439,17 @@ enum status kafka_producer_create(const struct kafka_setup *setup, int32_t parti
     if (status != STATUS_OK) {
         return status;
     }
-    if (setup->is_route) {
+    if (setup->is_route || setup->hop) {
         /* What is in the input must go into another topic, whatever its brokers took it by. */
         status = set(conf, "message.max.bytes", "4194304", error);
     }
     if (status == STATUS_OK && setup->options->is_exactly_once) {
         char id[VALUE_BYTES];
-        (void)snprintf(id, sizeof(id), "%s%s-%d", setup->application,
-                       setup->is_route ? "-route" : "", (int)partition);
+        (void)snprintf(id, sizeof(id), "%s%s%s-%d", setup->application,
+                       setup->is_route ? "-route"
+                       : setup->hop    ? "-by-"
+                                       : "",
+                       setup->hop ? setup->hop : "", (int)partition);
         status = set(conf, "transactional.id", id, error);
         if (status == STATUS_OK) {
             status = set_number(conf, "transaction.timeout.ms",

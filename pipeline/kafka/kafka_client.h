@@ -23,8 +23,10 @@ struct kafka_setup {
     /* Hash of the topics that members read: brokers give a static member that is back what it had
      * before, also where it wants other topics; so then it has to be another member. */
     uint32_t subscription;
-    bool is_route;    /* Producers are of routes, which have names of their own. */
-    bool has_metrics; /* Clients tell statistics, every few seconds. */
+    uint32_t hop_mask; /* Entities that hops keep state by. */
+    bool is_route;     /* Producers are of routes, which have names of their own. */
+    const char *hop;   /* Producers are of a hop, by that entity. NULL: they are not. */
+    bool has_metrics;  /* Clients tell statistics, every few seconds. */
 };
 
 /* `index` tells apart the members of one process. `opaque` goes to the callback. */

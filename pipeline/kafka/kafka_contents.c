@@ -1,5 +1,6 @@
 #include "pipeline/kafka/kafka_contents.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "pipeline/base/clock.h"
@@ -75,6 +76,7 @@ enum status kafka_contents_check(const struct kafka_setup *setup, rd_kafka_t *ob
                                  const struct kafka_topics *topics, uint32_t partitions,
                                  struct error *error)
 {
+    assert(topics->hop_count == 0 || topics->sources);
     rd_kafka_t *fetcher;
     struct kafka_client_metrics none = {0};
     enum status status = kafka_fetcher_create(setup, 0, &none, &fetcher, error);
@@ -83,6 +85,13 @@ enum status kafka_contents_check(const struct kafka_setup *setup, rd_kafka_t *ob
     }
     for (uint32_t i = 0; i < partitions && status == STATUS_OK; i++) {
         status = check_partition(setup, observer, fetcher, topics, (int32_t)i, error);
+    }
+    for (uint32_t j = 0; j < topics->hop_count; j++) {
+        struct kafka_topics hop;
+        kafka_topics_hop(topics, j, &hop);
+        for (uint32_t i = 0; i < partitions && status == STATUS_OK; i++) {
+            status = check_partition(setup, observer, fetcher, &hop, (int32_t)i, error);
+        }
     }
     rd_kafka_destroy(fetcher);
     return status;

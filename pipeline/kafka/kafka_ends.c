@@ -58,13 +58,34 @@ static enum status open_state(struct kafka_ends *self, const struct partition_op
     return status;
 }
 
+/* What the records of its topic bring along, where hops are on the way of the input. */
+static const struct carried_columns *find_carried(const struct kafka_ends *self,
+                                                  struct carried_columns *columns)
+{
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < self->topics->hop_count; i++) {
+        enum entity_kind kind = self->topics->hops[i].kind;
+        mask |= !self->hop_options || kind < self->hop_options->kind ? 1u << kind : 0;
+    }
+    stage_plan_carried(mask, columns);
+    return mask != 0 ? columns : NULL;
+}
+
+/* Puts the hop, which is the input's then, between input and task. */
+static void attach_hop(struct kafka_ends *self, struct task_parts *parts)
+{
+    parts->input = kafka_hop_attach(self->hop, parts->input);
+    parts->sender = kafka_hop_sender(self->hop);
+}
+
 static enum status open_ends(struct partition_ends *ends, const struct partition_options *options,
                              struct task_parts *parts, struct error *error)
 {
     struct kafka_ends *self = container_of(ends, struct kafka_ends, ends);
     const struct config *config = options->config;
     self->places = (struct kafka_places){.count = self->topics->input_count};
-    self->traces.names = &self->setup->options->trace_headers;
+    static const struct text_list no_traces = {0}; /* They go on with the record itself. */
+    self->traces.names = self->hop_options ? &no_traces : &self->setup->options->trace_headers;
     for (uint32_t i = 0; i < self->topics->input_count; i++) {
         self->input_topics[i] = self->topics->inputs[i];
     }
@@ -92,10 +113,26 @@ static enum status open_ends(struct partition_ends *ends, const struct partition
         .mapping = config->mapping,
         .ends = self->setup->options->ends,
         .origin_count = options->origin_count,
+        .has_hops = self->topics->hop_count > 0,
+        .carried = find_carried(self, &self->carried),
     };
-    enum status status = open_state(self, options, &log, parts, error);
+    self->hop = NULL;
+    enum status status = STATUS_OK;
+    if (self->hop_options) {
+        status = kafka_hop_create(self->hop_options, &self->hop, error);
+        log.routed = self->hop ? kafka_hop_routed(self->hop) : NULL;
+    }
+    if (status == STATUS_OK) {
+        status = open_state(self, options, &log, parts, error);
+    }
     if (status == STATUS_OK) {
         status = kafka_input_open(&input, &parts->input, error);
+    }
+    if (status == STATUS_OK && self->hop) {
+        attach_hop(self, parts);
+    } else if (self->hop) {
+        kafka_hop_destroy(self->hop);
+        self->hop = NULL;
     }
     self->log = parts->log;
     return status;

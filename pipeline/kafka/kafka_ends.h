@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "pipeline/kafka/kafka_fetch.h"
+#include "pipeline/kafka/kafka_hop.h"
 #include "pipeline/kafka/kafka_log.h"
 #include "pipeline/kafka/kafka_store.h"
 #include "pipeline/run/partition.h"
@@ -19,6 +20,9 @@ struct kafka_ends {
     const char *input_schema;         /* JSON text for Avro without framing; else NULL. */
     struct schema_registry *registry; /* NULL: there is none. */
     int32_t partition;
+    const struct kafka_hop_options *hop_options; /* NULL: it is no hop. */
+    struct kafka_hop *hop;                       /* While its task is there. */
+    struct carried_columns carried;              /* What its input's records bring along. */
     atomic_bool is_cancelled; /* Set by anyone: the opening ends soon, with a failure. */
     struct commit_log *log;   /* What was opened; the task's. */
     struct kafka_places places;

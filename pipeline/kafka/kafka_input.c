@@ -7,6 +7,7 @@
 
 #include "pipeline/base/arena.h"
 #include "pipeline/kafka/kafka_fetch.h"
+#include "pipeline/kafka/kafka_hop_mark.h"
 #include "pipeline/kafka/kafka_route_mark.h"
 #include "pipeline/limits.h"
 #include "pipeline/run/origin_clock.h"
@@ -38,6 +39,7 @@ struct kafka_input {
     bool comes_again;                  /* That record, before any other. */
     struct digest whole;               /* Of that record, where it was cut. */
     bool has_ended[ORIGINS_MAX];       /* Origins. */
+    const float *carried;              /* What that record brings along; NULL: nothing. */
     struct arena bytes; /* Of the records since release: decoders read beyond a record's end. */
 };
 
@@ -239,40 +241,113 @@ static bool have_origins_ended(const struct kafka_input *self)
     return true;
 }
 
+/* The bytes of a header, data NULL: there is none. */
+static struct text find_header(const rd_kafka_message_t *from, const char *name)
+{
+    rd_kafka_headers_t *headers;
+    const void *bytes = NULL;
+    size_t length = 0;
+    if (rd_kafka_message_headers(from, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        rd_kafka_header_get_last(headers, name, &bytes, &length) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        bytes = NULL;
+    }
+    return (struct text){bytes, bytes ? (uint32_t)length : 0};
+}
+
+static void reject_stranger(struct input_item *item, const char *header)
+{
+    item->rejection.reason = REJECTION_NOT_PARSED;
+    (void)snprintf(item->rejection.detail, sizeof(item->rejection.detail),
+                   "header %s expected: written by another program", header);
+    item->result = INPUT_REJECTED;
+}
+
 /* False: the record was not sent on by a route of this application. */
 static bool read_mark(const struct kafka_input *self, const rd_kafka_message_t *from,
                       struct kafka_route_mark *ret_mark)
 {
-    rd_kafka_headers_t *headers;
-    const void *bytes;
-    size_t length;
-    return rd_kafka_message_headers(from, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-           rd_kafka_header_get_last(headers, KAFKA_ROUTE_HEADER, &bytes, &length) ==
-               RD_KAFKA_RESP_ERR_NO_ERROR &&
-           bytes && kafka_route_mark_read(bytes, length, ret_mark) &&
+    struct text header = find_header(from, KAFKA_ROUTE_HEADER);
+    return header.data && kafka_route_mark_read(header.data, header.length, ret_mark) &&
            ret_mark->partition < self->options.origin_count;
 }
 
-/* Where the record was before it was sent on: INPUT_EVENT, what it is there is still to be seen. */
-static enum input_result take_origin(struct kafka_input *self, const rd_kafka_message_t *from,
-                                     struct input_item *item, struct wire_message *message)
+static enum status refuse_hop(const struct kafka_input *self, const rd_kafka_message_t *from,
+                              const char *what, struct error *error)
+{
+    return error_set(error, STATUS_INVALID,
+                     "kafka: topic %s, partition %d, offset %lld: header %s %s: another version of "
+                     "the program has sent it, which is to read what it has sent before this one "
+                     "goes on",
+                     self->options.topics[self->last], (int)self->options.partition,
+                     (long long)from->offset, KAFKA_HOP_HEADER, what);
+}
+
+/* What the hop before says of the record: item->result is INPUT_MARK, INPUT_EVENT (what it is is
+ * still to be seen) or INPUT_REJECTED. */
+static enum status take_hop(struct kafka_input *self, const rd_kafka_message_t *from,
+                            struct input_item *item, struct error *error)
+{
+    const struct carried_columns *carried = self->options.carried;
+    struct kafka_hop_mark mark;
+    struct text header = find_header(from, KAFKA_HOP_HEADER);
+    enum kafka_hop_reading reading =
+        header.data ? kafka_hop_mark_read(header.data, header.length, &mark) : KAFKA_HOP_NONE;
+    if (reading == KAFKA_HOP_OTHER_VERSION) {
+        return refuse_hop(self, from, "is not of version 1", error);
+    }
+    if (reading == KAFKA_HOP_NONE || mark.partition >= self->options.origin_count) {
+        item->origin.is_known = false;
+        reject_stranger(item, KAFKA_HOP_HEADER);
+        return STATUS_OK;
+    }
+    if (mark.count > 0 && (mark.count != carried->count || mark.columns_hash != carried->hash)) {
+        return refuse_hop(self, from, "has other features than those that are known here", error);
+    }
+    item->origin.partition = mark.partition;
+    item->origin.mark_ms = mark.mark_ms;
+    self->has_ended[mark.partition] = mark.flags & KAFKA_HOP_ENDED;
+    item->result = mark.flags & KAFKA_HOP_MARKER ? INPUT_MARK : INPUT_EVENT;
+    if (mark.count > 0) {
+        float *values = arena_array(&self->bytes, float, mark.count);
+        if (!values) {
+            return error_set(error, STATUS_FATAL, "kafka: out of memory for a record");
+        }
+        memcpy(values, mark.values, mark.count * sizeof(values[0]));
+        self->carried = values;
+    }
+    return STATUS_OK;
+}
+
+/* Where the record was before it was sent on; item->result as of take_hop(). */
+static enum status take_origin(struct kafka_input *self, const rd_kafka_message_t *from,
+                               struct input_item *item, struct wire_message *message,
+                               struct error *error)
 {
     struct kafka_route_mark mark;
+    self->carried = NULL;
     if (!read_mark(self, from, &mark)) {
-        item->rejection.reason = REJECTION_NOT_PARSED;
-        (void)snprintf(item->rejection.detail, sizeof(item->rejection.detail),
-                       "header %s expected: written by another program", KAFKA_ROUTE_HEADER);
-        return INPUT_REJECTED;
+        reject_stranger(item, KAFKA_ROUTE_HEADER);
+        return STATUS_OK;
     }
     item->origin = (struct input_origin){
         .is_known = true,
         .is_ahead = mark.flags & KAFKA_ROUTE_AHEAD,
         .partition = mark.partition,
         .mark_ms = mark.mark_ms,
+        .first_partition = mark.partition,
+        .first_ms = mark.mark_ms,
     };
-    self->has_ended[mark.partition] = mark.flags & KAFKA_ROUTE_ENDED;
-    if (mark.flags & KAFKA_ROUTE_MARKER) {
-        return INPUT_MARK;
+    item->result = mark.flags & KAFKA_ROUTE_MARKER ? INPUT_MARK : INPUT_EVENT;
+    if (self->options.carried) {
+        enum status status = take_hop(self, from, item, error);
+        if (status != STATUS_OK || item->result == INPUT_REJECTED) {
+            return status;
+        }
+    } else {
+        self->has_ended[mark.partition] = mark.flags & KAFKA_ROUTE_ENDED;
+    }
+    if (item->result == INPUT_MARK) {
+        return STATUS_OK;
     }
     message->topic = copy_bytes(self, mark.topic.data, mark.topic.length);
     message->partition = (int32_t)mark.partition;
@@ -284,7 +359,10 @@ static enum input_result take_origin(struct kafka_input *self, const rd_kafka_me
         item->raw.whole = &self->whole;
         item->raw.defect = REJECTION_TOO_LONG;
     }
-    return INPUT_EVENT;
+    if (mark.flags & KAFKA_ROUTE_STRANGE) {
+        reject_stranger(item, KAFKA_ROUTE_HEADER);
+    }
+    return STATUS_OK;
 }
 
 static enum status kafka_input_next(struct input *input, struct event_batch *batch, uint32_t row,
@@ -309,9 +387,12 @@ static enum status kafka_input_next(struct input *input, struct event_batch *bat
     ret_item->source = message.topic;
     ret_item->offset = (uint64_t)from->offset;
     if (self->options.origin_count > 0) {
-        ret_item->result = take_origin(self, from, ret_item, &message);
-        if (ret_item->result != INPUT_EVENT) {
-            return STATUS_OK;
+        status = take_origin(self, from, ret_item, &message, error);
+        if (status != STATUS_OK || ret_item->result != INPUT_EVENT) {
+            return status;
+        }
+        if (self->options.has_hops) {
+            batch->carried[row] = self->carried;
         }
     }
     if (ret_item->raw.defect != REJECTION_NONE) {

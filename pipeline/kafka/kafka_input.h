@@ -8,6 +8,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "pipeline/event/feature_set.h"
 #include "pipeline/kafka/kafka_places.h"
 #include "pipeline/kafka/kafka_traces.h"
 #include "pipeline/run/input.h"
@@ -26,6 +27,9 @@ struct kafka_input_options {
     bool ends; /* Where the partition ended, INPUT_END instead of INPUT_WAIT. */
     /* Partitions that the records were sent on from: all of them have to end. 0: they were not. */
     uint32_t origin_count;
+    bool has_hops; /* The batch's column carried is to be written. */
+    /* Of a topic that a hop sends to: what its records bring along. NULL: routes send to it. */
+    const struct carried_columns *carried;
 };
 
 MUST_CHECK enum status kafka_input_open(const struct kafka_input_options *options,

@@ -76,6 +76,11 @@ enum status kafka_lag_print(const struct kafka_setup *setup, FILE *out, struct e
     if (status == STATUS_OK && topics.sources) {
         status = print_topic(client, setup, &sources, count, out, &sum, error);
     }
+    for (uint32_t i = 0; i < topics.hop_count && status == STATUS_OK && topics.sources; i++) {
+        struct kafka_topics hop;
+        kafka_topics_hop(&topics, i, &hop);
+        status = print_topic(client, setup, &hop, count, out, &sum, error);
+    }
     if (status == STATUS_OK) {
         status = print_topic(client, setup, &topics, count, out, &sum, error);
     }

@@ -56,6 +56,11 @@ static struct kafka_log *self_of(struct commit_log *log)
     return container_of(log, struct kafka_log, log);
 }
 
+static bool is_route(const struct kafka_log *self)
+{
+    return self->options.setup->is_route;
+}
+
 /* ---- the committing thread ---- */
 
 /* Ends early when the log is closed. */
@@ -183,7 +188,8 @@ static enum kafka_outcome commit_once(struct kafka_log *self, struct error *erro
     struct kafka_committed committed = {
         .number = self->number,
         .is_counting = self->options.places->is_counting,
-        .is_routed = self->options.routed != NULL,
+        .is_routed = is_route(self),
+        .hop_mask = kafka_topics_hop_mask(self->options.topics),
         .ordinal = self->place.ordinal,
         .time = self->time,
     };
@@ -389,7 +395,7 @@ static enum status kafka_recover(struct commit_log *log, uint64_t from,
     if (status != STATUS_OK) {
         return status;
     }
-    if (self->options.routed) {
+    if (is_route(self)) {
         self->options.routed->committed = committed.time;
     } else {
         status = committed.is_new ? begin_anew(self, error)
@@ -418,7 +424,7 @@ static void take_content(struct kafka_log *self, const struct commit_content *co
     assert(content->position.ordinal == places->now.ordinal);
     self->content = *content;
     self->place = places->now;
-    if (self->options.routed) {
+    if (is_route(self)) {
         self->time = self->options.routed->time;
         return; /* The order in which records were sent on is that of the repartition topic. */
     }
@@ -477,6 +483,9 @@ static enum status kafka_poll(struct commit_log *log, enum commit_state *ret_sta
         self->is_named = true;
         kafka_places_commit(self->options.places);
         kafka_traces_forget(self->options.traces);
+        if (self->options.setup->hop) {
+            kafka_route_batch_reset(self->options.routed);
+        }
     }
     *ret_state = step == STEP_DONE      ? COMMIT_DONE
                  : step == STEP_ABORTED ? COMMIT_ABORTED
@@ -560,7 +569,7 @@ enum status kafka_log_open(const struct kafka_log_options *options, struct commi
     (void)pthread_cond_init(&self->wake, &attributes);
     (void)pthread_condattr_destroy(&attributes);
     enum status status = kafka_producer_open(&self->producer, error);
-    if (status == STATUS_OK && !options->routed) {
+    if (status == STATUS_OK && !is_route(self)) {
         status = read_range(self, error);
     }
     if (status == STATUS_OK) {

@@ -27,8 +27,9 @@ struct kafka_log_options {
     rd_kafka_t *fetcher;
     struct kafka_places *places; /* Of the task, as its input has them. */
     struct kafka_traces *traces;
-    struct kafka_route_batch *routed;            /* A route's, which has neither outputs nor records
-                                                    nor a journal: what its commits hold. Else NULL. */
+    /* What the commits of a route hold, which has neither outputs nor records nor a journal, or
+     * those of a hop in place of outputs, forgotten when they are done. Else NULL. */
+    struct kafka_route_batch *routed;
     struct kafka_progress *progress;             /* Of reading back. */
     struct kafka_client_metrics *client_metrics; /* Of the producer. */
     int32_t partition;

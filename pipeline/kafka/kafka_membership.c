@@ -25,6 +25,9 @@ static rd_kafka_topic_partition_list_t *list_topics(const struct kafka_topics *t
         (void)rd_kafka_topic_partition_list_add(list, topics->sources->inputs[i],
                                                 RD_KAFKA_PARTITION_UA);
     }
+    for (uint32_t i = 0; i < topics->hop_count; i++) {
+        (void)rd_kafka_topic_partition_list_add(list, topics->hops[i].input, RD_KAFKA_PARTITION_UA);
+    }
     if (topics->leader != topics->inputs[0]) {
         (void)rd_kafka_topic_partition_list_add(list, topics->leader, RD_KAFKA_PARTITION_UA);
     }

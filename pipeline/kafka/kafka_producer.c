@@ -25,14 +25,18 @@ static enum status open_topic(struct kafka_producer *producer, const char *name,
 static enum status open_topics(struct kafka_producer *producer, struct error *error)
 {
     const struct kafka_topics *names = producer->topics;
+    enum status status = STATUS_OK;
     if (producer->routed) {
-        return open_topic(producer, names->repartition, &producer->repartition, error);
+        status = open_topic(producer, names->repartition, &producer->repartition, error);
     }
-    enum status status = open_topic(producer, names->changelog, &producer->changelog, error);
+    if (status != STATUS_OK || producer->setup->is_route) {
+        return status;
+    }
+    status = open_topic(producer, names->changelog, &producer->changelog, error);
     if (status == STATUS_OK) {
         status = open_topic(producer, names->journal, &producer->journal, error);
     }
-    for (int i = 0; i < TOPIC_COUNT && status == STATUS_OK; i++) {
+    for (int i = 0; i < TOPIC_COUNT && status == STATUS_OK && !producer->routed; i++) {
         status = open_topic(producer, names->outputs[i], &producer->outputs[i], error);
     }
     return status;
@@ -270,12 +274,13 @@ static rd_kafka_resp_err_t produce_routed(struct kafka_producer *producer)
 static rd_kafka_resp_err_t produce_all(struct kafka_producer *producer,
                                        const struct commit_content *content)
 {
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     if (producer->routed) {
-        return produce_routed(producer);
+        code = produce_routed(producer);
+    } else if (content->outputs) {
+        code = produce_outputs(producer, content->outputs);
     }
-    rd_kafka_resp_err_t code =
-        content->outputs ? produce_outputs(producer, content->outputs) : RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) { /* Of a route there are none. */
         code = produce_records(producer, content);
     }
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? produce_journal(producer, content) : code;

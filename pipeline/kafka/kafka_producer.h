@@ -16,12 +16,14 @@ struct kafka_producer {
     const struct kafka_topics *topics; /* Borrowed. */
     int32_t partition;
     const struct kafka_traces *traces; /* Borrowed. */
-    struct kafka_route_batch *routed;  /* Borrowed. A route's: instead of a commit's content. */
-    rd_kafka_t *client;                /* NULL: not open. */
+    /* Borrowed. What a route sends on, which commits nothing else, or a hop, beside the content of
+     * its commits; NULL: neither. */
+    struct kafka_route_batch *routed;
+    rd_kafka_t *client; /* NULL: not open. */
     rd_kafka_topic_t *outputs[TOPIC_COUNT];
     rd_kafka_topic_t *changelog;
     rd_kafka_topic_t *journal;
-    rd_kafka_topic_t *repartition; /* Of a route. */
+    rd_kafka_topic_t *repartition; /* Of a route or hop: where to. */
     struct kafka_producer_events events;
     uint64_t closed_before;   /* Connections closed when the transaction began. */
     struct byte_buffer frame; /* Scratch for a framed value. */

@@ -15,6 +15,7 @@
 #define ROUTE_COUNTING 1u
 #define ROUTE_STARTED 2u
 #define ROUTE_PROVISIONAL 4u
+#define ROUTE_HOPS_AT 8u /* The entities of the hops are the flags from there on. */
 /* A fetch waits this long for a whole block of records, also where there are fewer. */
 #define FETCH_TIMEOUT_MS 3
 #define SILENCE_NS_MAX (30ull * 1000000000u)
@@ -38,14 +39,15 @@ static void read_routed(const char *text, int64_t offset, struct kafka_committed
     committed->time = (struct partition_time){.newest_ms = newest_ms,
                                               .is_started = flags & ROUTE_STARTED,
                                               .is_provisional = flags & ROUTE_PROVISIONAL};
+    committed->hop_mask = flags >> ROUTE_HOPS_AT;
 }
 
 static int write_routed(const struct kafka_committed *committed, char ret_text[METADATA_BYTES])
 {
     const struct partition_time *time = &committed->time;
-    unsigned flags = (committed->is_counting ? ROUTE_COUNTING : 0) |
-                     (time->is_started ? ROUTE_STARTED : 0) |
-                     (time->is_provisional ? ROUTE_PROVISIONAL : 0);
+    unsigned flags =
+        (committed->is_counting ? ROUTE_COUNTING : 0) | (time->is_started ? ROUTE_STARTED : 0) |
+        (time->is_provisional ? ROUTE_PROVISIONAL : 0) | committed->hop_mask << ROUTE_HOPS_AT;
     return snprintf(ret_text, METADATA_BYTES, "r%llu %llu %lld %u",
                     (unsigned long long)committed->number, (unsigned long long)committed->ordinal,
                     (long long)time->newest_ms, flags);
@@ -109,6 +111,35 @@ enum status kafka_read_committed(rd_kafka_t *member, const struct kafka_topics *
     return STATUS_OK;
 }
 
+static void list_entities(uint32_t mask, char *ret_text, size_t bytes)
+{
+    size_t used = 0;
+    (void)snprintf(ret_text, bytes, "the user alone");
+    for (int kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
+        if (mask >> kind & 1 && used < bytes) {
+            used += (size_t)snprintf(ret_text + used, bytes - used, "%s%s", used > 0 ? ", " : "",
+                                     entity_names[kind]);
+        }
+    }
+}
+
+static enum status check_hops(const struct kafka_setup *setup, const struct kafka_topics *inputs,
+                              const struct kafka_committed *committed, struct error *error)
+{
+    char wanted[64];
+    char found[64];
+    uint32_t mask = kafka_topics_hop_mask(inputs);
+    if (committed->hop_mask == mask) {
+        return STATUS_OK;
+    }
+    list_entities(mask, wanted, sizeof(wanted));
+    list_entities(committed->hop_mask, found, sizeof(found));
+    return error_set(error, STATUS_INVALID,
+                     "state.entities: %s, and group %s has sent %s on by %s: records on their way "
+                     "would be left behind; give the application another name",
+                     wanted, setup->group, inputs->inputs[0], found);
+}
+
 enum status kafka_check_way(rd_kafka_t *member, const struct kafka_setup *setup,
                             const struct kafka_topics *topics, int32_t partition,
                             struct error *error)
@@ -117,14 +148,17 @@ enum status kafka_check_way(rd_kafka_t *member, const struct kafka_setup *setup,
     bool is_routed = setup->options->is_repartitioned;
     struct kafka_committed committed = {.is_new = true};
     enum status status = kafka_read_committed(member, inputs, partition, &committed, error);
-    if (status != STATUS_OK || committed.is_new || committed.is_routed == is_routed) {
+    if (status != STATUS_OK || committed.is_new) {
         return status;
     }
-    return error_set(
-        error, STATUS_INVALID,
-        "kafka.repartition: %s, and group %s has read %s with%s it: users' state is in "
-        "other partitions; give the application another name",
-        is_routed ? "true" : "false", setup->group, inputs->inputs[0], is_routed ? "out" : "");
+    if (committed.is_routed != is_routed) {
+        return error_set(
+            error, STATUS_INVALID,
+            "kafka.repartition: %s, and group %s has read %s with%s it: users' state is in "
+            "other partitions; give the application another name",
+            is_routed ? "true" : "false", setup->group, inputs->inputs[0], is_routed ? "out" : "");
+    }
+    return is_routed ? check_hops(setup, inputs, &committed, error) : STATUS_OK;
 }
 
 rd_kafka_topic_partition_list_t *kafka_committed_list(const struct kafka_topics *topics,
@@ -229,9 +263,9 @@ static void report(struct restore *restore, uint64_t offset, bool is_done)
     }
     restore->reported_ns = now_ns;
     log_line(LOG_INFO, is_done ? "restored" : "restoring",
-             "partition=%d records=%llu megabytes=%.1f seconds=%.2f seconds_left=%.1f",
+             "partition=%d records=%llu megabytes=%.1f seconds=%.2f seconds_left=%.1f changelog=%s",
              (int)restore->options->partition, (unsigned long long)restore->records,
-             (double)restore->bytes / 1e6, seconds, left);
+             (double)restore->bytes / 1e6, seconds, left, restore->options->changelog);
 }
 
 static enum status visit_record(struct restore *restore, const rd_kafka_message_t *message,

@@ -16,6 +16,7 @@ struct kafka_committed {
     uint64_t ordinal;
     int64_t offsets[KAFKA_INPUTS_MAX]; /* The next record; negative: nothing of this topic. */
     struct partition_time time;        /* is_routed */
+    uint32_t hop_mask;                 /* Likewise: the entities of the hops behind it. */
 };
 
 MUST_CHECK enum status kafka_read_committed(rd_kafka_t *member, const struct kafka_topics *topics,
@@ -25,8 +26,9 @@ MUST_CHECK enum status kafka_read_committed(rd_kafka_t *member, const struct kaf
 
 /*
  * STATUS_INVALID: the group has read the input with kafka.repartition, and now is to without, or
- * the other way round; then users' state would be in other partitions. `topics` are a task's or a
- * route's.
+ * the other way round; then users' state would be in other partitions. Or it has sent on by other
+ * entities; then records that are on their way would stay where nobody reads them. `topics` are a
+ * task's, a hop's or a route's.
  */
 MUST_CHECK enum status kafka_check_way(rd_kafka_t *member, const struct kafka_setup *setup,
                                        const struct kafka_topics *topics, int32_t partition,

@@ -6,24 +6,13 @@
 
 #include "pipeline/base/clock.h"
 #include "pipeline/kafka/kafka_route_batch.h"
+#include "pipeline/kafka/kafka_route_words.h"
 #include "pipeline/limits.h"
 #include "pipeline/run/intake_records.h"
 #include "pipeline/run/origin_clock.h"
 
-/* A route writes so many markers a second at most: a round of them each so many ns a partition. */
-#define MARKER_NS UINT64_C(20000000)
-#define MARKERS_NS_MIN UINT64_C(100000000)
-/* That it has ended is said again, for who has begun to listen since. */
-#define ENDED_AGAIN_NS UINT64_C(1000000000)
 /* More of key and headers than this, and the record counts as too long. */
 #define BESIDE_BYTES_MAX (1u << 20)
-
-/* What a partition of the repartition topic was told last of the time here. */
-struct word {
-    int64_t mark_ms;
-    bool has_ended;
-    bool is_told;
-};
 
 struct kafka_route {
     struct kafka_route_options options;
@@ -36,7 +25,7 @@ struct kafka_route {
     const char *names[KAFKA_INPUTS_MAX]; /* Of the topics. */
     struct input *input;
     struct commit_log *log;
-    struct word words[ORIGINS_MAX];
+    struct kafka_route_words words;
     struct kafka_route_stats stats; /* As committed, and of this transaction: */
     struct kafka_route_stats added;
     bool is_committing;
@@ -44,7 +33,6 @@ struct kafka_route {
     bool is_at_end;     /* The input had nothing more when it was last asked. */
     uint64_t at_end_ns; /* Since when. */
     bool has_told_end;  /* All partitions have been told the time there. */
-    uint64_t told_ns;   /* When all partitions were last told the time. */
     uint64_t committed_ns;
 };
 
@@ -53,14 +41,6 @@ struct kafka_route {
 static int64_t mark_of(const struct partition_time *time)
 {
     return time->is_started && !time->is_provisional ? time->newest_ms : ORIGIN_UNKNOWN;
-}
-
-/* As Apache's producers place a record that is keyed by that identity. */
-static int32_t partition_of_user(const struct kafka_route *route)
-{
-    struct text identity = route->batch.text[intake_user_field(&route->batch, 0)][0];
-    return rd_kafka_msg_partitioner_murmur2(NULL, identity.data, identity.length,
-                                            (int32_t)route->options.partition_count, NULL, NULL);
 }
 
 /* Moves the time of the partition; true: the event is too far ahead of it. */
@@ -121,7 +101,8 @@ static enum status send_on(struct kafka_route *route, const struct input_item *i
         value.length = value.length < DEAD_LETTER_BYTES_MAX ? value.length : DEAD_LETTER_BYTES_MAX;
     }
     if (!(mark.flags & KAFKA_ROUTE_AHEAD)) {
-        route->words[partition] = (struct word){.mark_ms = mark.mark_ms, .is_told = true};
+        route->words.words[partition] =
+            (struct kafka_route_word){.mark_ms = mark.mark_ms, .is_told = true};
     }
     route->added.records++;
     return kafka_route_batch_add(&route->routed, partition, key, value, headers, &mark, error);
@@ -142,7 +123,9 @@ static enum status take_record(struct kafka_route *route, bool *ret_goes_on, str
         return send_on(route, &item, route->options.partition, 0, error);
     }
     bool is_ahead = judge_time(route);
-    return send_on(route, &item, partition_of_user(route), is_ahead ? KAFKA_ROUTE_AHEAD : 0, error);
+    int32_t partition =
+        kafka_route_target(&route->batch, 0, route->options.target, route->options.partition_count);
+    return send_on(route, &item, partition, is_ahead ? KAFKA_ROUTE_AHEAD : 0, error);
 }
 
 static enum status take_records(struct kafka_route *route, bool *ret_waits, struct error *error)
@@ -164,14 +147,8 @@ static enum status take_records(struct kafka_route *route, bool *ret_waits, stru
 
 /* ---- markers ---- */
 
-static bool is_told(const struct kafka_route *route, uint32_t partition, const struct word *now)
-{
-    const struct word *word = &route->words[partition];
-    return word->is_told && word->mark_ms == now->mark_ms && word->has_ended == now->has_ended;
-}
-
-static enum status add_marker(struct kafka_route *route, uint32_t partition, const struct word *now,
-                              struct error *error)
+static enum status add_marker(struct kafka_route *route, uint32_t partition,
+                              const struct kafka_route_word *now, struct error *error)
 {
     bool is_time = now->mark_ms != ORIGIN_UNKNOWN && now->mark_ms != ORIGIN_IDLE;
     const struct kafka_route_mark mark = {
@@ -183,7 +160,7 @@ static enum status add_marker(struct kafka_route *route, uint32_t partition, con
         .topic = text_of(route->options.topics->inputs[0]),
     };
     const struct text none = {NULL, 0};
-    route->words[partition] = *now;
+    route->words.words[partition] = *now;
     route->added.markers++;
     return kafka_route_batch_add(&route->routed, (int32_t)partition, none, none, NULL, &mark,
                                  error);
@@ -195,25 +172,24 @@ static enum status tell_time(struct kafka_route *route, uint64_t now_ns, struct 
     const struct kafka_options *options = route->options.setup->options;
     uint32_t count = route->options.partition_count;
     uint64_t idle_ns = (uint64_t)options->repartition_idle_ms * 1000000u;
-    uint64_t pause_ns = count * MARKER_NS > MARKERS_NS_MIN ? count * MARKER_NS : MARKERS_NS_MIN;
     bool has_ended = options->ends && route->is_at_end;
     bool is_idle = has_ended || (route->is_at_end && route->has_told_end &&
                                  now_ns - route->at_end_ns >= idle_ns);
-    const struct word now = {
+    const struct kafka_route_word now = {
         .mark_ms = is_idle ? ORIGIN_IDLE : mark_of(&route->routed.time),
         .has_ended = has_ended,
         .is_told = true,
     };
-    bool is_due = now_ns - route->told_ns >= (has_ended ? ENDED_AGAIN_NS : pause_ns);
-    bool is_first = has_ended && !route->words[route->options.partition].has_ended;
+    bool is_due =
+        kafka_route_words_due(&route->words, (uint32_t)route->options.partition, has_ended, now_ns);
     enum status status = STATUS_OK;
-    if ((!is_due && !is_first) || route->routed.count + count > KAFKA_ROUTE_RECORDS_MAX) {
+    if (!is_due || route->routed.count + count > KAFKA_ROUTE_RECORDS_MAX) {
         return STATUS_OK;
     }
     for (uint32_t i = 0; i < count && status == STATUS_OK; i++) {
-        if (has_ended || !is_told(route, i, &now)) {
+        if (has_ended || !kafka_route_words_told(&route->words, i, &now)) {
             status = add_marker(route, i, &now, error);
-            route->told_ns = now_ns;
+            route->words.told_ns = now_ns;
         }
     }
     route->has_told_end = route->is_at_end;
@@ -245,7 +221,7 @@ static void finish_commit(struct kafka_route *route)
 static enum status rewind_route(struct kafka_route *route, struct error *error)
 {
     forget(route);
-    memset(route->words, 0, sizeof(route->words));
+    memset(route->words.words, 0, sizeof(route->words.words));
     route->routed.time = route->routed.committed;
     route->is_at_end = false;
     const struct input_position position = {.ordinal = route->places.committed.ordinal};
@@ -365,6 +341,7 @@ enum status kafka_route_open(const struct kafka_route_options *options,
     }
     route->options = *options;
     route->traces.names = &route->no_traces;
+    route->words.count = options->partition_count;
     route->places.count = options->topics->input_count;
     for (uint32_t i = 0; i < options->topics->input_count; i++) {
         route->names[i] = options->topics->inputs[i];

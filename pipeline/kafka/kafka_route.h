@@ -1,8 +1,9 @@
 /*
  * A route: sends the records of one partition of the input on to the partitions of their users, in
- * the repartition topic. A record that cannot be decoded goes to the partition of its own number.
- * It owns its input and its log, is used by one thread at a time, and is no task: no stages, no
- * store. What it must not forget, position and time, is committed with what it sends.
+ * the repartition topic, or of the entity that the first hop is by. A record that cannot be decoded
+ * goes to the partition of its own number. It owns its input and its log, is used by one thread at
+ * a time, and is no task: no stages, no store. What it must not forget, position and time, is
+ * committed with what it sends.
  */
 #ifndef PIPELINE_KAFKA_KAFKA_ROUTE_H
 #define PIPELINE_KAFKA_KAFKA_ROUTE_H
@@ -23,6 +24,7 @@ struct kafka_route_options {
     const struct mapping *mapping;
     int32_t partition;
     uint32_t partition_count;
+    enum entity_kind target;    /* Whose partitions records are sent to. */
     int64_t max_ahead_ms;       /* As intake_options has it. */
     int64_t commit_interval_ms; /* It commits after it at the latest. */
     struct kafka_client_metrics *client_metrics;

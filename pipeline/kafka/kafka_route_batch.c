@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pipeline/run/intake_records.h"
+
 #define ARENA_BLOCK_BYTES (64u << 10)
 
 enum status kafka_route_batch_init(struct kafka_route_batch *batch, struct error *error)
@@ -82,6 +84,39 @@ enum status kafka_route_batch_add(struct kafka_route_batch *batch, int32_t parti
     };
     batch->bytes += key.length + value.length + KAFKA_ROUTE_MARK_BYTES_MAX;
     return STATUS_OK;
+}
+
+/* False: no memory. */
+static bool copy_text(struct kafka_route_batch *batch, struct text from, struct text *ret_copy)
+{
+    char *copy = from.data ? arena_take(&batch->keys, from.length + 1u) : NULL;
+    if (copy) {
+        memcpy(copy, from.data, from.length);
+    }
+    *ret_copy = (struct text){copy, from.length};
+    return copy || !from.data;
+}
+
+enum status kafka_route_batch_add_copy(struct kafka_route_batch *batch,
+                                       const struct kafka_route_entry *entry, struct error *error)
+{
+    assert(batch->count < KAFKA_ROUTE_RECORDS_MAX);
+    struct kafka_route_entry *place = &batch->entries[batch->count++];
+    *place = *entry; /* With the headers: they go with the batch. */
+    if (!copy_text(batch, entry->key, &place->key) ||
+        !copy_text(batch, entry->value, &place->value)) {
+        return error_set(error, STATUS_FATAL, "kafka: out of memory for a record to send on");
+    }
+    batch->bytes += entry->key.length + entry->value.length + KAFKA_ROUTE_MARK_BYTES_MAX;
+    return STATUS_OK;
+}
+
+int32_t kafka_route_target(const struct event_batch *batch, uint32_t row, enum entity_kind kind,
+                           uint32_t partition_count)
+{
+    struct text identity = batch->text[intake_entity_field(batch, row, kind)][row];
+    return rd_kafka_msg_partitioner_murmur2(NULL, identity.data, identity.length,
+                                            (int32_t)partition_count, NULL, NULL);
 }
 
 rd_kafka_resp_err_t kafka_route_entry_produce(struct kafka_route_entry *entry, rd_kafka_t *client,

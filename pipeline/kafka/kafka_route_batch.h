@@ -10,6 +10,7 @@
 
 #include "pipeline/base/arena.h"
 #include "pipeline/base/status.h"
+#include "pipeline/event/event_batch.h"
 #include "pipeline/kafka/kafka_route_mark.h"
 #include "pipeline/run/partition_time.h"
 
@@ -48,6 +49,17 @@ MUST_CHECK enum status kafka_route_batch_add(struct kafka_route_batch *batch, in
                                              const rd_kafka_headers_t *headers,
                                              const struct kafka_route_mark *mark,
                                              struct error *error);
+
+/* The same, of a record whose headers are made: they are taken, whatever comes of it. Key and value
+ * are copied. */
+MUST_CHECK enum status kafka_route_batch_add_copy(struct kafka_route_batch *batch,
+                                                  const struct kafka_route_entry *entry,
+                                                  struct error *error);
+
+/* Where an event row is sent on to, by the entity of `kind` or else its user: as Apache's producers
+ * place a record that is keyed by that identity. */
+int32_t kafka_route_target(const struct event_batch *batch, uint32_t row, enum entity_kind kind,
+                           uint32_t partition_count);
 
 /* Hands the entry over to the producer; on failure it can be tried again. */
 rd_kafka_resp_err_t kafka_route_entry_produce(struct kafka_route_entry *entry, rd_kafka_t *client,

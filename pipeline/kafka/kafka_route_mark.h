@@ -20,6 +20,7 @@ enum kafka_route_flag {
     KAFKA_ROUTE_ENDED = 2,  /* A marker: for this run nothing more comes from there. */
     KAFKA_ROUTE_AHEAD = 4,  /* Its event is too far ahead of that time. */
     KAFKA_ROUTE_CUT = 8,    /* Too long a record: only its beginning, as a dead letter keeps it. */
+    KAFKA_ROUTE_STRANGE = 16, /* No route has sent it: found by a hop, for which it is no event. */
 };
 
 struct kafka_route_mark {

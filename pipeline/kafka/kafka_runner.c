@@ -24,6 +24,8 @@ struct kafka_runner {
     struct kafka_setup route_setup;
     struct kafka_topics topics;
     struct kafka_topics sources;
+    struct kafka_hop_share hops[KAFKA_HOPS_MAX];
+    struct config hop_config; /* A shallow copy. */
     struct kafka_shared shared;
     char *input_schema;
     struct schema_registry *registry;
@@ -248,6 +250,36 @@ static uint32_t hash_topics(const struct kafka_topics *topics, uint32_t before)
     return hash;
 }
 
+static void prepare_hops(struct kafka_runner *runner, const struct config *config)
+{
+    const struct kafka_topics *topics = &runner->topics;
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < topics->hop_count; i++) {
+        struct kafka_hop_share *hop = &runner->hops[i];
+        bool is_last = i + 1 == topics->hop_count;
+        hop->setup = runner->names.setup;
+        hop->setup.hop = entity_names[topics->hops[i].kind];
+        kafka_topics_hop(topics, i, &hop->topics);
+        hop->options = (struct kafka_hop_options){
+            .topic = hop->topics.inputs[0],
+            .partition_count = runner->shared.partition_count,
+            .kind = topics->hops[i].kind,
+            .target = is_last ? ENTITY_USER : topics->hops[i + 1].kind,
+        };
+        struct carried_columns brought;
+        stage_plan_carried(mask, &brought);
+        mask |= 1u << topics->hops[i].kind;
+        stage_plan_carried(mask, &hop->options.carried);
+        hop->options.brought_count = brought.count;
+    }
+    /* Time goes on by what its origins say, and it has no timers: it needs no ticks. */
+    runner->hop_config = *config;
+    runner->hop_config.input.idle_after_ms = 0;
+    runner->shared.hop_count = topics->hop_count;
+    runner->shared.hop_config = &runner->hop_config;
+    runner->shared.hops = runner->hops;
+}
+
 static enum status prepare(struct kafka_runner *runner, const struct kafka_run_options *options,
                            struct error *error)
 {
@@ -273,6 +305,12 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         kafka_topics_divide(&runner->names.setup, &runner->topics, &runner->sources);
         runner->names.setup.subscription =
             hash_topics(&runner->topics, hash_topics(&runner->sources, 0));
+        for (uint32_t i = 0; i < runner->topics.hop_count; i++) {
+            struct kafka_topics hop;
+            kafka_topics_hop(&runner->topics, i, &hop);
+            runner->names.setup.subscription = hash_topics(&hop, runner->names.setup.subscription);
+        }
+        prepare_hops(runner, config);
     }
     runner->route_setup = runner->names.setup;
     runner->route_setup.is_route = true;
@@ -288,8 +326,10 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
         int64_t memory_bytes = config->state.memory_bytes;
         assert(runner->shared.partition_count > 0);
         struct memory_plan memory =
-            memory_plan_make(memory_bytes / 16 * 15, runner->shared.partition_count);
-        uint32_t streams = runner->shared.partition_count * (runner->topics.sources ? 2 : 1);
+            memory_plan_make(memory_bytes / 16 * 15,
+                             runner->shared.partition_count * (1 + runner->shared.hop_count));
+        uint32_t streams = runner->shared.partition_count *
+                           ((runner->topics.sources ? 2 : 1) + runner->shared.hop_count);
         runner->shared.queue_bytes = (size_t)(memory_bytes / 48) / streams;
         runner->shared.cache_bytes = memory.cache_bytes;
         runner->shared.input_schema = runner->input_schema;

@@ -80,7 +80,8 @@ static const struct setting kafka_settings[] = {
      .offset = KAFKA(is_repartitioned),
      .fallback = "false",
      .doc = "The topic is not keyed by the user: send each record on to the partition of its user, "
-            "by a topic NAME-repartition, in the same transactions"},
+            "by a topic NAME-repartition, in the same transactions; before that to those of the "
+            "entities that state.entities names, by topics NAME-by-ENTITY"},
     {.name = "repartition_idle",
      .type = SETTING_DURATION,
      .offset = KAFKA(repartition_idle_ms),
@@ -95,7 +96,8 @@ static const struct setting kafka_settings[] = {
      .fallback = "30s",
      .min = 0,
      .max = 6048e5,
-     .doc = "How often what is processed is deleted from the repartition topic; 0: never"},
+     .doc = "How often what is processed is deleted from the repartition topic, and from those "
+            "that are by entity; 0: never"},
     {.name = "transaction_timeout",
      .type = SETTING_DURATION,
      .offset = KAFKA(transaction_timeout_ms),

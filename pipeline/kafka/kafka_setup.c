@@ -30,6 +30,7 @@ void kafka_setup_make(const struct config *config, const char *state_directory,
         .options = options,
         .application = config->name,
         .group = options->group ? options->group : config->name,
+        .hop_mask = config->hop_mask,
         .instance = options->instance ? options->instance : names->instance,
     };
 }

@@ -1,5 +1,6 @@
 #include "pipeline/kafka/kafka_topics.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <regex.h>
 #include <stdio.h>
@@ -25,6 +26,12 @@ uint32_t kafka_topics_plan(const struct kafka_setup *setup, const struct kafka_t
         plans[count++] =
             (struct kafka_topic_plan){.name = topics->repartition, .is_repartition = true};
     }
+    for (uint32_t i = 0; i < topics->hop_count; i++) {
+        const struct kafka_hop_topics *hop = &topics->hops[i];
+        plans[count++] = (struct kafka_topic_plan){.name = hop->input, .is_repartition = true};
+        plans[count++] = (struct kafka_topic_plan){.name = hop->changelog, .is_compacted = true};
+        plans[count++] = (struct kafka_topic_plan){.name = hop->journal};
+    }
     return count;
 }
 
@@ -46,6 +53,35 @@ static enum status name_topic(const char *prefix, const char *name, char ret_nam
     return STATUS_OK;
 }
 
+static enum status name_hop(const struct kafka_setup *setup, enum entity_kind kind,
+                            struct kafka_hop_topics *hop, struct error *error)
+{
+    char name[32];
+    hop->kind = kind;
+    (void)snprintf(name, sizeof(name), "-by-%s", entity_names[kind]);
+    enum status status = name_topic(setup->application, name, hop->input, error);
+    if (status == STATUS_OK) {
+        status = name_topic(hop->input, "-changelog", hop->changelog, error);
+    }
+    return status == STATUS_OK ? name_topic(hop->input, "-journal", hop->journal, error) : status;
+}
+
+/* In the order of kinds, from which a group never departs: see kafka_check_way(). */
+static enum status name_hops(const struct kafka_setup *setup, struct kafka_topics *topics,
+                             struct error *error)
+{
+    enum status status = STATUS_OK;
+    topics->hop_count = 0;
+    for (int kind = 0; kind < ENTITY_KIND_COUNT && status == STATUS_OK; kind++) {
+        if (setup->hop_mask >> kind & 1) {
+            assert(topics->hop_count < KAFKA_HOPS_MAX);
+            status =
+                name_hop(setup, (enum entity_kind)kind, &topics->hops[topics->hop_count++], error);
+        }
+    }
+    return status;
+}
+
 enum status kafka_topics_name(const struct kafka_setup *setup, struct kafka_topics *ret_topics,
                               struct error *error)
 {
@@ -62,6 +98,9 @@ enum status kafka_topics_name(const struct kafka_setup *setup, struct kafka_topi
     }
     if (status == STATUS_OK) {
         status = name_topic(setup->application, "-repartition", ret_topics->repartition, error);
+    }
+    if (status == STATUS_OK) {
+        status = name_hops(setup, ret_topics, error);
     }
     ret_topics->sources = NULL;
     return status;
@@ -82,6 +121,11 @@ static bool is_candidate(const struct kafka_topics *topics, const char *name,
                   strcmp(name, topics->repartition) == 0;
     for (int i = 0; i < TOPIC_COUNT; i++) {
         is_own = is_own || strcmp(name, topics->outputs[i]) == 0;
+    }
+    for (uint32_t i = 0; i < topics->hop_count; i++) {
+        const struct kafka_hop_topics *hop = &topics->hops[i];
+        is_own = is_own || strcmp(name, hop->input) == 0 || strcmp(name, hop->changelog) == 0 ||
+                 strcmp(name, hop->journal) == 0;
     }
     return !is_own;
 }
@@ -177,10 +221,40 @@ enum status kafka_topics_find_inputs(const struct kafka_setup *setup, rd_kafka_t
                            "kafka.repartition: topic %s has %u partitions, at most %u expected",
                            topics->inputs[0], count, ORIGINS_MAX);
     }
+    /* One partition has all events of an entity: its task keeps that state as well. */
+    topics->hop_count = count > 1 ? topics->hop_count : 0;
     if (status == STATUS_OK) {
         *ret_count = count;
     }
     return status;
+}
+
+uint32_t kafka_topics_hop_mask(const struct kafka_topics *topics)
+{
+    uint32_t mask = 0;
+    for (uint32_t i = 0; i < topics->hop_count; i++) {
+        mask |= 1u << topics->hops[i].kind;
+    }
+    return mask;
+}
+
+static void set_name(char ret_name[KAFKA_TOPIC_BYTES], const char *name)
+{
+    (void)snprintf(ret_name, KAFKA_TOPIC_BYTES, "%s", name);
+}
+
+void kafka_topics_hop(const struct kafka_topics *topics, uint32_t hop,
+                      struct kafka_topics *ret_topics)
+{
+    assert(hop < topics->hop_count);
+    const struct kafka_hop_topics *own = &topics->hops[hop];
+    *ret_topics = *topics;
+    memset(ret_topics->outputs, 0, sizeof(ret_topics->outputs));
+    set_name(ret_topics->inputs[0], own->input);
+    set_name(ret_topics->changelog, own->changelog);
+    set_name(ret_topics->journal, own->journal);
+    set_name(ret_topics->repartition,
+             hop + 1 < topics->hop_count ? topics->hops[hop + 1].input : topics->repartition);
 }
 
 void kafka_topics_divide(const struct kafka_setup *setup, struct kafka_topics *topics,
@@ -189,7 +263,10 @@ void kafka_topics_divide(const struct kafka_setup *setup, struct kafka_topics *t
     *ret_sources = (struct kafka_topics){0};
     if (setup->options->is_repartitioned) {
         *ret_sources = *topics;
-        (void)snprintf(topics->inputs[0], KAFKA_TOPIC_BYTES, "%s", topics->repartition);
+        if (topics->hop_count > 0) {
+            set_name(ret_sources->repartition, topics->hops[0].input);
+        }
+        set_name(topics->inputs[0], topics->repartition);
         topics->input_count = 1;
         topics->leader = topics->journal;
         topics->sources = ret_sources;

@@ -7,7 +7,7 @@
 
 #define REQUEST_TIMEOUT_MS 15000
 #define ASK_PAUSE_NS 20000000 /* Before brokers are asked again for what not all of them know. */
-#define KAFKA_TOPICS_MAX (TOPIC_COUNT + 3)
+#define KAFKA_TOPICS_MAX (TOPIC_COUNT + 3 + 3 * KAFKA_HOPS_MAX)
 /* What a record of the input can come to, with key and headers (kafka_route.c). */
 #define REPARTITION_BYTES "4194304"
 #define ANY_TIME "9223372036854775807"

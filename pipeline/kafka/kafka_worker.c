@@ -19,6 +19,16 @@ static void pause_ms(long ms)
     (void)nanosleep(&wait, NULL);
 }
 
+static bool is_hop(const struct kafka_slot *slot)
+{
+    return slot->ends.hop_options != NULL;
+}
+
+static const struct config *config_of(const struct kafka_slot *slot)
+{
+    return is_hop(slot) ? slot->shared->hop_config : slot->shared->config;
+}
+
 /* ---- opening ---- */
 
 static void *open_slot(void *context)
@@ -26,9 +36,10 @@ static void *open_slot(void *context)
     struct kafka_slot *slot = context;
     const struct kafka_shared *shared = slot->shared;
     struct partition_options options = {
-        .config = shared->config,
+        .config = config_of(slot),
         .ends = &slot->ends.ends,
-        .file = shared->topics->inputs[0],
+        .hop = is_hop(slot) ? slot->hop.kind : ENTITY_USER,
+        .file = slot->ends.topics->inputs[0],
         .name = slot->held.name,
         .count = shared->partition_count,
         .origin_count = shared->topics->sources ? shared->partition_count : 0,
@@ -105,6 +116,9 @@ static enum status handle_failure(struct kafka_slot *slot, enum status status, c
 
 static uint64_t count_outputs(const struct kafka_slot *slot)
 {
+    if (is_hop(slot)) {
+        return kafka_hop_sent(slot->ends.hop);
+    }
     struct task_progress progress = task_progress(slot->held.task);
     uint64_t count = 0;
     for (int topic = 0; topic < TOPIC_COUNT; topic++) {
@@ -158,7 +172,9 @@ static void close_slot(struct kafka_worker *worker, struct kafka_slot *slot, boo
     if (!is_last) { /* Counters are of the partition's whole life: who has it last tells them. */
         slot->held.stage_counter_count = 0;
     }
-    held_partition_collect(&slot->held, &worker->result);
+    if (!is_hop(slot)) { /* The same events are counted where they come to their user. */
+        held_partition_collect(&slot->held, &worker->result);
+    }
     if (!is_last) {
         worker->result.counters = counters;
     }
@@ -178,7 +194,7 @@ static bool is_running(const struct kafka_slot *slot)
 /* Commits all tasks at the same time. Those that fail are closed as they are. */
 static void commit_slots(struct kafka_worker *worker)
 {
-    uint32_t count = worker->shared->partition_count;
+    uint32_t count = worker->slot_count;
     uint64_t begin_ns = clock_monotonic_ns();
     for (uint32_t i = 0; i < count; i++) {
         if (worker->slots[i].state == SLOT_OPEN) {
@@ -218,9 +234,17 @@ static void commit_slots(struct kafka_worker *worker)
 
 /* ---- the group ---- */
 
+/* Who has a partition has it of all hops. */
+static void want_partition(struct kafka_worker *worker, uint32_t partition)
+{
+    for (uint32_t i = partition; i < worker->slot_count; i += worker->shared->partition_count) {
+        worker->slots[i].is_wanted = true;
+    }
+}
+
 static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_partition_list_t *list)
 {
-    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
         worker->slots[i].is_wanted = false;
     }
     for (int i = 0; i < list->cnt; i++) {
@@ -229,7 +253,7 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
             continue; /* Who has a partition of the leader has it of all. */
         }
         if (partition >= 0 && (uint32_t)partition < worker->shared->partition_count) {
-            worker->slots[partition].is_wanted = true;
+            want_partition(worker, (uint32_t)partition);
         } else {
             log_line(
                 LOG_ERROR, "partition_unknown",
@@ -238,7 +262,7 @@ static void assign_slots(struct kafka_worker *worker, const rd_kafka_topic_parti
                 (int)partition);
         }
     }
-    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         if (slot->is_wanted && is_running(slot)) {
             kafka_log_rejoin(slot->ends.log);
@@ -258,7 +282,7 @@ static void revoke_slots(struct kafka_worker *worker)
     if (!is_lost) {
         commit_slots(worker);
     }
-    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         slot->is_wanted = false;
         if (is_lost && is_running(slot)) {
@@ -293,7 +317,7 @@ static enum status return_to_group(struct kafka_worker *worker, struct error *er
 {
     log_line(LOG_WARNING, "group_left", "worker=%u message=\"%s\"", worker->index, error->message);
     worker->has_assignment = false;
-    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         slot->is_wanted = false;
         kafka_route_slot_drop(&slot->route);
@@ -342,7 +366,7 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
                              struct error *error)
 {
     uint64_t commits = task_commits(slot->held.task);
-    enum status status = held_partition_step(worker->shared->config, &slot->held, ret_waits, error);
+    enum status status = held_partition_step(config_of(slot), &slot->held, ret_waits, error);
     if (status != STATUS_OK) {
         close_slot(worker, slot, false);
         return handle_failure(slot, status, "run", error);
@@ -350,6 +374,9 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
     if (task_commits(slot->held.task) > commits) {
         slot->failures = 0;
         kafka_haste_committed(&slot->haste, count_outputs(slot), clock_monotonic_ns());
+    } else if (is_hop(slot) && kafka_hop_is_full(slot->ends.hop) &&
+               !task_is_committing(slot->held.task)) {
+        task_request_commit(slot->held.task);
     } else if (*ret_waits) {
         *ret_waits = !hasten_commit(worker, slot);
         kafka_ends_serve(&slot->ends);
@@ -396,9 +423,12 @@ static enum status run_route(struct kafka_worker *worker, struct kafka_slot *slo
         return STATUS_OK;
     }
     if (slot->state == SLOT_OPEN) {
-        kafka_purge_run(&slot->purge, worker->fetcher, topics->repartition, slot->ends.partition,
-                        slot->ends.places.committed.offsets[0],
+        kafka_purge_run(&slot->purge, worker->fetcher, slot->ends.topics->inputs[0],
+                        slot->ends.partition, slot->ends.places.committed.offsets[0],
                         worker->shared->setup->options->repartition_purge_ms);
+    }
+    if (is_hop(slot)) {
+        return STATUS_OK;
     }
     if (slot->route.state == ROUTE_CLOSED) {
         slot->route.options.member = worker->membership.member;
@@ -420,10 +450,10 @@ static void serve_statistics(struct kafka_worker *worker)
 bool kafka_worker_is_ready(const struct kafka_worker *worker)
 {
     bool is_ready = worker->has_assignment;
-    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
         const struct kafka_slot *slot = &worker->slots[i];
-        bool is_open = is_running(slot) &&
-                       (!worker->shared->topics->sources || kafka_route_slot_is_open(&slot->route));
+        bool has_route = worker->shared->topics->sources && !is_hop(slot);
+        bool is_open = is_running(slot) && (!has_route || kafka_route_slot_is_open(&slot->route));
         is_ready = is_ready && (!slot->is_wanted || is_open);
     }
     return is_ready;
@@ -439,7 +469,7 @@ enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, boo
     bool has_ended = worker->has_assignment;
     uint64_t open_count = 0;
     worker->finished_count = 0;
-    for (uint32_t i = 0; i < worker->shared->partition_count && status == STATUS_OK; i++) {
+    for (uint32_t i = 0; i < worker->slot_count && status == STATUS_OK; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         bool waits = true;
         steer_slot(worker, slot);
@@ -452,7 +482,7 @@ enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, boo
             status = step_slot(worker, slot, &waits, error);
             *ret_waits = *ret_waits && waits;
         }
-        has_ended = has_ended && (!slot->is_wanted || slot->state == SLOT_FINISHED);
+        has_ended = has_ended && (!slot->is_wanted || is_hop(slot) || slot->state == SLOT_FINISHED);
         worker->finished_count += slot->state == SLOT_FINISHED;
     }
     worker->open_count = open_count;
@@ -468,7 +498,7 @@ enum status kafka_worker_stop(struct kafka_worker *worker, struct error *error)
 {
     enum status result = STATUS_OK;
     commit_slots(worker);
-    for (uint32_t i = 0; i < worker->shared->partition_count; i++) {
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         kafka_route_slot_drop(&slot->route);
         if (slot->state == SLOT_OPENING) {
@@ -511,9 +541,35 @@ static void init_route(struct kafka_slot *slot)
         .mapping = shared->config->mapping,
         .partition = slot->ends.partition,
         .partition_count = shared->partition_count,
+        .target = shared->hop_count > 0 ? shared->hops[0].options.kind : ENTITY_USER,
         .max_ahead_ms = shared->config->input.max_ahead_ms,
         .commit_interval_ms = shared->config->commit.interval_ms,
     };
+}
+
+static void init_slot(const struct kafka_shared *shared, uint32_t index, struct kafka_slot *slot)
+{
+    uint32_t partition = index % shared->partition_count;
+    uint32_t hop = index / shared->partition_count; /* One more than its number. */
+    slot->shared = shared;
+    slot->ends.setup = hop > 0 ? &shared->hops[hop - 1].setup : shared->setup;
+    slot->ends.topics = hop > 0 ? &shared->hops[hop - 1].topics : shared->topics;
+    slot->ends.input_schema = shared->input_schema;
+    slot->ends.registry = shared->registry;
+    slot->ends.partition = (int32_t)partition;
+    slot->ends.ends.is_finite = shared->setup->options->ends && hop == 0;
+    slot->held.source = slot->ends.topics->inputs[0];
+    kafka_ends_init(&slot->ends);
+    if (hop > 0) {
+        slot->hop = shared->hops[hop - 1].options;
+        slot->hop.partition = (int32_t)partition;
+        slot->ends.hop_options = &slot->hop;
+        (void)snprintf(slot->held.name, sizeof(slot->held.name), "%s-%u",
+                       entity_names[slot->hop.kind], partition);
+    } else {
+        (void)snprintf(slot->held.name, sizeof(slot->held.name), "%u", partition);
+        init_route(slot);
+    }
 }
 
 enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_shared *shared,
@@ -521,23 +577,13 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
 {
     *worker = (struct kafka_worker){.shared = shared, .index = index};
     worker->result.watermark_ms = INT64_MIN;
-    worker->slots = calloc(shared->partition_count, sizeof(*worker->slots));
+    worker->slot_count = shared->partition_count * (1 + shared->hop_count);
+    worker->slots = calloc(worker->slot_count, sizeof(*worker->slots));
     if (!worker->slots) {
         return error_set(error, STATUS_FATAL, "kafka: out of memory");
     }
-    for (uint32_t i = 0; i < shared->partition_count; i++) {
-        struct kafka_slot *slot = &worker->slots[i];
-        slot->shared = shared;
-        slot->held.source = shared->topics->inputs[0];
-        (void)snprintf(slot->held.name, sizeof(slot->held.name), "%u", i);
-        slot->ends.setup = shared->setup;
-        slot->ends.topics = shared->topics;
-        slot->ends.input_schema = shared->input_schema;
-        slot->ends.registry = shared->registry;
-        slot->ends.partition = (int32_t)i;
-        slot->ends.ends.is_finite = shared->setup->options->ends;
-        kafka_ends_init(&slot->ends);
-        init_route(slot);
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
+        init_slot(shared, i, &worker->slots[i]);
     }
     worker->membership = (struct kafka_membership){.setup = shared->setup,
                                                    .topics = shared->topics,
@@ -557,14 +603,14 @@ enum status kafka_worker_init(struct kafka_worker *worker, const struct kafka_sh
 void kafka_worker_release(struct kafka_worker *worker)
 {
     kafka_membership_leave(&worker->membership);
-    for (uint32_t i = 0; worker->slots && i < worker->shared->partition_count; i++) {
+    for (uint32_t i = 0; worker->slots && i < worker->slot_count; i++) {
         kafka_purge_release(&worker->slots[i].purge);
     }
     if (worker->fetcher) {
         rd_kafka_destroy(worker->fetcher);
     }
     kafka_client_metrics_remove(&worker->fetcher_metrics);
-    for (uint32_t i = 0; worker->slots && i < worker->shared->partition_count; i++) {
+    for (uint32_t i = 0; worker->slots && i < worker->slot_count; i++) {
         close_metrics(&worker->slots[i]);
         kafka_ends_release(&worker->slots[i].ends);
     }

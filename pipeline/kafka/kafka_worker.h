@@ -30,12 +30,24 @@ struct kafka_shared {
     size_t cache_bytes;          /* Of one task. */
     size_t queue_bytes;          /* Likewise. */
     uint32_t partition_count;
+    /* Hops, see kafka_topics.h; below, what their tasks have in place of the above. */
+    uint32_t hop_count;
+    const struct config *hop_config;
+    const struct kafka_hop_share *hops; /* [hop_count] */
+};
+
+/* What the tasks of one hop have in common. */
+struct kafka_hop_share {
+    struct kafka_setup setup;
+    struct kafka_topics topics;
+    struct kafka_hop_options options; /* Less the partition. */
 };
 
 enum slot_state { SLOT_EMPTY, SLOT_OPENING, SLOT_OPEN, SLOT_FINISHED };
 
 struct kafka_slot {
     const struct kafka_shared *shared;
+    struct kafka_hop_options hop; /* Where ends.hop_options point to: the task is one of a hop. */
     struct held_partition held;
     struct kafka_ends ends;
     struct kafka_route_slot route; /* Where topics->sources are sent on. */
@@ -56,7 +68,8 @@ struct kafka_worker {
     uint32_t index;
     struct kafka_membership membership;
     rd_kafka_t *fetcher;
-    struct kafka_slot *slots; /* [partition_count] */
+    struct kafka_slot *slots; /* [slot_count]: first those of the partitions, then hop by hop. */
+    uint32_t slot_count;
     struct kafka_client_metrics fetcher_metrics;
     uint64_t polled_ns;      /* When the fetcher was last asked for its statistics. */
     uint64_t open_count;     /* Slots that ran in the last round. */

@@ -174,19 +174,34 @@ static enum status check_csv(const struct config *config, const struct yaml_node
     return status;
 }
 
+static enum status refuse_entity(const struct config *config, const struct yaml_node *node,
+                                 const char *name, uint32_t partitions, struct error *error)
+{
+    bool is_kafka = config->input.source == SOURCE_KAFKA;
+    bool is_item = strcmp(name, entity_names[ENTITY_ITEM]) == 0;
+    return yaml_complain(node, error,
+                         "state by %s cannot be kept: the input has %u partitions and one "
+                         "%s's events may be in several; use one %s, or leave it out%s",
+                         name, partitions, name, is_kafka ? "partition" : "file or one partition",
+                         is_kafka && !is_item ? ", or set kafka.repartition: true, which brings "
+                                                "them together in a topic of their own"
+                                              : "");
+}
+
 /* State by an entity is only right where one task sees all of the entity's events. */
 static enum status read_entities(struct config *config, const struct yaml_node *root,
                                  uint32_t partitions, struct error *error)
 {
     const struct yaml_node *node = yaml_find(yaml_find(root, "state"), "entities");
     const struct text_list *list = &config->state.entities;
-    const uint32_t automatic =
+    const uint32_t hop_kinds =
         1u << ENTITY_DEVICE | 1u << ENTITY_CARD | 1u << ENTITY_TERMINAL | 1u << ENTITY_ADDRESS;
+    bool has_hops = config->input.source == SOURCE_KAFKA && config->kafka.is_repartitioned;
     config->entity_mask = 1u << ENTITY_USER;
     for (size_t i = 0; i < list->count; i++) {
         const char *name = list->items[i];
         if (strcmp(name, "auto") == 0) {
-            config->entity_mask |= partitions <= 1 ? automatic : 0;
+            config->entity_mask |= partitions <= 1 ? hop_kinds : 0;
             continue;
         }
         int kind = 0;
@@ -198,14 +213,10 @@ static enum status read_entities(struct config *config, const struct yaml_node *
             return yaml_complain(node, error, "\"%s\": expected %s%sauto or an entity", name,
                                  near ? near : "", near ? ", " : "");
         }
-        if (kind != ENTITY_USER && partitions > 1) {
-            return yaml_complain(
-                node, error,
-                "state by %s cannot be kept: the input has %u partitions and one "
-                "%s's events may be in several; use one file or one partition, or "
-                "leave it out. kafka.repartition brings together the events of a user, not "
-                "those of a %s",
-                name, partitions, name, name);
+        if (kind != ENTITY_USER && partitions != 1 && has_hops && (hop_kinds >> kind & 1)) {
+            config->hop_mask |= 1u << kind;
+        } else if (kind != ENTITY_USER && partitions > 1) {
+            return refuse_entity(config, node, name, partitions, error);
         }
         config->entity_mask |= 1u << kind;
     }
@@ -359,6 +370,23 @@ static void print_mapping_line(void *context, const char *text)
     (void)fprintf(context, "  %s\n", text);
 }
 
+/* The topics that records take, one after the other. */
+static void describe_repartition(const struct config *config, FILE *out)
+{
+    (void)fprintf(out, "repartition: ");
+    for (int kind = 0; kind < ENTITY_TASK; kind++) {
+        if (config->hop_mask >> kind & 1) {
+            (void)fprintf(out, "by %s over topic %s-by-%s, then ", entity_names[kind], config->name,
+                          entity_names[kind]);
+        }
+    }
+    (void)fprintf(out,
+                  "by the user's identity, over topic %s-repartition; idle partitions hold back "
+                  "time for %lld ms, processed records are deleted %s\n",
+                  config->name, (long long)config->kafka.repartition_idle_ms,
+                  config->kafka.repartition_purge_ms > 0 ? "now and then" : "never");
+}
+
 static void describe_input(const struct config *config, FILE *out)
 {
     size_t files = config->input.files.count;
@@ -379,11 +407,7 @@ void config_describe(const struct config *config, FILE *out)
     (void)fprintf(out, "%s (%s)\n", config->name, config->path);
     describe_input(config, out);
     if (config->input.source == SOURCE_KAFKA && config->kafka.is_repartitioned) {
-        (void)fprintf(out,
-                      "repartition: by the user's identity, over topic %s-repartition; idle "
-                      "partitions hold back time for %lld ms, processed records are deleted %s\n",
-                      config->name, (long long)config->kafka.repartition_idle_ms,
-                      config->kafka.repartition_purge_ms > 0 ? "now and then" : "never");
+        describe_repartition(config, out);
     }
     (void)fprintf(out, "mapping: %s\n",
                   config->input.mapping ? config->input.mapping : "none, events are canonical");

@@ -77,6 +77,7 @@ struct config {
     struct pseudonym_key key;
     bool has_own_key; /* False: the key is public, pseudonyms can be guessed. */
     uint32_t entity_mask;
+    uint32_t hop_mask; /* Of those, which tasks of their own keep: see ARCHITECTURE.md, hops. */
     struct mapping *mapping;
     struct stage_plan *plan;
 };

@@ -106,7 +106,9 @@ static const struct setting state_settings[] = {
      .offset = STATE(entities),
      .fallback = "auto",
      .doc = "Entities beside the user that state is kept by: device, card, terminal, address, "
-            "item; auto: device, card, terminal and address where there is one partition"},
+            "item; auto: device, card, terminal and address where there is one partition. Of a "
+            "topic with several, those that are named (not item) each have tasks and topics of "
+            "their own, which needs kafka.repartition"},
     {.name = "retention",
      .type = SETTING_DURATION,
      .offset = STATE(retention_ms),

@@ -21,14 +21,18 @@ struct dedupe_part {
                                      tick; 0: free. */
 };
 static_assert(sizeof(struct dedupe_part) == 200, "stored as it is");
+#define ENTITY_PART_BYTES (8u + 8u * DEDUPE_ENTITY_IDS) /* The same with fewer entries. */
+/* The number of entries is constant wherever these are used: their loops are made for it. */
+#define FOR_COUNT __attribute__((always_inline)) static inline
 static_assert(sizeof(struct dedupe_counters) % 8 == 0, "stored as it is");
 
 struct dedupe {
     struct stage stage;
     struct dedupe_options options;
     int64_t tick_ms;
-    int64_t horizon_ticks;   /* At most HORIZON_TICKS_MAX. */
-    uint32_t offset;         /* In a user's record. */
+    int64_t horizon_ticks; /* At most HORIZON_TICKS_MAX. */
+    enum entity_kind kind;
+    uint32_t offset;         /* In its record. */
     uint32_t counter_offset; /* In the task's record. */
 };
 
@@ -86,10 +90,11 @@ static int64_t floor_divide(int64_t value, int64_t divisor)
 }
 
 /* Zeroes the entries that are older than the horizon; they stand behind the younger ones. */
-static void forget_old(struct dedupe_part *part, int64_t tick, int64_t horizon_ticks)
+FOR_COUNT void forget_old(struct dedupe_part *part, uint32_t count, int64_t tick,
+                          int64_t horizon_ticks)
 {
     bool is_all_old = tick - part->touched_tick > horizon_ticks;
-    for (uint32_t i = DEDUPE_IDS; i-- > 0;) {
+    for (uint32_t i = count; i-- > 0;) {
         if (part->entries[i] == 0) {
             continue;
         }
@@ -100,27 +105,27 @@ static void forget_old(struct dedupe_part *part, int64_t tick, int64_t horizon_t
     }
 }
 
-static bool is_known(const struct dedupe_part *part, uint64_t entry)
+FOR_COUNT bool is_known(const struct dedupe_part *part, uint32_t count, uint64_t entry)
 {
     bool found = false; /* No early exit: the loop is short and vectorises. */
-    for (uint32_t i = 0; i < DEDUPE_IDS; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         found |= (part->entries[i] ^ entry) <= TICK_MASK;
     }
     return found;
 }
 
 /* Returns whether the event is a duplicate; remembers it where it is not. */
-static bool observe(const struct dedupe *self, struct dedupe_part *part, uint64_t hash,
-                    int64_t tick, struct dedupe_counters *counters)
+FOR_COUNT bool observe(const struct dedupe *self, struct dedupe_part *part, uint32_t count,
+                       uint64_t hash, int64_t tick, struct dedupe_counters *counters)
 {
-    forget_old(part, tick, self->horizon_ticks);
+    forget_old(part, count, tick, self->horizon_ticks);
     uint64_t entry = entry_of(hash, tick);
-    if (is_known(part, entry)) {
+    if (is_known(part, count, entry)) {
         counters->duplicates++;
         return true;
     }
-    counters->overflows += part->entries[DEDUPE_IDS - 1] != 0;
-    memmove(part->entries + 1, part->entries, sizeof(part->entries) - sizeof(part->entries[0]));
+    counters->overflows += part->entries[count - 1] != 0;
+    memmove(part->entries + 1, part->entries, (count - 1) * sizeof(part->entries[0]));
     part->entries[0] = entry;
     part->touched_tick = tick;
     return false;
@@ -148,7 +153,32 @@ static enum status dedupe_process(struct stage *stage, struct event_batch *batch
         }
         struct dedupe_part *part = record_part_at(batch->record[ENTITY_USER][row], self->offset);
         int64_t tick = floor_divide(batch->watermark_ms[row], self->tick_ms);
-        if (observe(self, part, hash, tick, counters)) {
+        if (observe(self, part, DEDUPE_IDS, hash, tick, counters)) {
+            batch->state[row] = ROW_DUPLICATE;
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status process_entity(struct stage *stage, struct event_batch *batch,
+                                  struct error *error)
+{
+    (void)error;
+    const struct dedupe *self = container_of(stage, struct dedupe, stage);
+    struct dedupe_counters *counters =
+        record_part_at(batch->record[ENTITY_TASK][0], self->counter_offset);
+    for (uint32_t i = 0; i < batch->row_count; i++) {
+        uint32_t row = batch->order[i];
+        struct record *record = batch->record[self->kind][row];
+        uint64_t hash = batch->hash[HASH_EVENT_ID][row];
+        if (self->options.mode == DEDUPE_NONE || batch->state[row] != ROW_LIVE || !record ||
+            hash == 0) {
+            continue;
+        }
+        hash = hash64_combine(hash, batch->user_key[row].low);
+        int64_t tick = floor_divide(batch->watermark_ms[row], self->tick_ms);
+        if (observe(self, record_part_at(record, self->offset), DEDUPE_ENTITY_IDS, hash, tick,
+                    counters)) {
             batch->state[row] = ROW_DUPLICATE;
         }
     }
@@ -178,8 +208,16 @@ static const struct stage_ops dedupe_ops = {
     .counters = list_counters,
 };
 
-enum status dedupe_create(const struct dedupe_options *options, struct record_layout *layout,
-                          struct stage **ret_stage, struct error *error)
+static const struct stage_ops entity_ops = {
+    .info = &dedupe_info,
+    .process = process_entity,
+    .destroy = dedupe_destroy,
+    .counters = list_counters,
+};
+
+static enum status create(const struct dedupe_options *options, enum entity_kind kind,
+                          struct record_layout *layout, struct stage **ret_stage,
+                          struct error *error)
 {
     if (options->horizon_ms <= 0) {
         return error_set(error, STATUS_INVALID, "duplicates: horizon: %lld ms, positive expected",
@@ -189,22 +227,24 @@ enum status dedupe_create(const struct dedupe_options *options, struct record_la
     if (!self) {
         return error_set(error, STATUS_FATAL, "dedupe: out of memory");
     }
-    self->stage.ops = &dedupe_ops;
+    self->stage.ops = kind == ENTITY_USER ? &dedupe_ops : &entity_ops;
+    self->kind = kind;
     self->options = *options;
     self->tick_ms = (options->horizon_ms + HORIZON_TICKS_MAX - 1) / HORIZON_TICKS_MAX;
     self->horizon_ticks = (options->horizon_ms + self->tick_ms - 1) / self->tick_ms;
-    const struct record_part user_part = {.name = "dedupe",
-                                          .id = PART_DEDUPE,
-                                          .version = 1,
-                                          .kind = ENTITY_USER,
-                                          .bytes = sizeof(struct dedupe_part),
-                                          .writer_hash = (uint64_t)self->tick_ms};
+    const struct record_part part_of_kind = {
+        .name = "dedupe",
+        .id = PART_DEDUPE,
+        .version = 1,
+        .kind = (uint8_t)kind,
+        .bytes = kind == ENTITY_USER ? sizeof(struct dedupe_part) : ENTITY_PART_BYTES,
+        .writer_hash = (uint64_t)self->tick_ms};
     const struct record_part task_part = {.name = "dedupe counters",
                                           .id = PART_DEDUPE,
                                           .version = 1,
                                           .kind = ENTITY_TASK,
                                           .bytes = sizeof(struct dedupe_counters)};
-    enum status status = record_layout_add(layout, &user_part, &self->offset, error);
+    enum status status = record_layout_add(layout, &part_of_kind, &self->offset, error);
     if (status == STATUS_OK) {
         status = record_layout_add(layout, &task_part, &self->counter_offset, error);
     }
@@ -214,6 +254,19 @@ enum status dedupe_create(const struct dedupe_options *options, struct record_la
     }
     *ret_stage = &self->stage;
     return STATUS_OK;
+}
+
+enum status dedupe_create(const struct dedupe_options *options, struct record_layout *layout,
+                          struct stage **ret_stage, struct error *error)
+{
+    return create(options, ENTITY_USER, layout, ret_stage, error);
+}
+
+enum status dedupe_create_entity(const struct dedupe_options *options, enum entity_kind kind,
+                                 struct record_layout *layout, struct stage **ret_stage,
+                                 struct error *error)
+{
+    return create(options, kind, layout, ret_stage, error);
 }
 
 const struct dedupe_counters *dedupe_counters(const struct stage *stage, struct record *task)

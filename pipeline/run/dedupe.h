@@ -21,6 +21,7 @@
 #include "pipeline/state/record.h"
 
 #define DEDUPE_IDS 24
+#define DEDUPE_ENTITY_IDS 7 /* Of a card, device...: what sends again does so soon. */
 
 enum dedupe_mode { DEDUPE_NONE, DEDUPE_EVENT_ID, DEDUPE_CONTENT };
 
@@ -43,6 +44,15 @@ extern const struct stage_info dedupe_info;
 MUST_CHECK enum status dedupe_create(const struct dedupe_options *options,
                                      struct record_layout *layout, struct stage **ret_stage,
                                      struct error *error);
+
+/*
+ * The same by the record of another entity, for a task that keeps state by that alone: events of
+ * the same user and id that name the entity, DEDUPE_ENTITY_IDS of them, in 64 bytes. Rows without
+ * its record are left as they are.
+ */
+MUST_CHECK enum status dedupe_create_entity(const struct dedupe_options *options,
+                                            enum entity_kind kind, struct record_layout *layout,
+                                            struct stage **ret_stage, struct error *error);
 
 /* The counters in a task's record. */
 const struct dedupe_counters *dedupe_counters(const struct stage *stage, struct record *task);

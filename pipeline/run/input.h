@@ -23,7 +23,9 @@ struct input_origin {
     bool is_known; /* It was sent on; else what follows is not set. */
     bool is_ahead; /* An event that is too far ahead of that time. */
     uint32_t partition;
-    int64_t mark_ms; /* See origin_clock.h. */
+    int64_t mark_ms;          /* See origin_clock.h. */
+    uint32_t first_partition; /* Where it stood first, if it was sent on more than once ... */
+    int64_t first_ms;         /* ... and what time it was there. */
 };
 
 struct input_item {

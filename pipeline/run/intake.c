@@ -169,7 +169,10 @@ static void reject_item(struct intake *intake, struct builder *builder,
     const struct task_progress *progress = builder->progress;
     const struct input_origin *origin = &item->origin;
     char partition[16];
-    (void)snprintf(partition, sizeof(partition), "%u", origin->partition);
+    if (intake->options.sends_on) {
+        return;
+    }
+    (void)snprintf(partition, sizeof(partition), "%u", origin->first_partition);
     builder->progress->counters.dead_letters[item->rejection.reason]++;
     struct input_place place = {
         .source = item->source.data ? item->source : text_of(intake->options.source_name),
@@ -180,16 +183,16 @@ static void reject_item(struct intake *intake, struct builder *builder,
     };
     dead_letter_write(builder->outputs, &place, &item->rejection, item->raw.bytes, item->raw.whole,
                       intake->options.keeps_rejected_bytes,
-                      origin->is_known && origin->mark_ms != ORIGIN_IDLE ? origin->mark_ms
-                      : progress->is_started                             ? progress->time_max_ms
-                                                                         : 0);
+                      origin->is_known && origin->first_ms != ORIGIN_IDLE ? origin->first_ms
+                      : progress->is_started                              ? progress->time_max_ms
+                                                                          : 0);
 }
 
 static uint64_t place_of(struct task_progress *progress, const struct input_item *item)
 {
     const struct input_origin *origin = &item->origin;
     uint32_t topic = event_topics_number(&progress->topics, item->source);
-    return origin->is_known    ? place_of_origin(topic, origin->partition, item->offset)
+    return origin->is_known    ? place_of_origin(topic, origin->first_partition, item->offset)
            : item->source.data ? place_make(topic, item->offset)
                                : place_make(topic, item->raw.position.ordinal);
 }
@@ -219,7 +222,7 @@ static bool is_within_bounds(struct intake *intake, struct builder *builder,
     if (!is_ahead(intake, progress, item, time_ms)) {
         return true;
     }
-    int64_t newest_ms = item->origin.is_known ? item->origin.mark_ms : progress->time_max_ms;
+    int64_t newest_ms = item->origin.is_known ? item->origin.first_ms : progress->time_max_ms;
     item->rejection.reason = REJECTION_TIME_AHEAD;
     (void)snprintf(item->rejection.detail, sizeof(item->rejection.detail),
                    "event_time: %lld is %lld ms ahead of the newest event, at most %lld expected",

@@ -27,6 +27,7 @@ struct intake_options {
     bool diverts_late;
     bool deduplicates_by_content;
     bool keeps_rejected_bytes; /* Dead letters hold the record itself. */
+    bool sends_on;             /* Another task gets what is rejected: there are no dead letters. */
     struct pseudonym_key key;
 };
 

@@ -42,6 +42,17 @@ static const struct identity identities[] = {
     {FIELD_IP, ENTITY_ADDRESS, HASH_ADDRESS},
 };
 
+enum event_field intake_entity_field(const struct event_batch *batch, uint32_t row,
+                                     enum entity_kind kind)
+{
+    for (size_t i = 0; i < sizeof(identities) / sizeof(identities[0]); i++) {
+        if (identities[i].kind == kind && event_has(batch, row, identities[i].field)) {
+            return identities[i].field;
+        }
+    }
+    return intake_user_field(batch, row);
+}
+
 struct word {
     enum event_field field;
     enum hashed_field hash;
@@ -75,7 +86,7 @@ static void want_row(struct wanted *wanted, const struct pseudonym_key *key, uin
 {
     bool has_state = batch->state[row] == ROW_LIVE;
     batch->user_key[row] = make_user_key(batch, row, key);
-    if (has_state || batch->state[row] == ROW_ERASURE) {
+    if ((has_state || batch->state[row] == ROW_ERASURE) && (entity_mask >> ENTITY_USER & 1)) {
         want(wanted, batch, row, ENTITY_USER, batch->user_key[row]);
     }
     for (size_t i = 0; i < COUNT_OF(identities); i++) {
@@ -264,6 +275,9 @@ void intake_erase_user(struct event_batch *batch, const struct record_layout *la
     uint32_t row = batch->event_count - 1;
     assert(batch->order[batch->row_count - 1] == row);
     struct record *record = batch->record[ENTITY_USER][row];
+    if (!record) {
+        return; /* Another task has it. */
+    }
     int64_t heard_ms = record->last_event_ms;
     record_init(layout, record->key, record);
     record->last_event_ms = heard_ms;

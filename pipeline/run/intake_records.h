@@ -8,6 +8,10 @@
 /* What the user of an event row is known by: their id, else the device, else the address. */
 enum event_field intake_user_field(const struct event_batch *batch, uint32_t row);
 
+/* What an event row is sent on by: the entity of `kind`, or where it names none the user. */
+enum event_field intake_entity_field(const struct event_batch *batch, uint32_t row,
+                                     enum entity_kind kind);
+
 /*
  * The pseudonym of a user who is known by `field`, one that intake_user_field returns, with the
  * cleaned `identity`.

@@ -129,9 +129,13 @@ static enum status build_parts(const struct partition_options *options,
         .partition = options->name,
         .partition_count = options->count,
         .epoch_hash = config_hash(config),
-        .entity_mask = config->entity_mask,
+        .entity_mask = config->entity_mask & ~config->hop_mask,
+        .carried_mask = config->hop_mask,
     };
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && options->hop != ENTITY_USER) {
+        status = stage_plan_create_hop(config->plan, options->hop, layout, parts->stages,
+                                       &parts->stage_count, error);
+    } else if (status == STATUS_OK) {
         status = stage_plan_create_stages(config->plan, &context, layout, parts->stages,
                                           &parts->stage_count, error);
     }
@@ -222,7 +226,9 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .entity_mask = kept_entities(layout),
                 .batch_events_max = portion.batch_events,
                 .keeps_rejected_bytes = config->output.keeps_rejected_bytes,
-                .diverts_late = config->input.late_events == 1,
+                .sends_on = options->hop != ENTITY_USER,
+                /* Which events are late is said where they come to their user. */
+                .diverts_late = config->input.late_events == 1 && options->hop == ENTITY_USER,
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,
             },

@@ -28,6 +28,9 @@ struct partition_options {
     const char *state_directory;
     struct rocksdb_budget *budget;
     size_t cache_bytes;
+    /* A task that keeps state by this alone and sends on what it reads; ENTITY_USER: it does not.
+     */
+    enum entity_kind hop;
     struct stage *tap; /* NULL, or a last stage that is borrowed. */
 };
 

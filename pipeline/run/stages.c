@@ -312,6 +312,7 @@ enum status stage_plan_create_stages(const struct stage_plan *plan,
     /* State by an entity is a matter of the whole task; features are kept for those that it has. */
     struct extract_features_options features = plan->features;
     features.entity_mask = context->entity_mask;
+    features.carried_mask = context->carried_mask;
     uint32_t count = 0;
     enum status status = dedupe_create(&plan->dedupe, layout, &ret_stages[count], error);
     count += status == STATUS_OK;
@@ -355,6 +356,28 @@ enum status stage_plan_create_stages(const struct stage_plan *plan,
     }
     *ret_count = count;
     return STATUS_OK;
+}
+
+enum status stage_plan_create_hop(const struct stage_plan *plan, enum entity_kind kind,
+                                  struct record_layout *layout, struct stage **ret_stages,
+                                  uint32_t *ret_count, struct error *error)
+{
+    enum status status = dedupe_create_entity(&plan->dedupe, kind, layout, &ret_stages[0], error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = extract_features_create_entity(&plan->features, kind, layout, &ret_stages[1], error);
+    if (status != STATUS_OK) {
+        stage_destroy(ret_stages[0]);
+        return status;
+    }
+    *ret_count = 2;
+    return STATUS_OK;
+}
+
+void stage_plan_carried(uint32_t entity_mask, struct carried_columns *ret_columns)
+{
+    extract_features_carried(entity_mask, ret_columns);
 }
 
 void stages_describe(bool markdown, FILE *out)

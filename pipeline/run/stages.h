@@ -39,6 +39,7 @@ struct stage_context {
     uint32_t partition_count;
     uint64_t epoch_hash;
     uint32_t entity_mask;
+    uint32_t carried_mask; /* Entities whose features come with the events. */
 };
 
 /*
@@ -50,6 +51,15 @@ MUST_CHECK enum status stage_plan_create_stages(const struct stage_plan *plan,
                                                 struct record_layout *layout,
                                                 struct stage **ret_stages, uint32_t *ret_count,
                                                 struct error *error);
+
+/* Likewise, of a task that keeps state by `kind` alone and sends on what comes of it. */
+MUST_CHECK enum status stage_plan_create_hop(const struct stage_plan *plan, enum entity_kind kind,
+                                             struct record_layout *layout,
+                                             struct stage **ret_stages, uint32_t *ret_count,
+                                             struct error *error);
+
+/* The columns that events bring along from such tasks, those of `entity_mask`. */
+void stage_plan_carried(uint32_t entity_mask, struct carried_columns *ret_columns);
 
 /* The stages' sections; NULL ends the list. */
 extern const struct setting_section *const stage_sections[];

@@ -11,12 +11,32 @@
 
 #define TASK_STAGES_MAX 16
 
+struct task_sender;
+
+/*
+ * Where a task's records go on to another task, in place of outputs. Embedded by who does it; used
+ * by the task's thread.
+ */
+struct task_sender_ops {
+    /* A batch is about to be taken, at that time. */
+    void (*begin)(struct task_sender *sender, const struct origin_clock *clock);
+    /* All records that were taken since, events of `batch` among them, with what the stages made of
+     * those. The batch may be without rows. */
+    enum status (*send)(struct task_sender *sender, const struct event_batch *batch,
+                        struct error *error);
+};
+
+struct task_sender {
+    const struct task_sender_ops *ops;
+};
+
 /* What a task is made of. The task takes ownership of all pointers but `layout`. */
 struct task_parts {
     struct input *input;
     struct state_store *store;
     struct commit_log *log;
     struct output_batch *outputs;
+    struct task_sender *sender; /* Of a task that sends on: it has the input's life. Else NULL. */
     struct stage *stages[TASK_STAGES_MAX]; /* In order. */
     uint32_t stage_count;
     const struct record_layout *layout; /* Borrowed; with task_progress_part added. */

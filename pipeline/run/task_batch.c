@@ -94,6 +94,10 @@ enum status task_process_batch(struct task *task, struct error *error)
     enum intake_result result;
     bool asks = task->asks_again && !task->progress.is_ticking;
     bool is_draining = task->progress.is_drained && !asks;
+    struct task_sender *sender = task->parts.sender;
+    if (sender) {
+        sender->ops->begin(sender, &task->origins);
+    }
     enum status status = intake_fill(task->intake, &task->progress, clock_of(task), is_draining,
                                      &task->batch, task->parts.outputs, &result, error);
     if (status != STATUS_OK) {
@@ -120,8 +124,16 @@ enum status task_process_batch(struct task *task, struct error *error)
         if (status != STATUS_OK) {
             return status;
         }
-        write_side_topics(task);
+        if (!sender) {
+            write_side_topics(task);
+        }
         count_batch(task);
+    }
+    if (sender) {
+        status = sender->ops->send(sender, &task->batch, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
     }
     status = intake_settle(task->intake, &task->batch, error);
     count_outputs(task);

@@ -9,6 +9,7 @@ here=$(dirname "$0")
 "$here/kafka_wire_test.py" "$nudge"
 "$here/kafka_input_test.py" "$nudge"
 "$here/kafka_route_test.py" "$nudge"
+"$here/kafka_entities_test.py" "$nudge"
 "$here/kafka_operate_test.py" "$nudge"
 "$here/kafka_state_test.py" "$nudge"
 "$here/kafka_flow_test.py" "$nudge"

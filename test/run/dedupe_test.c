@@ -258,12 +258,68 @@ static void refuses_what_cannot_work(void **state)
     assert_int_equal(dedupe_timer_floor_ms(&options), INT64_MAX);
 }
 
+static void by_another_entity_it_is_the_same_user_and_id_that_counts(void **state)
+{
+    (void)state;
+    const struct fixture_event events[] = {
+        {.user = "a", .time_ms = 0, .id = "1", .card = "k"},
+        {.user = "b", .time_ms = 1, .id = "1", .card = "k"},
+        {.user = "a", .time_ms = 2, .id = "1", .card = "k"}, /* Again. */
+        {.user = "a", .time_ms = 3, .id = "1", .card = "l"},
+        {.user = "a", .time_ms = 4, .id = "1"},
+        {.user = "a", .time_ms = 5, .id = "1"}, /* No card has it. */
+        {.user = "a", .time_ms = 6, .card = "k"},
+        {.user = "a", .time_ms = 6, .card = "k"}, /* No id. */
+        {.user = "a", .time_ms = 7, .id = "2", .card = "k"},
+        {.user = "a", .time_ms = 7, .id = "3", .card = "k"},
+        {.user = "a", .time_ms = 7, .id = "4", .card = "k"},
+        {.user = "a", .time_ms = 7, .id = "5", .card = "k"},
+        {.user = "a", .time_ms = 7, .id = "6", .card = "k"},
+        {.user = "b", .time_ms = 8, .id = "1", .card = "k"}, /* Again. */
+        {.user = "a", .time_ms = 9, .id = "1", .card = "k"}, /* The oldest of seven. */
+    };
+    static const uint8_t again[] = {0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1};
+    enum { COUNT = sizeof(events) / sizeof(events[0]) };
+    static_assert(DEDUPE_ENTITY_IDS == 7, "as many ids of the card as there are above");
+    struct record_layout layout = {0};
+    struct stage *stage = NULL;
+    struct error error;
+    static struct seen seen;
+    const struct dedupe_options options = {.mode = DEDUPE_EVENT_ID, .horizon_ms = HOUR_MS};
+    assert_int_equal(dedupe_create_entity(&options, ENTITY_CARD, &layout, &stage, &error),
+                     STATUS_OK);
+    assert_int_equal(layout.bytes[ENTITY_CARD], 64);
+    assert_int_equal(layout.bytes[ENTITY_USER], 0);
+    struct stage_fixture *fixture =
+        stage_fixture_create(&(struct stage_fixture_options){.layout = &layout,
+                                                             .stages = {stage},
+                                                             .floor_ms = 1000,
+                                                             .visit = note_states,
+                                                             .context = &seen});
+    stage_fixture_run(fixture, events, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_int_equal(seen.state[i], again[i] ? ROW_DUPLICATE : ROW_LIVE);
+    }
+    const struct fixture_event later[] = {
+        {.user = "a", .time_ms = 20, .id = "7", .card = "k"}, /* An eighth: the first is gone. */
+        {.user = "a", .time_ms = 21, .id = "1", .card = "k"},
+        {.user = "a", .time_ms = 21 + 3 * HOUR_MS, .id = "7", .card = "k"}, /* Too long ago. */
+    };
+    stage_fixture_run(fixture, later, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(seen.state[COUNT + i], ROW_LIVE);
+    }
+    stage_fixture_destroy(fixture);
+    stage_destroy(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_what_the_user_sent_before_and_nothing_else),
         cmocka_unit_test(remembers_the_last_ids_and_counts_what_is_pushed_out_young),
         cmocka_unit_test(equals_the_definition_however_the_input_is_cut),
+        cmocka_unit_test(by_another_entity_it_is_the_same_user_and_id_that_counts),
         cmocka_unit_test(refuses_what_cannot_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
