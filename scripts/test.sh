@@ -61,12 +61,17 @@ suite_kills() {
     test/integration/crash_points_test.sh build/crash/nudge
 }
 # Against real brokers; longer and harder by hand, see kafka_storm.py --help.
+test_kafka() {
+    cmake --preset dev >/dev/null
+    cmake --build build/dev --target nudge
+    test/integration/kafka_test.sh build/release/nudge build/dev/nudge "$@"
+}
 suite_kafka() {
-    test/integration/kafka_test.sh build/release/nudge
+    test_kafka
 }
 
 suite_kafka_hard() { # For longer than a change should wait: by hand.
-    test/integration/kafka_test.sh build/release/nudge hard
+    test_kafka hard
 }
 
 run_suite() {

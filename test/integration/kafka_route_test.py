@@ -15,7 +15,7 @@ import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
 from kafka_harness import Application, check_places, file_outputs, same  # noqa: E402
-from kafka_operate_test import metrics  # noqa: E402
+from kafka_operate_test import get, metrics  # noqa: E402
 from kafka_storm import free_port  # noqa: E402
 from kafka_wire_test import (FIRST, UNRESOLVED, Registry, datum, frame, section,  # noqa: E402
                              some_events, text_of)
@@ -252,6 +252,8 @@ def test_users_get_what_a_run_over_files_by_user_gives(work):
     files = [[], [], []]
     running = application.start("--workers", "2")
     try:
+        # Both workers are in the group: what a route has counted stays behind when its partition moves.
+        harness.wait_for(lambda: get(port, "/readyz")[0] == 200, 60, "/readyz")
         for i, parts in enumerate(rounds(3)):
             events = sorted((event for part in parts for event in part),
                             key=lambda event: event["event_time"])
