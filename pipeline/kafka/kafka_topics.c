@@ -13,7 +13,7 @@
 #include "pipeline/kafka/kafka_topics_internal.h"
 #include "pipeline/run/origin_clock.h"
 
-uint32_t kafka_topics_plan(const struct kafka_setup *setup, const struct kafka_topics *topics,
+static uint32_t list_plans(const struct kafka_setup *setup, const struct kafka_topics *topics,
                            struct kafka_topic_plan plans[KAFKA_TOPICS_MAX])
 {
     uint32_t count = 0;
@@ -398,6 +398,21 @@ static enum status wait_until_seen(rd_kafka_t *client, const char *topic, struct
     }
 }
 
+enum status kafka_topics_plan(const struct kafka_setup *setup, rd_kafka_t *client,
+                              struct kafka_topics *ret_topics,
+                              struct kafka_topic_plan plans[KAFKA_TOPICS_MAX], uint32_t *ret_count,
+                              uint32_t *ret_partitions, struct error *error)
+{
+    enum status status = kafka_topics_name(setup, ret_topics, error);
+    if (status == STATUS_OK) {
+        status = kafka_topics_find_inputs(setup, client, ret_topics, ret_partitions, error);
+    }
+    if (status == STATUS_OK) {
+        *ret_count = list_plans(setup, ret_topics, plans);
+    }
+    return status;
+}
+
 enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *client,
                                 uint32_t *ret_created, struct error *error)
 {
@@ -406,11 +421,9 @@ enum status kafka_topics_create(const struct kafka_setup *setup, rd_kafka_t *cli
     rd_kafka_NewTopic_t *requests[KAFKA_TOPICS_MAX];
     uint32_t count = 0;
     uint32_t partitions = 0;
-    enum status status = kafka_topics_name(setup, &topics, error);
-    if (status == STATUS_OK) {
-        status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
-    }
-    uint32_t planned = status == STATUS_OK ? kafka_topics_plan(setup, &topics, plans) : 0;
+    uint32_t planned = 0;
+    enum status status =
+        kafka_topics_plan(setup, client, &topics, plans, &planned, &partitions, error);
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
         uint32_t present = 0;
         status = kafka_ask_partitions(client, plans[i].name, &present, error);

@@ -144,11 +144,9 @@ enum status kafka_topics_check(const struct kafka_setup *setup, rd_kafka_t *clie
     struct kafka_topics topics;
     struct kafka_topic_plan plans[KAFKA_TOPICS_MAX];
     uint32_t partitions = 0;
-    enum status status = kafka_topics_name(setup, &topics, error);
-    if (status == STATUS_OK) {
-        status = kafka_topics_find_inputs(setup, client, &topics, &partitions, error);
-    }
-    uint32_t planned = status == STATUS_OK ? kafka_topics_plan(setup, &topics, plans) : 0;
+    uint32_t planned = 0;
+    enum status status =
+        kafka_topics_plan(setup, client, &topics, plans, &planned, &partitions, error);
     for (uint32_t i = 0; i < planned && status == STATUS_OK; i++) {
         uint32_t present = 0;
         status = kafka_ask_partitions(client, plans[i].name, &present, error);

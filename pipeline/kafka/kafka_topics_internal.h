@@ -20,9 +20,13 @@ struct kafka_topic_plan {
     bool is_repartition;
 };
 
-/* Returns their number. */
-uint32_t kafka_topics_plan(const struct kafka_setup *setup, const struct kafka_topics *topics,
-                           struct kafka_topic_plan plans[KAFKA_TOPICS_MAX]);
+/* Those that belong to the inputs which the brokers have, and the partitions that each is to have.
+ */
+MUST_CHECK enum status kafka_topics_plan(const struct kafka_setup *setup, rd_kafka_t *client,
+                                         struct kafka_topics *ret_topics,
+                                         struct kafka_topic_plan plans[KAFKA_TOPICS_MAX],
+                                         uint32_t *ret_count, uint32_t *ret_partitions,
+                                         struct error *error);
 
 MUST_CHECK enum status kafka_topics_compare_partitions(const struct kafka_topics *topics,
                                                        const char *name, uint32_t present,

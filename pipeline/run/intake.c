@@ -166,12 +166,12 @@ static enum status pop_timers(struct intake *intake, struct builder *builder, in
 static void reject_item(struct intake *intake, struct builder *builder,
                         const struct input_item *item)
 {
-    const struct task_progress *progress = builder->progress;
-    const struct input_origin *origin = &item->origin;
-    char partition[16];
     if (intake->options.sends_on) {
         return;
     }
+    const struct task_progress *progress = builder->progress;
+    const struct input_origin *origin = &item->origin;
+    char partition[16];
     (void)snprintf(partition, sizeof(partition), "%u", origin->first_partition);
     builder->progress->counters.dead_letters[item->rejection.reason]++;
     struct input_place place = {
