@@ -167,14 +167,43 @@ public class KafkaTool {
         return bytes;
     }
 
-    static void dump(String servers, String directory, List<String> topics) throws Exception {
+    static KafkaConsumer<byte[], byte[]> consumer(String servers, String isolation) {
         Properties properties = asking(servers);
-        properties.put("isolation.level", "read_committed");
+        properties.put("isolation.level", isolation);
         properties.put("enable.auto.commit", "false");
         properties.put("max.poll.records", "5000");
-        Files.createDirectories(Path.of(directory));
-        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
-                 properties, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+        return new KafkaConsumer<>(properties, new ByteArrayDeserializer(),
+                                   new ByteArrayDeserializer());
+    }
+
+    static boolean areReached(Map<TopicPartition, Long> positions, Map<TopicPartition, Long> ends) {
+        return ends.entrySet().stream().allMatch(end -> positions.get(end.getKey()) >= end.getValue());
+    }
+
+    /*
+     * Where readers of committed records come to an end. A commit is answered before its markers stand
+     * in every partition, so this waits until no transaction is open below what is written by now;
+     * 10 s at most, since somebody who was killed leaves one open.
+     */
+    static Map<TopicPartition, Long> settledEnds(String servers, List<TopicPartition> partitions,
+                                                 KafkaConsumer<byte[], byte[]> committed)
+            throws Exception {
+        try (KafkaConsumer<byte[], byte[]> all = consumer(servers, "read_uncommitted")) {
+            Map<TopicPartition, Long> written = all.endOffsets(partitions);
+            long until = System.nanoTime() + 10_000_000_000L;
+            while (true) {
+                Map<TopicPartition, Long> ends = committed.endOffsets(partitions);
+                if (areReached(ends, written) || System.nanoTime() > until) {
+                    return ends;
+                }
+                Thread.sleep(10);
+            }
+        }
+    }
+
+    /* All committed records of the topics, a partition's in their order. */
+    static void each(String servers, List<String> topics, RecordTaker taker) throws Exception {
+        try (KafkaConsumer<byte[], byte[]> consumer = consumer(servers, "read_committed")) {
             List<TopicPartition> partitions = new ArrayList<>();
             for (String topic : topics) {
                 consumer.partitionsFor(topic).forEach(
@@ -182,27 +211,41 @@ public class KafkaTool {
             }
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
-            Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
-            Map<TopicPartition, OutputStream> files = new HashMap<>();
-            for (TopicPartition partition : partitions) {
-                files.put(partition, new BufferedOutputStream(new FileOutputStream(
-                    directory + "/" + partition.topic() + "-" + partition.partition())));
-            }
+            Map<TopicPartition, Long> ends = settledEnds(servers, partitions, consumer);
             while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
-                for (ConsumerRecord<byte[], byte[]> record :
-                     consumer.poll(Duration.ofMillis(200))) {
-                    OutputStream file =
-                        files.get(new TopicPartition(record.topic(), record.partition()));
-                    String head = (record.key() == null ? "" : printable(record.key())) + "\t" +
-                                  record.timestamp() + "\t";
-                    file.write(head.getBytes(StandardCharsets.UTF_8));
-                    file.write(record.value() == null ? new byte[0] : record.value());
-                    file.write('\n');
+                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
+                    taker.take(record);
                 }
             }
-            for (OutputStream file : files.values()) {
-                file.close();
+        }
+    }
+
+    interface RecordTaker {
+        void take(ConsumerRecord<byte[], byte[]> record) throws IOException;
+    }
+
+    static void dump(String servers, String directory, List<String> topics) throws Exception {
+        Files.createDirectories(Path.of(directory));
+        Map<String, OutputStream> files = new HashMap<>();
+        try (Admin admin = Admin.create(asking(servers))) {
+            for (var topic : admin.describeTopics(topics).allTopicNames().get().values()) {
+                for (int partition = 0; partition < topic.partitions().size(); partition++) {
+                    String name = topic.name() + "-" + partition;
+                    files.put(name, new BufferedOutputStream(
+                        new FileOutputStream(directory + "/" + name)));
+                }
             }
+        }
+        each(servers, topics, record -> {
+            OutputStream file = files.get(record.topic() + "-" + record.partition());
+            String head = (record.key() == null ? "" : printable(record.key())) + "\t" +
+                          record.timestamp() + "\t";
+            file.write(head.getBytes(StandardCharsets.UTF_8));
+            file.write(record.value() == null ? new byte[0] : record.value());
+            file.write('\n');
+        });
+        for (OutputStream file : files.values()) {
+            file.close();
         }
     }
 
@@ -266,32 +309,16 @@ public class KafkaTool {
     }
 
     static void read(String servers, List<String> topics) throws Exception {
-        Properties properties = asking(servers);
-        properties.put("isolation.level", "read_committed");
-        properties.put("enable.auto.commit", "false");
-        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(
-                 properties, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-            List<TopicPartition> partitions = new ArrayList<>();
-            for (String topic : topics) {
-                consumer.partitionsFor(topic).forEach(
-                    info -> partitions.add(new TopicPartition(topic, info.partition())));
-            }
-            consumer.assign(partitions);
-            consumer.seekToBeginning(partitions);
-            Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
-            StringBuilder out = new StringBuilder();
-            while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
-                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
-                    StringJoiner headers = new StringJoiner(",");
-                    record.headers().forEach(h -> headers.add(h.key() + "=" + hex(h.value())));
-                    out.append(record.topic()).append('\t').append(record.partition()).append('\t')
-                        .append(record.offset()).append('\t').append(record.timestamp())
-                        .append('\t').append(hex(record.key())).append('\t')
-                        .append(hex(record.value())).append('\t').append(headers).append('\n');
-                }
-            }
-            System.out.print(out);
-        }
+        StringBuilder out = new StringBuilder();
+        each(servers, topics, record -> {
+            StringJoiner headers = new StringJoiner(",");
+            record.headers().forEach(h -> headers.add(h.key() + "=" + hex(h.value())));
+            out.append(record.topic()).append('\t').append(record.partition()).append('\t')
+                .append(record.offset()).append('\t').append(record.timestamp())
+                .append('\t').append(hex(record.key())).append('\t')
+                .append(hex(record.value())).append('\t').append(headers).append('\n');
+        });
+        System.out.print(out);
     }
 
     static void offsets(Admin admin, String group) throws Exception {
