@@ -1,5 +1,8 @@
 #include "pipeline/event/log_line.h"
 
+#include <arpa/inet.h>
+#include <string.h>
+
 struct scanner {
     const char *start;
     const char *next;
@@ -32,6 +35,71 @@ static bool scan_word(struct scanner *scanner, const char *what, struct text *re
     *ret_word = between(start, at);
     scanner->next = at < scanner->end ? at + 1 : at;
     return true;
+}
+
+/* An address, or several with commas and spaces between them: the first. */
+static bool scan_address(struct scanner *scanner, struct text *ret_address)
+{
+    struct text word;
+    if (!scan_word(scanner, "an address", &word)) {
+        return false;
+    }
+    *ret_address = word;
+    while (word.data[word.length - 1] == ',') {
+        if (!scan_word(scanner, "an address after the comma", &word)) {
+            return false;
+        }
+    }
+    const char *comma = memchr(ret_address->data, ',', ret_address->length);
+    if (comma) {
+        ret_address->length = (uint32_t)(comma - ret_address->data);
+    }
+    return ret_address->length > 0 || fail(scanner, "an address");
+}
+
+static bool is_internet_address(struct text word)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    if (word.length == 0 || word.length >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, word.data, word.length);
+    text[word.length] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* Without the port; the colons in brackets are those of an address. */
+static struct text without_port(struct text host)
+{
+    for (const char *at = host.data + host.length; at > host.data && at[-1] != ']'; at--) {
+        if (at[-1] == ':') {
+            return between(host.data, at - 1);
+        }
+    }
+    return host;
+}
+
+/* The address and the identity behind it. Where that is an address too, the first was a host. */
+static bool scan_client(struct scanner *scanner, struct log_line *line)
+{
+    struct text identity;
+    if (!scan_address(scanner, &line->address)) {
+        return false;
+    }
+    const char *behind = scanner->next;
+    if (!scan_word(scanner, "an identity or -", &identity)) {
+        return false;
+    }
+    bool has_comma = identity.data[identity.length - 1] == ',';
+    struct text first = {identity.data, identity.length - has_comma};
+    if (!is_internet_address(first)) {
+        return true;
+    }
+    line->virtual_host = without_port(line->address);
+    scanner->next = behind;
+    return scan_address(scanner, &line->address) &&
+           scan_word(scanner, "an identity or -", &identity);
 }
 
 /* A user's name may hold spaces; the time's bracket ends it. */
@@ -114,9 +182,7 @@ static bool scan_extras(struct scanner *scanner, struct log_line *line)
 
 static bool scan_line(struct scanner *scanner, struct log_line *line)
 {
-    struct text identity;
-    return scan_word(scanner, "an address", &line->address) &&
-           scan_word(scanner, "an identity or -", &identity) && scan_user(scanner, &line->user) &&
+    return scan_client(scanner, line) && scan_user(scanner, &line->user) &&
            scan_time(scanner, &line->time) &&
            scan_quoted(scanner, "a quoted request", &line->request) &&
            scan_word(scanner, "a status", &line->status) &&
