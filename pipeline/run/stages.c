@@ -127,6 +127,7 @@ static void settle_hash(struct stage_plan *plan)
 
 static void note_classes(struct stage_plan *plan)
 {
+    assert(plan->fraud_plan); /* Loaded before. */
     const struct model_pack *packs[SCORE_KIND_COUNT] = {
         [SCORE_FRAUD] = plan->fraud_plan->pack,
         [SCORE_PURCHASE] = plan->intent_packs.purchase,
