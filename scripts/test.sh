@@ -46,6 +46,7 @@ suite_examples() {
 }
 suite_bad_input() {
     test/integration/bad_input_test.py build/release/nudge
+    test/integration/train_bad_input_test.py build/release/nudge
 }
 suite_operations() {
     test/integration/operations_test.py build/release/nudge
