@@ -344,8 +344,21 @@ static enum status poll_group(struct kafka_worker *worker, struct error *error)
 
 /* ---- running ---- */
 
+static uint32_t count_under_way(const struct kafka_worker *worker)
+{
+    uint64_t now_ns = clock_monotonic_ns();
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < worker->slot_count; i++) {
+        const struct kafka_slot *slot = &worker->slots[i];
+        bool is_committing =
+            slot->state == SLOT_OPEN && (slot->has_asked || task_is_committing(slot->held.task));
+        count += is_committing && kafka_haste_is_under_way(&slot->haste, now_ns);
+    }
+    return count;
+}
+
 /* Called while the task waits. True: a commit was asked for, and the next step makes it. */
-static bool hasten_commit(const struct kafka_worker *worker, struct kafka_slot *slot)
+static bool hasten_commit(struct kafka_worker *worker, struct kafka_slot *slot)
 {
     const struct kafka_haste_view view = {
         .is_committing = task_is_committing(slot->held.task),
@@ -353,10 +366,13 @@ static bool hasten_commit(const struct kafka_worker *worker, struct kafka_slot *
         .outputs = count_outputs(slot),
         .now_ns = clock_monotonic_ns(),
         .task_count = worker->open_count,
+        .under_way = worker->under_way,
         .behind = kafka_ends_behind(&slot->ends),
     };
     bool asks = kafka_haste_asks(&slot->haste, &view);
     if (asks) {
+        slot->has_asked = true;
+        worker->under_way++;
         task_request_commit(slot->held.task);
     }
     return asks;
@@ -366,6 +382,7 @@ static enum status step_slot(struct kafka_worker *worker, struct kafka_slot *slo
                              struct error *error)
 {
     uint64_t commits = task_commits(slot->held.task);
+    slot->has_asked = false;
     enum status status = held_partition_step(config_of(slot), &slot->held, ret_waits, error);
     if (status != STATUS_OK) {
         close_slot(worker, slot, false);
@@ -469,6 +486,7 @@ enum status kafka_worker_round(struct kafka_worker *worker, bool *ret_waits, boo
     bool has_ended = worker->has_assignment;
     uint64_t open_count = 0;
     worker->finished_count = 0;
+    worker->under_way = count_under_way(worker);
     for (uint32_t i = 0; i < worker->slot_count && status == STATUS_OK; i++) {
         struct kafka_slot *slot = &worker->slots[i];
         bool waits = true;

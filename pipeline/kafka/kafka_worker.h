@@ -57,6 +57,7 @@ struct kafka_slot {
     uint32_t failures; /* Since the last commit. */
     uint64_t retry_ns; /* Not opened before then. */
     struct kafka_haste haste;
+    bool has_asked;       /* For a commit, which its next step begins. */
     pthread_t opener;     /* SLOT_OPENING */
     atomic_bool is_ready; /* The opener is done; then what follows is set. */
     enum status open_status;
@@ -73,6 +74,7 @@ struct kafka_worker {
     struct kafka_client_metrics fetcher_metrics;
     uint64_t polled_ns;      /* When the fetcher was last asked for its statistics. */
     uint64_t open_count;     /* Slots that ran in the last round. */
+    uint32_t under_way;      /* Hastened commits, as of this round. */
     uint32_t finished_count; /* Partitions whose end was reached, of a run that ends there. */
     bool has_assignment;     /* False while the group is being rearranged: no task runs. */
     enum status failure_status;
