@@ -151,14 +151,8 @@ void kafka_ends_serve(struct kafka_ends *ends)
 
 int64_t kafka_ends_behind(const struct kafka_ends *ends)
 {
-    int64_t behind = 0;
-    for (uint32_t i = 0; i < ends->places.count; i++) {
-        int64_t left =
-            kafka_fetch_heard_end(ends->fetcher, ends->input_topics[i], ends->partition) -
-            ends->places.now.offsets[i];
-        behind += left > 0 ? left : 0;
-    }
-    return behind;
+    return kafka_fetch_behind(ends->fetcher, ends->input_topics, ends->places.count,
+                              ends->partition, ends->places.now.offsets);
 }
 
 void kafka_ends_close(struct kafka_ends *ends)

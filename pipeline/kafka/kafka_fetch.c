@@ -172,3 +172,14 @@ int64_t kafka_fetch_heard_end(rd_kafka_t *client, const char *topic, int32_t par
         rd_kafka_get_watermark_offsets(client, topic, partition, &low, &high);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0 ? high : -1;
 }
+
+int64_t kafka_fetch_behind(rd_kafka_t *client, const char *const *topics, uint32_t count,
+                           int32_t partition, const int64_t *next)
+{
+    int64_t behind = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t left = kafka_fetch_heard_end(client, topics[i], partition) - next[i];
+        behind += left > 0 ? left : 0;
+    }
+    return behind;
+}

@@ -50,4 +50,11 @@ MUST_CHECK enum status kafka_fetch_next(struct kafka_fetch *fetch, int timeout_m
  */
 int64_t kafka_fetch_heard_end(rd_kafka_t *client, const char *topic, int32_t partition);
 
+/*
+ * Records of a partition of all these topics from next[i] on, as far as is heard. Markers of
+ * transactions count as records.
+ */
+int64_t kafka_fetch_behind(rd_kafka_t *client, const char *const *topics, uint32_t count,
+                           int32_t partition, const int64_t *next);
+
 #endif

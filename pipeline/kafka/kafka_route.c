@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "pipeline/base/clock.h"
+#include "pipeline/kafka/kafka_fetch.h"
+#include "pipeline/kafka/kafka_haste.h"
 #include "pipeline/kafka/kafka_route_batch.h"
 #include "pipeline/kafka/kafka_route_words.h"
 #include "pipeline/limits.h"
@@ -33,7 +35,8 @@ struct kafka_route {
     bool is_at_end;     /* The input had nothing more when it was last asked. */
     uint64_t at_end_ns; /* Since when. */
     bool has_told_end;  /* All partitions have been told the time there. */
-    uint64_t committed_ns;
+    uint64_t asked_ns;  /* When a commit last began ... */
+    uint64_t done_ns;   /* ... and when one was last done. */
 };
 
 /* ---- records ---- */
@@ -239,6 +242,7 @@ static enum status poll_commit(struct kafka_route *route, struct error *error)
     route->is_committing = false;
     if (state == COMMIT_DONE) {
         finish_commit(route);
+        route->done_ns = clock_monotonic_ns();
         return STATUS_OK;
     }
     return rewind_route(route, error);
@@ -249,8 +253,17 @@ static enum status start_commit(struct kafka_route *route, uint64_t now_ns, stru
     const struct commit_content content = {.position.ordinal = route->places.now.ordinal};
     enum status status = route->log->ops->start(route->log, &content, error);
     route->is_committing = status == STATUS_OK;
-    route->committed_ns = now_ns;
+    route->asked_ns = now_ns;
     return status;
+}
+
+/* All is sent on that the brokers have, and as in kafka_haste.h it is not too soon. */
+static bool may_hasten(const struct kafka_route *route, uint64_t haste_ns, uint64_t now_ns)
+{
+    return now_ns - route->asked_ns >= haste_ns && now_ns - route->done_ns >= KAFKA_SETTLE_NS &&
+           kafka_fetch_behind(route->options.fetcher, route->names, route->places.count,
+                              route->options.partition,
+                              route->places.now.offsets) <= KAFKA_HASTE_BEHIND;
 }
 
 enum status kafka_route_step(struct kafka_route *route, uint64_t haste_ns, bool *ret_waits,
@@ -267,9 +280,9 @@ enum status kafka_route_step(struct kafka_route *route, uint64_t haste_ns, bool 
         status = tell_time(route, now_ns, error);
     }
     uint64_t interval_ns = (uint64_t)route->options.commit_interval_ms * 1000000u;
-    uint64_t wait_ns = *ret_waits && haste_ns < interval_ns ? haste_ns : interval_ns;
     bool is_due = route->wants_commit || kafka_route_batch_is_full(&route->routed) ||
-                  now_ns - route->committed_ns >= wait_ns;
+                  now_ns - route->asked_ns >= interval_ns ||
+                  (*ret_waits && may_hasten(route, haste_ns, now_ns));
     if (status == STATUS_OK && route->routed.count > 0 && is_due) {
         status = start_commit(route, now_ns, error);
     }

@@ -39,8 +39,8 @@ MUST_CHECK enum status kafka_route_open(const struct kafka_route_options *option
 void kafka_route_close(struct kafka_route *route); /* Commits nothing. NULL is a no-op. */
 
 /*
- * Takes what the input has and moves commits on. Where it has taken all of the input it commits at
- * once, not more often than every `haste_ns`. Failure: it is of no more use.
+ * Takes what the input has and moves commits on. Where it has taken all that the brokers have it
+ * commits at once, not more often than every `haste_ns`. Failure: it is of no more use.
  */
 MUST_CHECK enum status kafka_route_step(struct kafka_route *route, uint64_t haste_ns,
                                         bool *ret_waits, struct error *error);

@@ -20,6 +20,7 @@ struct fake_task {
     uint64_t done_ns;       /* When the commit that is on its way is done; 0: none is. */
     uint32_t commits;
     uint64_t task_count; /* Of its worker. */
+    uint32_t under_way;  /* Likewise. */
 };
 
 static bool ask(struct fake_task *task)
@@ -30,6 +31,7 @@ static bool ask(struct fake_task *task)
         .outputs = task->outputs,
         .now_ns = task->now_ns,
         .task_count = task->task_count,
+        .under_way = task->under_way,
     };
     return kafka_haste_asks(&task->haste, &view);
 }
@@ -122,6 +124,67 @@ static void who_only_waits_for_slow_brokers_does_not_hasten(void **state)
     assert_true(kafka_haste_asks(&haste, &view));
 }
 
+/* ---- all tasks of a worker ---- */
+
+#define TASKS_MAX 6u
+
+static uint32_t count_under_way(const struct fake_task *tasks, uint64_t count, uint64_t now_ns)
+{
+    uint32_t under_way = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        under_way += tasks[i].done_ns > 0 && kafka_haste_is_under_way(&tasks[i].haste, now_ns);
+    }
+    return under_way;
+}
+
+/*
+ * Each of them always has something to output; commits take 5 ms, those of the first `slow` tasks
+ * 900. Returns the fewest commits in a second of a task that is not slow.
+ */
+static uint32_t run_worker(uint64_t count, uint64_t slow, uint32_t *ret_most_at_once)
+{
+    struct fake_task tasks[TASKS_MAX] = {0};
+    *ret_most_at_once = 0;
+    for (uint64_t now_ns = 1000 * MS; now_ns < 2000 * MS; now_ns += STEP_NS) {
+        for (uint64_t i = 0; i < count; i++) {
+            tasks[i].now_ns = now_ns - STEP_NS;
+            tasks[i].task_count = count;
+            tasks[i].outputs++;
+            tasks[i].under_way = count_under_way(tasks, count, now_ns);
+            step(&tasks[i], i < slow ? 900 * MS : 5 * MS);
+            uint32_t under_way = count_under_way(tasks, count, now_ns);
+            *ret_most_at_once = under_way > *ret_most_at_once ? under_way : *ret_most_at_once;
+        }
+    }
+    uint32_t fewest = UINT32_MAX;
+    for (uint64_t i = slow; i < count; i++) {
+        fewest = tasks[i].commits < fewest ? tasks[i].commits : fewest;
+    }
+    return fewest;
+}
+
+static void a_workers_commits_are_staggered_and_each_task_has_its_turn(void **state)
+{
+    (void)state;
+    for (uint64_t count = 1; count <= TASKS_MAX; count++) {
+        uint32_t most;
+        uint32_t fewest = run_worker(count, 0, &most);
+        assert_int_equal(most, count < KAFKA_HASTE_AT_ONCE ? count : KAFKA_HASTE_AT_ONCE);
+        /* 8 ms: of a commit, and what may lie between two. */
+        assert_true(fewest >= 1000 / (8 * (count + KAFKA_HASTE_AT_ONCE) / KAFKA_HASTE_AT_ONCE));
+    }
+}
+
+/* Partitions whose broker is away must not make the others wait. */
+static void commits_that_hang_are_not_waited_for(void **state)
+{
+    (void)state;
+    for (uint64_t slow = 1; slow <= 3; slow++) {
+        uint32_t most;
+        assert_true(run_worker(slow + 2, slow, &most) >= 60);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +192,8 @@ int main(void)
         cmocka_unit_test(a_worker_with_many_tasks_hastens_each_of_them_less_often),
         cmocka_unit_test(nothing_to_output_or_to_commit_is_nothing_to_hasten),
         cmocka_unit_test(who_only_waits_for_slow_brokers_does_not_hasten),
+        cmocka_unit_test(a_workers_commits_are_staggered_and_each_task_has_its_turn),
+        cmocka_unit_test(commits_that_hang_are_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
