@@ -6,17 +6,16 @@ import random
 import shutil
 import struct
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
-from kafka_harness import Application  # noqa: E402
-from kafka_operate_test import metrics  # noqa: E402
-from kafka_route_test import Disturbed, Mark, partition_of  # noqa: E402
-from kafka_storm import free_port  # noqa: E402
+from kafka_disturbed import Wiping, feed  # noqa: E402
+from kafka_harness import Application, metrics, wait_for  # noqa: E402
+from kafka_marks import MARKER, HopMark, Mark, partition_of  # noqa: E402
+from kafka_ports import free_port  # noqa: E402
 
 broker = None
 PARTITIONS = 4
@@ -25,7 +24,6 @@ FIELDS = {"device": "device_id", "card": "payment_instrument", "terminal": "merc
           "address": "ip"}
 # Of features, those that each kind of entity has.
 LEAST = {"device": 6, "card": 10, "terminal": 11, "address": 6}
-IDLE = (1 << 63) - 1
 
 RULES = """
 emit_interventions:
@@ -104,11 +102,13 @@ def send(topic, wave):
                          "time_ms": event["event_time"]} for event in wave])
 
 
-def read_committed(application):
+def read_committed(application, at_least=0):
     """Events that the users' tasks have read and committed, the ends of transactions not counted."""
     name = f"{application.name}-repartition"
     offsets = broker.offsets(application.name)
-    return sum(not Mark(record).flags & 1 and
+    if sum(offset for (topic, _), (offset, _) in offsets.items() if topic == name) < at_least:
+        return 0  # Not worth a look.
+    return sum(not Mark(record).flags & MARKER and
                record["offset"] < offsets.get((name, record["partition"]), (0, ""))[0]
                for record in broker.records(name))
 
@@ -172,18 +172,6 @@ def compare(application, expected, what, kinds):
             equal(alerts[event_id].get(name), item.get(name), f"{what}: {event_id}: {name}")
 
 
-class HopMark:
-    """The header nudge.hop."""
-
-    def __init__(self, record):
-        (header,) = [value for name, value in record["headers"] if name == "nudge.hop"]
-        version, self.flags, count, self.partition, self.mark_ms, self.hash = \
-            struct.unpack_from("<BBHIqQ", header)
-        equal(version, 1, "version of the header")
-        equal(len(header), 24 + 4 * count, "bytes of the header")
-        self.values = struct.unpack_from(f"<{count}f", header, 24)
-
-
 def check_hops(application, topic, what):
     """Each record of the input is once in each topic on its way, by its entity, as it came."""
     sent = {(item["partition"], item["offset"]): item for item in broker.records(topic)}
@@ -195,7 +183,7 @@ def check_hops(application, topic, what):
             mark = Mark(item)
             if i > 0:
                 HopMark(item)
-            if mark.flags & 1:
+            if mark.flags & MARKER:
                 continue
             place = (mark.partition, mark.offset)
             equal(mark.topic, topic, f"{what}: {name}: topic of {place}")
@@ -226,7 +214,7 @@ def run_in_waves(application, topic, all_waves, disturb=None):
             sent += len(wave)
             if disturb:
                 running = disturb(i, running)
-            harness.wait_for(lambda: read_committed(application) == sent, 15, f"wave {i}")
+            wait_for(lambda: read_committed(application, sent) == sent, f"wave {i}")
         running.stop()
     except AssertionError:
         print(running.said()[-2000:], broker.offsets(application.name))
@@ -331,26 +319,6 @@ def check_against_topics(work, application, what):
         check(len(varied) > 20 * len(columns), f"{what}: {len(varied)} values by {kind}")
 
 
-def feed(topic, records, pause):
-    """On a thread of its own."""
-    def go():
-        for i in range(0, len(records), 300):
-            broker.send(topic, records[i:i + 300])
-            time.sleep(pause)
-    thread = threading.Thread(target=go)
-    thread.start()
-    return thread
-
-
-class Wiping(Disturbed):
-    """Takes the state of an instance that is killed away as well, now and then."""
-
-    def start(self, i):
-        if self.random.random() < 0.2:
-            shutil.rmtree(os.path.join(self.application.work, f"state{i}"), ignore_errors=True)
-        super().start(i)
-
-
 def test_two_instances_through_kills_lose_and_double_nothing(work):
     topic = broker.make("k" + os.path.basename(work), PARTITIONS)
     seconds = int(os.environ.get("KAFKA_ENTITIES_SECONDS", "12"))
@@ -361,14 +329,14 @@ def test_two_instances_through_kills_lose_and_double_nothing(work):
                 "time_ms": event["event_time"]} for i, event in enumerate(events)]
     disturbed = Wiping(application, int(os.environ.get("KAFKA_SEED", "1")))
     try:
-        feeder = feed(topic, records, 0.8 * seconds / (len(records) / 300))
+        feeder = feed(broker, topic, records, 0.8 * seconds)
         disturbed.go_on(seconds)
         feeder.join()
         disturbed.stop()
     finally:
         disturbed.end()
     application.write(ends=True)
-    application.run(timeout=120)
+    application.run()
     letters = application.values("dead_letters")
     broken = sum(record["value"] == "broken" for record in records)
     equal((len(letters), {item["source"] for _, item in letters}), (broken, {topic}), "dead letters")
@@ -402,7 +370,7 @@ def test_a_slow_partition_holds_time_back_over_hops_and_its_events_are_not_late(
     running = application.start()
     try:
         broker.send(topic, records((0, 1, 2)))
-        harness.wait_for(lambda: read_committed(application) == 300, 30, "three partitions")
+        wait_for(lambda: read_committed(application, 300) == 300, "three partitions")
         time.sleep(1)  # Were time to move on, it would have.
         check(watermark(port) < harness.START_MS / 1000, f"time moved on to {watermark(port)}")
         for hop in ("device", "card"):  # They are partitions of their own.
@@ -413,9 +381,9 @@ def test_a_slow_partition_holds_time_back_over_hops_and_its_events_are_not_late(
             # The ends of transactions count as well, and stand behind the last record.
             check(total("nudge_kafka_input_lag_records") < 5 * PARTITIONS, f"lag of {hop}")
         broker.send(topic, records((3,)))
-        harness.wait_for(lambda: read_committed(application) == 400, 30, "the fourth")
+        wait_for(lambda: read_committed(application, 400) == 400, "the fourth")
         # The earliest of the partitions' newest events, less the lateness.
-        harness.wait_for(lambda: watermark(port) == harness.START_MS / 1000 + 60 * 396 - 5, 30, "time")
+        wait_for(lambda: watermark(port) == harness.START_MS / 1000 + 60 * 396 - 5, "time")
         running.stop()
     finally:
         running.kill()
@@ -440,13 +408,14 @@ def test_timers_of_the_last_events_fire_behind_hops_when_all_partitions_are_idle
     broker.send(topic, records)
     running = application.start()
     try:
-        harness.wait_for(lambda: application.values("promotions"), 30,
-                         "the promotion of the cart that was left")
-        # Nothing comes any more, and nothing is written any more.
-        time.sleep(2)
-        ends = broker.offsets(application.name)
-        time.sleep(2)
-        equal(broker.offsets(application.name), ends, "offsets at rest")
+        wait_for(lambda: application.values("promotions"), "the promotion of the cart that was left")
+
+        def is_at_rest():
+            """Nothing comes any more, and nothing is written any more."""
+            before = broker.offsets(application.name)
+            time.sleep(2)
+            return broker.offsets(application.name) == before
+        wait_for(is_at_rest, "offsets at rest")
         running.stop()
     finally:
         running.kill()
@@ -530,10 +499,10 @@ def test_topics_of_hops_are_made_checked_and_shown_and_old_records_deleted(work)
     try:
         # What is committed is deleted, in the end all but what came last.
         for left in (application.hop("card"), name, f"{application.name}-repartition"):
-            harness.wait_for(lambda: sum(offset for (topic, _), (offset, _) in
-                                         broker.offsets(application.name).items()
-                                         if topic == left) >= 300, 30, f"{left} is read")
-            harness.wait_for(lambda: len(broker.records(left)) < 20, 30, f"{left} is deleted")
+            wait_for(lambda left=left: sum(offset for (topic, _), (offset, _) in
+                                           broker.offsets(application.name).items()
+                                           if topic == left) >= 300, f"{left} is read")
+            wait_for(lambda left=left: len(broker.records(left)) < 20, f"{left} is deleted")
         running.stop()
     finally:
         running.kill()

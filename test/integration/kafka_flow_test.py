@@ -13,9 +13,9 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import kafka_harness  # noqa: E402
-from harness import check, equal  # noqa: E402
+from harness import check  # noqa: E402
 from kafka_harness import (Application, committed, file_outputs, generate, run_to,  # noqa: E402
-                           same, without_places)
+                           same, wait_for, without_places)
 from slow_proxy import SlowProxy  # noqa: E402
 
 broker = None
@@ -46,8 +46,8 @@ def test_a_restore_that_takes_long_keeps_the_group_and_stops_nobody(work):
                 time.sleep(2.5 * POLL_INTERVAL_S)
             broker.send(topic, [{"partition": 1, "value": json.dumps(event)}
                                 for event in few[end - 20:end]])
-            harness.wait_for(lambda end=end: committed(application, topic, 1) == end, 60,
-                             "the other partition")
+            wait_for(lambda end=end: committed(application, topic, 1) == end,
+                     "the other partition")
             check("partition_opened partition=0" not in running.said(), "it is not restored yet")
             if end == 40:
                 running.stop()
@@ -95,10 +95,10 @@ def test_a_clock_that_jumps_changes_nothing(work):
                 sent += len(portion)
                 broker.send(topic, portion)
             if randomness.random() < 0.3:
-                harness.wait_for(lambda: committed(application, topic) +
-                                 committed(application, topic, 1) == sent, 60, "so far")
-        harness.wait_for(lambda: committed(application, topic) +
-                         committed(application, topic, 1) == sent, 60, "all of it")
+                wait_for(lambda: committed(application, topic) +
+                         committed(application, topic, 1) == sent, "so far")
+        wait_for(lambda: committed(application, topic) +
+                 committed(application, topic, 1) == sent, "all of it")
         running.stop()
     finally:
         running.kill()

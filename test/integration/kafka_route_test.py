@@ -3,62 +3,23 @@
 import json
 import os
 import random
-import signal
-import struct
-import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
-from kafka_harness import Application, check_places, file_outputs, same  # noqa: E402
-from kafka_operate_test import get, metrics  # noqa: E402
-from kafka_storm import free_port  # noqa: E402
+from kafka_disturbed import Disturbed, feed  # noqa: E402
+from kafka_harness import (Application, check_places, file_outputs, get, metrics,  # noqa: E402
+                           same, wait_for)
+from kafka_marks import AHEAD, CUT, MARKER, Mark, murmur2, partition_of  # noqa: E402
+from kafka_ports import free_port  # noqa: E402
 from kafka_wire_test import (FIRST, UNRESOLVED, Registry, datum, frame, section,  # noqa: E402
                              some_events, text_of)
 
 broker = None
-MARKER, ENDED, AHEAD, CUT = 1, 2, 4, 8
-IDLE = (1 << 63) - 1
 MAX_AHEAD_MS = 30 * 86400 * 1000
-
-
-def murmur2(data):
-    """As org.apache.kafka.common.utils.Utils has it."""
-    m, h, mask = 0x5bd1e995, 0x9747b28c ^ len(data), 0xffffffff
-    whole = len(data) // 4 * 4
-    for i in range(0, whole, 4):
-        k = struct.unpack_from("<I", data, i)[0] * m & mask
-        k = (k ^ k >> 24) * m & mask
-        h = h * m & mask ^ k
-    if whole < len(data):
-        h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15
-
-
-def partition_of(user, count):
-    """Where Apache's producers put a record that is keyed by that user."""
-    return (murmur2(user.encode()) & 0x7fffffff) % count
-
-
-class Mark:
-    """The header nudge.route."""
-
-    def __init__(self, record):
-        (header,) = [value for name, value in record["headers"] if name == "nudge.route"]
-        version, self.flags, self.partition, self.offset, self.time_ms, self.mark_ms = \
-            struct.unpack_from("<BBIqqq", header)
-        equal(version, 1, "version of the header")
-        rest = header[30:]
-        if self.flags & CUT:
-            self.length, self.sha256 = struct.unpack_from("<Q", rest)[0], rest[8:72].decode()
-            rest = rest[72:]
-        self.topic = rest.decode()
-        self.place = (self.topic, self.partition, self.offset)
 
 
 def routed(application):
@@ -186,7 +147,7 @@ def test_each_record_is_sent_on_once_as_it_was_to_the_partition_of_its_user(work
         equal(alert["headers"], item["headers"][:1], "trace of an alert")
     # The same again: nothing is left to do.
     before = application.outputs()
-    said = application.run("--summary", summary).out
+    application.run("--summary", summary)
     equal(json.loads(harness.read(summary))["events_read"], 3000, "events, twice")
     same(application.outputs(), before, "twice")
     check_routed(application, [topic], 3, "twice")
@@ -253,7 +214,7 @@ def test_users_get_what_a_run_over_files_by_user_gives(work):
     running = application.start("--workers", "2")
     try:
         # Both workers are in the group: what a route has counted stays behind when its partition moves.
-        harness.wait_for(lambda: get(port, "/readyz")[0] == 200, 60, "/readyz")
+        wait_for(lambda: get(port, "/readyz")[0] == 200, "/readyz")
         for i, parts in enumerate(rounds(3)):
             events = sorted((event for part in parts for event in part),
                             key=lambda event: event["event_time"])
@@ -262,12 +223,12 @@ def test_users_get_what_a_run_over_files_by_user_gives(work):
             broker.send(topic, [{"partition": p, "value": json.dumps(event)}
                                 for p, part in enumerate(parts) for event in part])
             reached = harness.START_MS / 1000 + i * ROUND_S + 3 * 3600 - 5
-            harness.wait_for(lambda: all(
+            wait_for(lambda: all(
                 metrics(port).get(f'nudge_watermark_seconds{{partition="{p}"}}', 0) >= reached
-                for p in range(3)), 30, f"round {i}")
-        harness.wait_for(lambda: sum(
+                for p in range(3)), f"round {i}")
+        wait_for(lambda: sum(
             value for name, value in metrics(port).items()
-            if name.startswith("nudge_route_records_total")) == sum(map(len, files)), 10,
+            if name.startswith("nudge_route_records_total")) == sum(map(len, files)),
             "metric of what was sent on")
         for p in range(3):
             found = metrics(port)[f'nudge_route_newest_event_time_seconds{{partition="{p}"}}']
@@ -277,7 +238,8 @@ def test_users_get_what_a_run_over_files_by_user_gives(work):
         running.kill()
     application.write(ends=True, more="")
     summary = os.path.join(work, "summary")
-    application.run("--summary", summary)
+    # As many as before: members are known by name until they time out.
+    application.run("--workers", "2", "--summary", summary)
     check_routed(application, [topic], 3, "rounds")
     check_places(application, [topic], "rounds", {("alerts", True): 20, ("promotions", False): 20})
     equal(json.loads(harness.read(summary))["late_events"], 0, "late events")
@@ -327,15 +289,15 @@ def run_with_a_slow_partition(work, idle, moves_on, first_idle=False):
     running = application.start()
     try:
         if first_idle:  # Which one is idle first is all the same.
-            harness.wait_for(has_said_so, 30, "an idle partition")
+            wait_for(has_said_so, "an idle partition")
         broker.send(topic, records((0, 1)))
-        harness.wait_for(lambda: total("nudge_events_read_total") == 200, 30, "two partitions")
+        wait_for(lambda: total("nudge_events_read_total") == 200, "two partitions")
         time.sleep(0.5)  # Were time to move on, it would have.
         if moves_on:
-            harness.wait_for(lambda: is_newest(watermark_of(port)), 30, "time")
+            wait_for(lambda: is_newest(watermark_of(port)), "time")
         watermark = watermark_of(port)
         broker.send(topic, records((2,)))
-        harness.wait_for(lambda: total("nudge_events_read_total") == 300, 30, "the third")
+        wait_for(lambda: total("nudge_events_read_total") == 300, "the third")
         running.stop()
     finally:
         running.kill()
@@ -373,8 +335,8 @@ def test_timers_of_the_last_events_fire_when_all_partitions_are_idle(work):
     broker.send(topic, records)
     running = application.start()
     try:
-        harness.wait_for(lambda: any(topic == "promotions" for topic, _ in application.outputs()),
-                         60, "the promotion of the cart that was left")
+        wait_for(lambda: any(topic == "promotions" for topic, _ in application.outputs()),
+                 "the promotion of the cart that was left")
         running.stop()
     finally:
         running.kill()
@@ -464,10 +426,10 @@ def test_topics_are_made_checked_and_shown_and_old_records_deleted(work):
     running = application.start()
     try:
         # What is committed is deleted, in the end all but what came last.
-        harness.wait_for(lambda: sum(offset for (name_, _), (offset, _) in
-                                     broker.offsets(application.name).items()
-                                     if name_ == topic) == 300, 30, "all is sent on")
-        harness.wait_for(lambda: len(broker.records(name)) < 20, 30, "deleted")
+        wait_for(lambda: sum(offset for (name_, _), (offset, _) in
+                             broker.offsets(application.name).items()
+                             if name_ == topic) == 300, "all is sent on")
+        wait_for(lambda: len(broker.records(name)) < 20, "deleted")
         running.stop()
     finally:
         running.kill()
@@ -579,69 +541,6 @@ def test_framed_avro_is_sent_on_by_the_schemas_of_a_registry(work):
 
 # ---- kill -9 ----
 
-class Disturbed:
-    """
-    Two instances. Every now and then one is killed and started again, some time later where the
-    other is to take over, or stopped for longer than its transactions live.
-    """
-
-    def __init__(self, application, seed):
-        self.application, self.random = application, random.Random(seed)
-        self.done = {"kill": 0, "away": 0, "stop": 0}
-        self.running = [None, None]
-        for i in range(2):
-            self.start(i)
-
-    def start(self, i):
-        log = open(os.path.join(self.application.work, f"log{i}"), "ab")
-        self.running[i] = subprocess.Popen(
-            [harness.NUDGE, "run", self.application.path, "--state",
-             os.path.join(self.application.work, f"state{i}")], stdout=log, stderr=log)
-
-    def go_on(self, seconds):
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            time.sleep(self.random.uniform(0.3, 1.5))
-            i = self.random.randrange(2)
-            action = self.random.choice(["kill"] * 14 + ["away", "stop"])
-            self.done[action] += 1
-            if action == "stop":
-                self.running[i].send_signal(signal.SIGSTOP)
-                time.sleep(4)
-                self.running[i].send_signal(signal.SIGCONT)
-            else:
-                self.running[i].kill()
-                self.running[i].wait()
-                time.sleep(7 if action == "away" else 0)
-                self.start(i)
-            for j in range(2):  # Who was shut out has ended.
-                if self.running[j].poll() is not None:
-                    self.start(j)
-
-    def stop(self):
-        for process in self.running:
-            process.send_signal(signal.SIGTERM)
-        for process in self.running:
-            code = process.wait(30)  # One that had not begun yet does not even catch the signal.
-            check(code in (0, -signal.SIGTERM), f"stop: exit {code}")
-
-    def end(self):
-        for process in self.running:
-            process.kill()
-            process.wait()
-
-
-def feed(topic, records, pause):
-    """On a thread of its own."""
-    def send():
-        for i in range(0, len(records), 300):
-            broker.send(topic, records[i:i + 300])
-            time.sleep(pause)
-    thread = threading.Thread(target=send)
-    thread.start()
-    return thread
-
-
 def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
     topic = broker.make("k" + os.path.basename(work), 3)
     seconds = int(os.environ.get("KAFKA_ROUTE_SECONDS", "8"))
@@ -655,14 +554,14 @@ def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
     application = route(work, topic, ends=False, kafka="  repartition_idle: 1h\n").create()
     disturbed = Disturbed(application, int(os.environ.get("KAFKA_SEED", "1")))
     try:
-        feeder = feed(topic, records, 0.8 * seconds / (len(records) / 300))
+        feeder = feed(broker, topic, records, 0.8 * seconds)
         disturbed.go_on(seconds)
         feeder.join()
         disturbed.stop()
     finally:
         disturbed.end()
     application.write(ends=True)
-    application.run(timeout=120)
+    application.run()
     check_routed(application, [topic], 3, "kills")
     found = application.outputs()
     # The same records, sent on as they were, once more from the beginning, and undisturbed.
@@ -673,7 +572,7 @@ def test_kills_while_records_are_sent_on_lose_and_double_nothing(work):
     application.create()
     application.write(more="run: {batch: 7}")  # However it is cut into batches.
     application.state += ".again"
-    application.run(timeout=120)
+    application.run()
     expected = application.outputs()
     for name in ("dead_letters", "late_events", "alerts", "sessions"):
         count = sum(len(values) for (topic, _), values in expected.items() if topic == name)
