@@ -4,7 +4,8 @@
     scripts/lanes.py LANES < COMMANDS
 
 A lane takes the next line when it is free, so what takes longest belongs first. What a command says
-is printed as a whole when it has ended; of those that failed at the very end. Exits with 1 if one did.
+is printed as a whole when it has ended, and of those that failed once more at the very end. Exits with 1
+if one did.
 """
 import os
 import signal
@@ -46,10 +47,8 @@ class Lanes:
             self.running.discard(process)
             how = "" if code == 0 else f", FAILED: exit {code}"
             head = f"--- {command}: {seconds:.0f} s{how}"
-            if code == 0:
-                print(head, said, sep="\n", end="", flush=True)
-            else:
-                print(head + ", what it said is at the end", flush=True)
+            print(head, said, sep="\n", end="", flush=True)
+            if code != 0:
                 self.failed.append((head, said))
 
     def end(self, *_):
@@ -69,6 +68,8 @@ def main():
     for thread in threads:
         while thread.is_alive():  # A join alone would keep signals waiting.
             thread.join(0.5)
+    if lanes.failed:
+        print("--- and again what failed:")
     for head, said in lanes.failed:
         print(head, said, sep="\n", end="", flush=True)
     if lanes.failed or lanes.has_ended:

@@ -12,6 +12,9 @@ from harness import check
 from kafka_harness import LATE_STOP, PATIENCE_S
 
 
+TRANSACTION_S = 3  # For so long transactions live.
+
+
 class Disturbed:
     """
     Two instances. Every now and then one is killed and started again, some time later where the
@@ -40,7 +43,7 @@ class Disturbed:
             self.done[action] += 1
             if action == "stop":
                 self.running[i].send_signal(signal.SIGSTOP)
-                time.sleep(4)
+                time.sleep(TRANSACTION_S + 1)
                 self.running[i].send_signal(signal.SIGCONT)
             else:
                 self.running[i].kill()

@@ -48,6 +48,13 @@ class Broker:
             self.environment.update(NUDGE_KAFKA_VERSION=version)
             self.environment.pop("NUDGE_KAFKA_JARS", None)
         self.tool = None
+        try:
+            self.start(secure)
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self, secure):
         self.servers = self.run("start", *(["--secure"] if secure else [])).strip().split()[-1]
         self.tool = subprocess.Popen(
             ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
@@ -175,12 +182,12 @@ class Application:
     """A configuration with a name of its own, so that tests can share a broker."""
 
     def __init__(self, broker, work, topic=None, name=None, kafka="", input="", more="",
-                 ends=True, rules=RULES, format="jsonl", output="jsonl"):
+                 ends=True, rules=RULES, format="jsonl", output="jsonl", transaction_s=10):
         self.broker, self.work = broker, work
         self.name = name or "t" + uuid.uuid4().hex[:10]
         self.topic = topic
         self.parts = {"kafka": kafka, "input": input, "more": more, "ends": ends, "rules": rules,
-                      "format": format, "output": output}
+                      "format": format, "output": output, "transaction_s": transaction_s}
         self.state = os.path.join(work, self.name + ".state")
         self.path = self.write()
 
@@ -201,7 +208,7 @@ kafka:
   brokers: [{self.broker.servers}]
 {topic}  output_prefix: {self.name}.
   ends: {"true" if parts["ends"] else "false"}
-  transaction_timeout: 3s
+  transaction_timeout: {parts["transaction_s"]}s
   session_timeout: 6s
 {parts["kafka"]}
 {parts["more"]}

@@ -76,7 +76,11 @@ class Cluster:
         self.environment = dict(os.environ, NUDGE_KAFKA_DIR=os.path.join(work, "kafka"),
                                 NUDGE_KAFKA_PORT=str(self.port))
         self.script = os.path.join(ROOT, "scripts", "kafka.sh")
-        self.servers = self.run("start", "--brokers", str(brokers)).strip().splitlines()[-1]
+        try:
+            self.servers = self.run("start", "--brokers", str(brokers)).strip().splitlines()[-1]
+        except BaseException:
+            self.run("wipe")
+            raise
         self.classpath = self.run("classpath").strip()
 
     def run(self, *arguments):
@@ -149,7 +153,7 @@ class Transactions:
         return set(self.probe.stdout.readline().split())
 
     def look(self):
-        """Those that nobody goes on with, and that were not known to be so: now and a little later the same."""
+        """Those that nobody goes on with, nor were known to be so: now and a little later the same."""
         now = self.open()
         time.sleep(0.3)
         new = (now & self.open()) - self.left

@@ -34,7 +34,8 @@ def count_records(expected):
     """How many of what there were, and of what kind."""
     counts = {topic: sum(1 for _ in expected.topic(topic)) for topic in TOPICS}
     counts["promotions by timers"] = sum(
-        1 for line in expected.topic("promotions") if b'"cause":"idle_cart"' in line or b'"cause":"after"' in line)
+        1 for line in expected.topic("promotions")
+        if b'"cause":"idle_cart"' in line or b'"cause":"after"' in line)
     counts["capped"] = sum(1 for line in expected.topic("decisions") if b'"suppressed_by":"cap"' in line)
     return counts
 
@@ -56,7 +57,10 @@ def compare(expected, found):
 
 
 def file_matches(expected, directory, partitions):
-    """The same values as the run over files has, where no event was in a topic; a dead letter names its place."""
+    """
+    The same values as the run over files has, where no event was in a topic; a dead letter names its
+    place.
+    """
     for topic in TOPICS:
         for partition in range(partitions):
             path = os.path.join(directory, topic, f"{partition}.jsonl")

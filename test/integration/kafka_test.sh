@@ -10,8 +10,9 @@ nudge=$1
 sanitized=$2
 here=$(dirname "$0")
 "$here/../../scripts/lanes.py" "${NUDGE_TEST_LANES:-2}" <<MODULES
-$here/kafka_entities_test.py $nudge
 $here/kafka_route_test.py $sanitized
+$here/kafka_entities_test.py $nudge
+$here/kafka_hops_test.py $nudge
 $here/kafka_operate_test.py $nudge
 $here/kafka_flow_test.py $sanitized
 $here/kafka_input_test.py $nudge
@@ -25,7 +26,9 @@ MODULES
 "$here/kafka_storm.py" "$nudge" --feed --enough --partitions 6 --events 400000 --seconds 120 --seed "${KAFKA_SEED:-1}"
 "$here/kafka_storm.py" "$sanitized" --network --feed --events 60000 --seconds 40 --seed "${KAFKA_SEED:-3}"
 "$here/kafka_storm.py" "$nudge" --brokers 3 --feed --events 60000 --seconds 40 --seed "${KAFKA_SEED:-7}"
+"$here/kafka_storm.py" "$nudge" --hops --partitions 3 --events 30000 --seconds 25 --seed "${KAFKA_SEED:-9}"
 if [ "${3:-}" = hard ]; then
     "$here/kafka_storm.py" "$nudge" --network --feed --events 200000 --seconds 120 --seed "${KAFKA_SEED:-4}"
     "$here/kafka_storm.py" "$nudge" --brokers 3 --feed --events 200000 --seconds 120 --seed "${KAFKA_SEED:-5}"
+    "$here/kafka_storm.py" "$nudge" --brokers 3 --hops --events 100000 --seconds 120 --seed "${KAFKA_SEED:-6}"
 fi

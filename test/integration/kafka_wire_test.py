@@ -107,8 +107,8 @@ class Registry:
         # One that nobody has while the registry is away.
         port = port or free_port()
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(kafka_harness.ROOT, "test/wire/registry_server.py"), "--port", str(port),
-             *options], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            [sys.executable, os.path.join(kafka_harness.ROOT, "test/wire/registry_server.py"),
+             "--port", str(port), *options], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.port = int(self.process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
 
