@@ -269,6 +269,12 @@ class Running:
             time.sleep(0.02)
         harness.check(words in self.said(), f"\"{words}\" expected in:\n{self.said()[-3000:]}")
 
+    def wait_until_ready(self, port):
+        try:
+            wait_for(lambda: get(port, "/readyz")[0] == 200, "/readyz")
+        except AssertionError as late:
+            raise AssertionError(f"{late}:\n{self.said()[-3000:]}") from None
+
     def wait(self, seconds=PATIENCE_S):
         try:
             self.process.wait(seconds)
