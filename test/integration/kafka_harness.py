@@ -126,8 +126,16 @@ class Broker:
                 metadata in (line.split("\t") for line in self.ask("offsets", group))}
 
 
+started = []  # Instances, for what they said last where something does not happen.
+
+
 def wait_for(condition, what):
-    return harness.wait_for(condition, PATIENCE_S, what)
+    try:
+        return harness.wait_for(condition, PATIENCE_S, what)
+    except AssertionError as late:
+        said = "".join(f"\n--- {instance.name}:\n{instance.said()[-3000:]}"
+                       for instance in started if instance.process.poll() is None)
+        raise AssertionError(f"{late}{said}") from None
 
 
 # ---- metrics and health ----
@@ -248,7 +256,9 @@ class Running:
     def __init__(self, application, more, env):
         self.process = harness.start("run", application.path, "--state", application.state, *more,
                                      env={**os.environ, **(env or {})}, stderr=subprocess.STDOUT)
+        self.name = application.name
         self.lines = []
+        started.append(self)
         self.reader = threading.Thread(target=self.collect, daemon=True)
         self.reader.start()
 
@@ -268,12 +278,6 @@ class Running:
                 break
             time.sleep(0.02)
         harness.check(words in self.said(), f"\"{words}\" expected in:\n{self.said()[-3000:]}")
-
-    def wait_until_ready(self, port):
-        try:
-            wait_for(lambda: get(port, "/readyz")[0] == 200, "/readyz")
-        except AssertionError as late:
-            raise AssertionError(f"{late}:\n{self.said()[-3000:]}") from None
 
     def wait(self, seconds=PATIENCE_S):
         try:

@@ -34,7 +34,7 @@ def test_a_live_run_tells_where_each_partition_stands(work):
     counts = []
     running = application.start("--workers", "2")
     try:
-        running.wait_until_ready(port)
+        wait_for(lambda: get(port, "/readyz")[0] == 200, "/readyz")
         for partition, path in enumerate(files):
             counts.append(len(lines_of(path)))
             broker.send(topic, [{"value": line, "partition": partition}
@@ -81,7 +81,7 @@ def test_a_live_run_tells_where_each_partition_stands(work):
         # An empty disk: what is restored is counted.
         shutil.rmtree(application.state)
         running = application.start("--workers", "2")
-        running.wait_until_ready(port)
+        wait_for(lambda: get(port, "/readyz")[0] == 200, "/readyz")
         for p in (0, 1):
             wait_for(lambda p=p: metrics(port).get(
                 f'nudge_kafka_restored_records_total{{partition="{p}"}}', 0) > 20, "restored")

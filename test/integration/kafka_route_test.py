@@ -11,7 +11,7 @@ import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
 from kafka_disturbed import TRANSACTION_S, Disturbed, feed  # noqa: E402
-from kafka_harness import (Application, check_places, file_outputs, metrics,  # noqa: E402
+from kafka_harness import (Application, check_places, file_outputs, get, metrics,  # noqa: E402
                            same, wait_for)
 from kafka_marks import CUT, murmur2, partition_of  # noqa: E402
 from kafka_ports import free_port  # noqa: E402
@@ -125,7 +125,7 @@ def test_users_get_what_a_run_over_files_by_user_gives(work):
     running = application.start("--workers", "2")
     try:
         # Both workers are in the group: what a route has counted stays behind when its partition moves.
-        running.wait_until_ready(port)
+        wait_for(lambda: get(port, "/readyz")[0] == 200, "/readyz")
         for i, parts in enumerate(rounds(3)):
             events = sorted((event for part in parts for event in part),
                             key=lambda event: event["event_time"])

@@ -28,6 +28,7 @@ GENERATE = ("--duplicates", "0")
 SCORED_SHARE = "0.2"
 SETTINGS = {
     "memory": 384,
+    "timeout": 5,  # Several times as many transactions are under way.
     "entities": ", entities: [device, card]",
     "hops": "  repartition: true\n  repartition_purge: 0s\n  repartition_idle: 3s\n",
     "rule": """    - name: busy_device
