@@ -72,10 +72,14 @@ static bool open_metrics(const struct kafka_worker *worker, struct kafka_slot *s
     (void)snprintf(client, sizeof(client), "producer-%s", slot->held.name);
     close_metrics(slot);
     struct error ignored;
-    return kafka_partition_metrics_add(registry, slot->held.name, &slot->ends.metrics, &ignored) ==
-               STATUS_OK &&
-           kafka_client_metrics_add(registry, client, &slot->ends.producer_metrics, &ignored) ==
-               STATUS_OK;
+    bool is_open = kafka_partition_metrics_add(registry, slot->held.name, &slot->ends.metrics,
+                                               &ignored) == STATUS_OK &&
+                   kafka_client_metrics_add(registry, client, &slot->ends.producer_metrics,
+                                            &ignored) == STATUS_OK;
+    if (!is_open) {
+        close_metrics(slot);
+    }
+    return is_open;
 }
 
 static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
@@ -92,6 +96,7 @@ static void begin_opening(struct kafka_worker *worker, struct kafka_slot *slot)
     if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
         slot->state = SLOT_OPENING;
     } else {
+        close_metrics(slot);
         slot->retry_ns = clock_monotonic_ns() + KAFKA_RETRY_MS_MIN * 1000000u;
     }
 }
@@ -161,6 +166,9 @@ static void finish_opening(struct kafka_worker *worker, struct kafka_slot *slot)
     } else if (slot->is_wanted && worker->failure_status == STATUS_OK) {
         worker->failure_status = handle_failure(slot, slot->open_status, "open", &slot->open_error);
         worker->failure = slot->open_error;
+    }
+    if (slot->state == SLOT_EMPTY) {
+        close_metrics(slot); /* Whoever has it next, be it another worker, has them as well. */
     }
 }
 
