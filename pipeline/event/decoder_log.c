@@ -4,6 +4,7 @@
 #include "pipeline/event/log_line.h"
 
 enum log_field {
+    LOG_VIRTUAL_HOST,
     LOG_REMOTE_ADDRESS,
     LOG_REMOTE_USER,
     LOG_TIME,
@@ -20,8 +21,8 @@ enum log_field {
 };
 
 static const char *const log_field_names[] = {
-    "remote_address", "remote_user", "time",     "method",     "target",     "path",
-    "status",         "bytes",       "referrer", "user_agent", "query.NAME", "extra.N"};
+    "virtual_host", "remote_address", "remote_user", "time",       "method",     "target", "path",
+    "status",       "bytes",          "referrer",    "user_agent", "query.NAME", "extra.N"};
 
 struct log_wish {
     enum log_field field;
@@ -147,6 +148,8 @@ static bool set_wish(const struct log_wish *wish, const struct log_line *line,
 {
     *value = (struct field_value){.kind = VALUE_MISSING};
     switch (wish->field) {
+    case LOG_VIRTUAL_HOST:
+        return set_text(line->virtual_host, arena, value);
     case LOG_REMOTE_ADDRESS:
         return set_text(line->address, arena, value);
     case LOG_REMOTE_USER:

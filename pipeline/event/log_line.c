@@ -1,5 +1,8 @@
 #include "pipeline/event/log_line.h"
 
+#include <arpa/inet.h>
+#include <string.h>
+
 struct scanner {
     const char *start;
     const char *next;
@@ -32,6 +35,92 @@ static bool scan_word(struct scanner *scanner, const char *what, struct text *re
     *ret_word = between(start, at);
     scanner->next = at < scanner->end ? at + 1 : at;
     return true;
+}
+
+static bool ends_in_comma(struct text word)
+{
+    return word.data[word.length - 1] == ',';
+}
+
+/* An address, or several with commas and spaces between them: the first. */
+static bool scan_address(struct scanner *scanner, struct text *ret_address)
+{
+    struct text word;
+    if (!scan_word(scanner, "an address", &word)) {
+        return false;
+    }
+    *ret_address = word;
+    while (ends_in_comma(word)) {
+        if (!scan_word(scanner, "an address after the comma", &word)) {
+            return false;
+        }
+    }
+    const char *comma = memchr(ret_address->data, ',', ret_address->length);
+    if (comma) {
+        ret_address->length = (uint32_t)(comma - ret_address->data);
+    }
+    return ret_address->length > 0 || fail(scanner, "an address");
+}
+
+/* An address of version 4 or 6, with or without a comma behind it. */
+static bool is_internet_address(struct text word)
+{
+    char text[INET6_ADDRSTRLEN + 1];
+    struct in6_addr address;
+    if (word.length >= sizeof(text)) {
+        return false;
+    }
+    memcpy(text, word.data, word.length);
+    text[word.length - ends_in_comma(word)] = '\0';
+    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+}
+
+/* Without the port; the colons in brackets are those of an address. */
+static struct text without_port(struct text host)
+{
+    for (const char *at = host.data + host.length; at > host.data && at[-1] != ']'; at--) {
+        if (at[-1] == ':') {
+            return between(host.data, at - 1);
+        }
+    }
+    return host;
+}
+
+#define PREFIX_WORDS_MAX 16u
+
+static void skip_spaces(struct scanner *scanner)
+{
+    while (scanner->next < scanner->end && *scanner->next == ' ') {
+        scanner->next++;
+    }
+}
+
+/*
+ * What stands before the client's address, a host's name or what syslog writes, told by an address
+ * further on that has IDENT and USER behind it; the last such one. Without that it stays where it
+ * is.
+ */
+static void skip_prefix(struct scanner *scanner, struct log_line *line)
+{
+    struct scanner ahead = *scanner;
+    struct text words[PREFIX_WORDS_MAX];
+    uint32_t count = 0;
+    while (count < PREFIX_WORDS_MAX && scan_word(&ahead, "", &words[count])) {
+        if (count++ == 0 && is_internet_address(words[0])) {
+            return;
+        }
+        skip_spaces(&ahead);
+        if (ahead.next < ahead.end && *ahead.next == '[') {
+            break;
+        }
+    }
+    for (uint32_t at = count < 3 ? 0 : count - 3; at > 0; at--) {
+        if (is_internet_address(words[at]) && !ends_in_comma(words[at - 1])) {
+            line->virtual_host = at == 1 ? without_port(words[0]) : line->virtual_host;
+            scanner->next = words[at].data;
+            return;
+        }
+    }
 }
 
 /* A user's name may hold spaces; the time's bracket ends it. */
@@ -97,12 +186,9 @@ static bool scan_quoted(struct scanner *scanner, const char *what, struct text *
 
 static bool scan_extras(struct scanner *scanner, struct log_line *line)
 {
-    while (scanner->next < scanner->end && line->extra_count < LOG_EXTRAS_MAX) {
+    for (skip_spaces(scanner); scanner->next < scanner->end && line->extra_count < LOG_EXTRAS_MAX;
+         skip_spaces(scanner)) {
         struct text *extra = &line->extras[line->extra_count];
-        if (*scanner->next == ' ') {
-            scanner->next++;
-            continue;
-        }
         if (*scanner->next == '"' ? !scan_quoted(scanner, "a quoted field", extra)
                                   : !scan_word(scanner, "a field", extra)) {
             return false;
@@ -115,7 +201,8 @@ static bool scan_extras(struct scanner *scanner, struct log_line *line)
 static bool scan_line(struct scanner *scanner, struct log_line *line)
 {
     struct text identity;
-    return scan_word(scanner, "an address", &line->address) &&
+    skip_prefix(scanner, line);
+    return scan_address(scanner, &line->address) &&
            scan_word(scanner, "an identity or -", &identity) && scan_user(scanner, &line->user) &&
            scan_time(scanner, &line->time) &&
            scan_quoted(scanner, "a quoted request", &line->request) &&
