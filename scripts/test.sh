@@ -22,9 +22,12 @@ suite_sanitizers() {
 }
 suite_threads() {
     cmake --preset tsan >/dev/null
-    cmake --build build/tsan --target nudge state_store_writing_test
-    test/integration/threads_test.sh build/tsan/nudge
-    build/tsan/state_store_writing_test
+    cmake --build build/tsan --target nudge state_store_writing_test simulation_test
+    scripts/lanes.py "$(nproc)" <<'COMMANDS'
+build/tsan/simulation_test
+test/integration/threads_test.sh build/tsan/nudge
+build/tsan/state_store_writing_test
+COMMANDS
 }
 suite_fuzz() {
     cmake --preset fuzz >/dev/null
