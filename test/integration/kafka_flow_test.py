@@ -27,7 +27,7 @@ POLL_INTERVAL_S = 6
 def test_a_restore_that_takes_long_keeps_the_group_and_stops_nobody(work):
     topic = broker.make("p" + os.path.basename(work), 2)
     properties = "  properties: {max.poll.interval.ms: %d000}" % POLL_INTERVAL_S
-    # With metrics: a partition that is being opened by a worker, and is given to another one, has some.
+    # With metrics: a partition may be given to another worker while it is being opened, and has some.
     listen = f"metrics: {{listen: '127.0.0.1:{free_port()}'}}"
     application = Application(broker, work, topic, ends=False, kafka=properties,
                               more=listen).create()
