@@ -100,6 +100,17 @@ static enum status score(struct model *base, const float *features, uint32_t str
     return score_batch((struct cuda_backed *)base, &batch, error);
 }
 
+/* A model of several classes has several outputs, which no device takes. */
+static enum status score_classes(struct model *base, const float *features, uint32_t stride,
+                                 const uint32_t *rows, uint32_t count, float *logits, float *values,
+                                 struct error *error)
+{
+    struct cuda_backed *model = (struct cuda_backed *)base;
+    assert(!model->device);
+    return model->plain->ops->score_classes(model->plain, features, stride, rows, count, logits,
+                                            values, error);
+}
+
 static enum status step(struct model *base, const float *features, uint32_t stride,
                         const uint32_t *rows, uint32_t count, void *const *states, float *logits,
                         struct error *error)
@@ -125,7 +136,12 @@ static void unload(struct model *base)
     free(model);
 }
 
-static const struct model_ops score_ops = {.score = score, .explain = explain, .unload = unload};
+static const struct model_ops score_ops = {
+    .score = score,
+    .score_classes = score_classes,
+    .explain = explain,
+    .unload = unload,
+};
 static const struct model_ops step_ops = {.step = step, .explain = explain, .unload = unload};
 
 /* ---- The same bits, or not at all ---- */

@@ -20,7 +20,9 @@ enum status fit_rows_count(const struct row_table *table, const uint8_t *parts, 
         }
     }
     if (rows.count == 0) {
-        return error_set(error, STATUS_INVALID, "training: no rows before the held-out time");
+        return error_set(
+            error, STATUS_INVALID,
+            "training: no rows before the held-out time; see gap, held_share, from and until");
     }
     if (positives == 0 || positives == rows.count) {
         return error_set(error, STATUS_INVALID, "training: one class only: all %u rows are %s",

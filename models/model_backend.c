@@ -35,6 +35,7 @@ enum status model_load(const struct model_backend_ops *backend, const struct mod
     model->pack = pack;
     assert((model->ops->score == NULL) == (model->state_bytes > 0));
     assert((model->ops->step == NULL) == (model->state_bytes == 0));
+    assert(model->ops->score_classes || pack->classes.count == 0);
     assert(model->state_bytes <= MODEL_STATE_BYTES_MAX && model->state_bytes % 4 == 0);
     *ret_model = model;
     return STATUS_OK;
@@ -62,6 +63,34 @@ enum status model_score(struct model *model, const float *features, uint32_t str
     enum status status = model->ops->score(model, features, stride, rows, count, logits, error);
     if (status == STATUS_OK) {
         calibrate(model, count, logits);
+    }
+    return status;
+}
+
+/* From what model_ops.score_classes() gives to the scores of one row. */
+static void finish_classes(const struct model_pack *pack, float logit, float *values)
+{
+    const struct pack_classes *classes = &pack->classes;
+    float left = fixed_sigmoidf(-logit);
+    for (uint32_t k = 0; k < classes->count; k++) {
+        values[k] = classes->are_disjoint ? left * values[k] : model_pack_score(pack, values[k]);
+    }
+    values[classes->chosen] = model_pack_score(pack, logit);
+}
+
+enum status model_score_classes(struct model *model, const float *features, uint32_t stride,
+                                const uint32_t *rows, uint32_t count, float *logits, float *values,
+                                struct error *error)
+{
+    const struct model_pack *pack = model->pack;
+    assert(pack->classes.count > 1 && model->ops->score_classes);
+    enum status status =
+        model->ops->score_classes(model, features, stride, rows, count, logits, values, error);
+    if (status == STATUS_OK) {
+        calibrate(model, count, logits);
+        for (uint32_t i = 0; i < count; i++) {
+            finish_classes(pack, logits[i], values + (size_t)i * pack->classes.count);
+        }
     }
     return status;
 }

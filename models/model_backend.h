@@ -31,6 +31,14 @@ struct model_ops {
     /* Of models without a state, else NULL. */
     enum status (*score)(struct model *model, const float *features, uint32_t stride,
                          const uint32_t *rows, uint32_t count, float *logits, struct error *error);
+    /*
+     * Of packs with classes, else NULL: the same, and in values[count][classes] of those that are
+     * disjoint each one's share of what the pack's own class leaves, of others the margins in the
+     * scale of a logit. What stands in the place of the pack's own does not matter.
+     */
+    enum status (*score_classes)(struct model *model, const float *features, uint32_t stride,
+                                 const uint32_t *rows, uint32_t count, float *logits, float *values,
+                                 struct error *error);
     /* Of models with a state, else NULL. */
     enum status (*step)(struct model *model, const float *features, uint32_t stride,
                         const uint32_t *rows, uint32_t count, void *const *states, float *logits,
@@ -90,6 +98,15 @@ void model_unload(struct model *model); /* NULL is a no-op. */
 MUST_CHECK enum status model_score(struct model *model, const float *features, uint32_t stride,
                                    const uint32_t *rows, uint32_t count, float *logits,
                                    struct error *error);
+
+/*
+ * The same for a pack with classes, and in values[count][pack.classes.count] the score of each
+ * class. The pack's own has its score, calibrated; disjoint classes share what it leaves, so that
+ * they sum to 1 and without a calibration are what the maker predicts. Others are the maker's.
+ */
+MUST_CHECK enum status model_score_classes(struct model *model, const float *features,
+                                           uint32_t stride, const uint32_t *rows, uint32_t count,
+                                           float *logits, float *values, struct error *error);
 
 /*
  * The same for a model with a state: steps states[i] (state_bytes each, aligned to 4, all zero at

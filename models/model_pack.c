@@ -516,6 +516,10 @@ void model_pack_unload(struct model_pack *pack)
     }
     tensor_file_unload(pack->tensors);
     pack_calibration_release(&pack->calibration);
+    for (uint32_t i = 0; pack->classes.names && i < pack->classes.count; i++) {
+        free(pack->classes.names[i]);
+    }
+    free(pack->classes.names);
     free(pack->features);
     free(pack->name);
     free(pack->version);

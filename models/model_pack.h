@@ -65,6 +65,14 @@ struct pack_feature {
     float mean, scale, limit;
 };
 
+/* Of a model of several classes, or of several values: the others beside the pack's own. */
+struct pack_classes {
+    char **names;      /* [count]. Owned. As the manifest's `classes` say, else "0", "1" ... */
+    uint32_t count;    /* 0: the model gives one score alone; else 2 or more. */
+    uint32_t chosen;   /* The pack's own. */
+    bool are_disjoint; /* A row is of one class, so the chances sum to 1. */
+};
+
 struct model_pack {
     const struct pack_kind_ops *kind; /* Static. */
     void *body;                       /* Owned: what the kind keeps, such as struct pack_trees. */
@@ -75,6 +83,7 @@ struct model_pack {
     uint32_t feature_count;
     struct pack_calibration calibration;
     enum pack_output output; /* Other than a chance of some packs of kind trees alone. */
+    struct pack_classes classes;
     float threshold;
     struct tensor_file *tensors;   /* Owned; NULL where the pack has no weights.safetensors. */
     const float *p50, *p99, *p999; /* [feature_count]. All or none of them NULL. */

@@ -187,9 +187,9 @@ static void model_unload_trees(struct model *base)
     free(model);
 }
 
-static enum status trees_score(struct model *base, const float *features, uint32_t stride,
-                               const uint32_t *rows, uint32_t count, float *logits,
-                               struct error *error)
+static enum status trees_score_classes(struct model *base, const float *features, uint32_t stride,
+                                       const uint32_t *rows, uint32_t count, float *logits,
+                                       float *values, struct error *error)
 {
     (void)error;
     struct trees_model *model = (struct trees_model *)base;
@@ -201,9 +201,17 @@ static enum status trees_score(struct model *base, const float *features, uint32
         tree_ensemble_score_picked(body->ensemble, model->scratch,
                                    rows ? features : features + (size_t)first * stride, stride,
                                    model->columns, rows ? rows + first : NULL, some, margins);
-        pack_trees_output_logits(&body->output, margins, some, logits + first);
+        pack_trees_output_logits(&body->output, margins, some, logits + first,
+                                 values ? values + (size_t)first * body->output.count : NULL);
     }
     return STATUS_OK;
+}
+
+static enum status trees_score(struct model *base, const float *features, uint32_t stride,
+                               const uint32_t *rows, uint32_t count, float *logits,
+                               struct error *error)
+{
+    return trees_score_classes(base, features, stride, rows, count, logits, NULL, error);
 }
 
 static void explain_output(struct trees_model *model, uint32_t output)
@@ -240,6 +248,7 @@ static void trees_explain(struct model *base, const float *row, const void *stat
 
 static const struct model_ops trees_ops = {
     .score = trees_score,
+    .score_classes = trees_score_classes,
     .explain = trees_explain,
     .unload = model_unload_trees,
 };

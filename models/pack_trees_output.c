@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "models/pack_kind.h"
@@ -69,6 +71,30 @@ static enum status check_classes(const struct yaml_node *classes, uint32_t count
         }
     }
     return STATUS_OK;
+}
+
+/* The classes' names, or their numbers where the manifest lists none. */
+static enum status keep_classes(const struct yaml_node *classes,
+                                const struct pack_trees_output *output, struct model_pack *pack,
+                                struct error *error)
+{
+    struct pack_classes *kept = &pack->classes;
+    if (output->count < 2) {
+        return STATUS_OK;
+    }
+    kept->names = calloc(output->count, sizeof(*kept->names));
+    kept->count = kept->names ? output->count : 0;
+    kept->chosen = output->chosen;
+    kept->are_disjoint = output->is_softmax;
+    for (uint32_t i = 0; i < kept->count; i++) {
+        char number[16];
+        (void)snprintf(number, sizeof(number), "%u", i);
+        kept->names[i] = strdup(classes ? classes->children[i].scalar : number);
+        if (!kept->names[i]) {
+            return error_set(error, STATUS_FATAL, "out of memory");
+        }
+    }
+    return kept->names ? STATUS_OK : error_set(error, STATUS_FATAL, "out of memory");
 }
 
 static enum status choose_class(const char *file, const struct yaml_node *root,
@@ -176,38 +202,50 @@ enum status pack_trees_output_read(const char *file, const struct yaml_node *roo
         output.hash = hash64_combine((uint64_t)output.chosen + 1, (uint64_t)pack->output + 1);
     }
     *ret_output = output;
-    return STATUS_OK;
+    return keep_classes(yaml_find(root, "classes"), &output, pack, error);
 }
 
-/* log(sum of exp(margins[k])) over all but `chosen`. */
-static double log_sum_of_others(const double *margins, uint32_t count, uint32_t chosen)
+/*
+ * The log odds of `chosen` by the softmax; in shares[count], unless NULL, what each other class has
+ * of what is left, 0 for the chosen one.
+ */
+static double softmax_odds(const double *margins, uint32_t count, uint32_t chosen, float *shares)
 {
+    double powers[TREE_OUTPUTS_MAX];
     double largest = -INFINITY;
     for (uint32_t k = 0; k < count; k++) {
         largest = k != chosen && margins[k] > largest ? margins[k] : largest;
     }
     double sum = 0;
     for (uint32_t k = 0; k < count; k++) {
-        sum += k != chosen ? fixed_exp(margins[k] - largest) : 0;
+        powers[k] = k != chosen ? fixed_exp(margins[k] - largest) : 0;
+        sum += powers[k];
     }
-    return largest + fixed_log(sum);
+    for (uint32_t k = 0; shares && k < count; k++) {
+        shares[k] = (float)(powers[k] / sum);
+    }
+    return margins[chosen] - (largest + fixed_log(sum));
 }
 
 void pack_trees_output_logits(const struct pack_trees_output *output, const float *margins,
-                              uint32_t rows, float *logits)
+                              uint32_t rows, float *logits, float *values)
 {
     uint32_t count = output->count;
     for (uint32_t i = 0; i < rows; i++) {
         const float *row = margins + (size_t)i * count;
+        float *row_values = values ? values + (size_t)i * count : NULL;
         if (!output->is_softmax) {
             logits[i] = output->scale * row[output->chosen];
+            for (uint32_t k = 0; values && k < count; k++) {
+                row_values[k] = output->scale * row[k];
+            }
             continue;
         }
         double wide[TREE_OUTPUTS_MAX];
         for (uint32_t k = 0; k < count; k++) {
             wide[k] = (double)row[k];
         }
-        logits[i] = (float)(wide[output->chosen] - log_sum_of_others(wide, count, output->chosen));
+        logits[i] = (float)softmax_odds(wide, count, output->chosen, row_values);
     }
 }
 
@@ -254,10 +292,8 @@ void pack_trees_output_reasons(const struct pack_trees_output *output, uint32_t 
         average_shares(output, bases, margins, weights);
     }
     double scale = output->is_softmax ? 1.0 : (double)output->scale;
-    double rest = scale * margins[output->chosen];
-    if (output->is_softmax) {
-        rest -= log_sum_of_others(margins, output->count, output->chosen);
-    }
+    double rest = output->is_softmax ? softmax_odds(margins, output->count, output->chosen, NULL)
+                                     : scale * margins[output->chosen];
     for (uint32_t f = 0; f < features; f++) {
         double term = scale * (double)contributions[(size_t)output->chosen * features + f];
         for (uint32_t k = 0; output->is_softmax && k < output->count; k++) {

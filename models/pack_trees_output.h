@@ -32,9 +32,9 @@ struct pack_trees_output {
 };
 
 /*
- * Reads class, classes and output of the manifest `root`, and sets pack->output. `file` stands for
- * the model in messages. STATUS_INVALID where the model has several outputs and none is chosen, has
- * no such class, or gives no chance and none is made of it.
+ * Reads class, classes and output of the manifest `root`, and sets pack->output and pack->classes.
+ * `file` stands for the model in messages. STATUS_INVALID where the model has several outputs and
+ * none is chosen, has no such class, or gives no chance and none is made of it.
  */
 MUST_CHECK enum status pack_trees_output_read(const char *file, const struct yaml_node *root,
                                               const struct tree_facts *facts,
@@ -42,9 +42,12 @@ MUST_CHECK enum status pack_trees_output_read(const char *file, const struct yam
                                               struct pack_trees_output *ret_output,
                                               struct error *error);
 
-/* logits[rows] from margins[rows][count]. */
+/*
+ * logits[rows] from margins[rows][count]; where `values` is not NULL, in values[rows][count] what
+ * model_ops.score_classes() says.
+ */
 void pack_trees_output_logits(const struct pack_trees_output *output, const float *margins,
-                              uint32_t rows, float *logits);
+                              uint32_t rows, float *logits, float *values);
 
 /*
  * From the reasons of each output, contributions[count][features] and bases[count], those of the

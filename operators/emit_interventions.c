@@ -83,14 +83,15 @@ static enum status read_fields(const struct text_list *list, const struct yaml_n
 
 enum status emit_interventions_rules(const struct emit_interventions_options *options,
                                      const struct yaml_node *section,
-                                     const struct feature_set *features, struct rule_set **ret_set,
-                                     struct error *error)
+                                     const struct feature_set *features,
+                                     const struct expression_classes *classes,
+                                     struct rule_set **ret_set, struct error *error)
 {
     uint64_t fields = 0;
     enum status status =
         read_fields(&options->fields, yaml_find(section, "fields"), &fields, error);
     return status == STATUS_OK ? rules_compile(options->rules, options->rules_file, features,
-                                               fields, ret_set, error)
+                                               classes, fields, ret_set, error)
                                : status;
 }
 

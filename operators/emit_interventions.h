@@ -30,12 +30,13 @@ extern const struct setting_section emit_interventions_section;
 extern const struct stage_info emit_interventions_info;
 
 /*
- * The rules of the options, compiled; errors as rules_compile(). Borrows `features`. `section` is
- * what the options were read from, for the place of an error in them; or NULL.
+ * The rules of the options, compiled; errors as rules_compile(), and borrows what it does.
+ * `section` is what the options were read from, for the place of an error in them; or NULL.
  */
 MUST_CHECK enum status emit_interventions_rules(const struct emit_interventions_options *options,
                                                 const struct yaml_node *section,
                                                 const struct feature_set *features,
+                                                const struct expression_classes *classes,
                                                 struct rule_set **ret_set, struct error *error);
 
 struct emit_interventions_context {

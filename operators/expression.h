@@ -33,6 +33,12 @@ enum expression_type { EXPRESSION_NUMBER, EXPRESSION_TEXT, EXPRESSION_BOOLEAN };
 
 struct expression_program;
 
+/* The classes that a score's pack has, which score["class"] names; count 0: none. */
+struct expression_classes {
+    const char *const *names;
+    uint32_t count;
+};
+
 /* One compiled expression and what it reads. */
 struct expression {
     uint32_t node;
@@ -48,8 +54,9 @@ struct expression_value {
     bool boolean;
 };
 
-/* Borrows `features` and their names. */
+/* Borrows `features`, `classes` [SCORE_KIND_COUNT] (NULL: no score has any) and their names. */
 MUST_CHECK enum status expression_program_create(const struct feature_set *features,
+                                                 const struct expression_classes *classes,
                                                  struct expression_program **ret_program,
                                                  struct error *error);
 void expression_program_destroy(struct expression_program *program); /* NULL is a no-op. */

@@ -83,6 +83,9 @@ static void load_numbers(const struct columns_run *run, const struct expression_
         case OP_SESSION_EVENTS:
             out[i] = batch->session_id[row] ? (float)batch->session_event_count[row] : NAN;
             break;
+        case OP_CLASS:
+            out[i] = expression_class_score(batch, row, step->index);
+            break;
         case OP_SESSION_DURATION:
             out[i] = expression_session_duration(batch, row);
             break;
@@ -335,6 +338,7 @@ static bool run_leaf(struct expression_columns *columns, const struct columns_ru
     switch ((enum expression_op)step->op) {
     case OP_FEATURE:
     case OP_SCORE:
+    case OP_CLASS:
     case OP_FRAUD_PART:
     case OP_FIELD:
     case OP_SESSION_EVENTS:

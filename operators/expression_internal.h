@@ -9,6 +9,7 @@ enum expression_op {
     OP_NUMBER,     /* number */
     OP_FEATURE,    /* index: feature */
     OP_SCORE,      /* index: enum score_kind */
+    OP_CLASS,      /* index: enum score_kind, and in the upper 16 bits the class */
     OP_FRAUD_PART, /* index: enum fraud_part */
     OP_FIELD,      /* index: enum event_field, a number */
     OP_SESSION_EVENTS,
@@ -115,7 +116,8 @@ struct expression_step {
 };
 
 struct expression_program {
-    const struct feature_set *features; /* Borrowed. */
+    const struct feature_set *features;       /* Borrowed. */
+    const struct expression_classes *classes; /* Borrowed; or NULL. */
     struct expression_node *nodes;
     uint32_t node_count, node_room;
     uint32_t *table; /* Open hash table of nodes, so that equal ones are one. */
@@ -163,6 +165,7 @@ uint32_t expression_word_code(const struct event_batch *batch, uint32_t row,
 bool expression_flag_value(const struct event_batch *batch, uint32_t row,
                            enum expression_flag flag);
 float expression_clock_value(int64_t time_ms, enum expression_clock clock, int32_t offset_minutes);
+float expression_class_score(const struct event_batch *batch, uint32_t row, uint32_t index);
 float expression_session_duration(const struct event_batch *batch, uint32_t row);
 
 struct text expression_lower(struct text value, struct arena *scratch);

@@ -108,6 +108,14 @@ bool expression_flag_value(const struct event_batch *batch, uint32_t row, enum e
     return false;
 }
 
+float expression_class_score(const struct event_batch *batch, uint32_t row, uint32_t index)
+{
+    const struct class_scores *scores = &batch->classes[index & 0xffff];
+    uint32_t k = index >> 16;
+    return scores->values && k < scores->count ? scores->values[(size_t)row * scores->count + k]
+                                               : NAN;
+}
+
 float expression_session_duration(const struct event_batch *batch, uint32_t row)
 {
     if (batch->session_id[row] == 0) {

@@ -321,6 +321,9 @@ void expression_describe(void (*line)(void *context, const char *name, const cha
     for (size_t i = 0; i < OTHER_NAMES; i++) {
         line(context, other_names[i].name, other_names[i].doc);
     }
+    line(context, "purchase_score[\"x\"]",
+         "The score of class x of the score's pack, where its model has several outputs; so for "
+         "abandon_score, and for fraud_score as the pack alone has it");
     for (uint32_t i = 0; i < expression_function_count; i++) {
         line(context, expression_functions[i].usage, expression_functions[i].doc);
     }

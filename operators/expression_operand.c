@@ -1,8 +1,82 @@
 /* Operands: names, attributes, calls, and lists after "in". */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "operators/expression_parser.h"
+#include "pipeline/config/yaml.h"
+
+static enum status parse_attribute(struct parser *parser, uint32_t *ret_node)
+{
+    enum status status = parser_expect(parser, TOKEN_OPEN_LIST, "[\"name\"] after attributes");
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct token name = parser->token;
+    status = parser_expect(parser, TOKEN_TEXT, "the attribute's name in quotes");
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct expression_node node = {.op = OP_ATTRIBUTE, .type = EXPRESSION_TEXT};
+    status = parser_add_literal(parser, &name, &node.index);
+    if (status == STATUS_OK) {
+        parser->fields_used |= UINT64_C(1) << FIELD_ATTRIBUTES;
+        status = parser_make(parser, &node, ret_node);
+    }
+    return status == STATUS_OK ? parser_expect(parser, TOKEN_CLOSE_LIST, "\"]\"") : status;
+}
+
+static enum status unknown_class(const struct parser *parser, const struct token *score,
+                                 uint32_t column, struct text name,
+                                 const struct expression_classes *classes)
+{
+    char wanted[64];
+    (void)snprintf(wanted, sizeof(wanted), "%.*s", (int)name.length, name.data);
+    if (classes->count == 0) {
+        return error_set(parser->error, STATUS_INVALID,
+                         "column %u: %.*s[\"%s\"]: its pack has no classes; a pack whose model has "
+                         "several outputs expected",
+                         column, (int)score->source.length, score->source.data, wanted);
+    }
+    const char *near = nearest_name(wanted, classes->names, classes->count);
+    return error_set(parser->error, STATUS_INVALID,
+                     "column %u: %.*s[\"%s\"]: no class of its pack; did you mean \"%s\"?", column,
+                     (int)score->source.length, score->source.data, wanted,
+                     near ? near : classes->names[0]);
+}
+
+/* One class of a score's pack: the token is the bracket behind the score's name. */
+static enum status parse_class(struct parser *parser, const struct token *score, uint32_t kind,
+                               uint32_t *ret_node)
+{
+    static const struct expression_classes none;
+    const struct expression_classes *classes =
+        parser->program->classes ? &parser->program->classes[kind] : &none;
+    uint32_t literal = 0;
+    enum status status = parser_advance(parser);
+    struct token name = parser->token;
+    if (status == STATUS_OK) {
+        status = parser_expect(parser, TOKEN_TEXT, "the name of a class in quotes");
+    }
+    if (status == STATUS_OK) {
+        status = parser_add_literal(parser, &name, &literal);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct text wanted = expression_literal_text(&parser->program->literals[literal]);
+    uint32_t k = 0;
+    while (k < classes->count && !text_is(wanted, classes->names[k])) {
+        k++;
+    }
+    if (k == classes->count) {
+        return unknown_class(parser, score, name.column, wanted, classes);
+    }
+    struct expression_node node = {
+        .op = OP_CLASS, .type = EXPRESSION_NUMBER, .index = k << 16 | kind};
+    status = parser_make(parser, &node, ret_node);
+    return status == STATUS_OK ? parser_expect(parser, TOKEN_CLOSE_LIST, "\"]\"") : status;
+}
 
 static enum status parse_name(struct parser *parser, const struct token *name, uint32_t *ret_node)
 {
@@ -26,32 +100,15 @@ static enum status parse_name(struct parser *parser, const struct token *name, u
     }
     if (node.op == OP_SCORE) {
         parser->scores_used |= 1u << node.index;
+        if (parser->token.kind == TOKEN_OPEN_LIST) {
+            return parse_class(parser, name, node.index, ret_node);
+        }
     } else if (node.op == OP_FRAUD_PART) {
         parser->scores_used |= 1u << SCORE_FRAUD;
     } else if (node.op == OP_FIELD || node.op == OP_TEXT_FIELD) {
         parser->fields_used |= UINT64_C(1) << node.index;
     }
     return parser_make(parser, &node, ret_node);
-}
-
-static enum status parse_attribute(struct parser *parser, uint32_t *ret_node)
-{
-    enum status status = parser_expect(parser, TOKEN_OPEN_LIST, "[\"name\"] after attributes");
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct token name = parser->token;
-    status = parser_expect(parser, TOKEN_TEXT, "the attribute's name in quotes");
-    if (status != STATUS_OK) {
-        return status;
-    }
-    struct expression_node node = {.op = OP_ATTRIBUTE, .type = EXPRESSION_TEXT};
-    status = parser_add_literal(parser, &name, &node.index);
-    if (status == STATUS_OK) {
-        parser->fields_used |= UINT64_C(1) << FIELD_ATTRIBUTES;
-        status = parser_make(parser, &node, ret_node);
-    }
-    return status == STATUS_OK ? parser_expect(parser, TOKEN_CLOSE_LIST, "\"]\"") : status;
 }
 
 static const struct expression_function *find_function(struct text name)

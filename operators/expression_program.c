@@ -8,6 +8,7 @@
 static_assert(HASH_PLACES >= 2 * EXPRESSION_NODES_MAX, "the table of nodes never fills up");
 
 enum status expression_program_create(const struct feature_set *features,
+                                      const struct expression_classes *classes,
                                       struct expression_program **ret_program, struct error *error)
 {
     struct expression_program *program = calloc(1, sizeof(*program));
@@ -19,6 +20,7 @@ enum status expression_program_create(const struct feature_set *features,
     }
     memset(table, 0xff, HASH_PLACES * sizeof(*table));
     program->features = features;
+    program->classes = classes;
     program->table = table;
     program->table_mask = HASH_PLACES - 1;
     *ret_program = program;

@@ -32,6 +32,8 @@ static float leaf_number(const struct scalar *scalar, const struct expression_no
         return batch->features[(size_t)row * batch->feature_stride + node->index];
     case OP_SCORE:
         return batch->score[node->index][row];
+    case OP_CLASS:
+        return expression_class_score(batch, row, node->index);
     case OP_FRAUD_PART:
         return batch->fraud_logit[node->index][row];
     case OP_FIELD:

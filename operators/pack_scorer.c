@@ -1,8 +1,10 @@
 #include "operators/pack_scorer.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct pack_scorer {
     const struct model_pack *pack;       /* Borrowed. */
@@ -10,6 +12,7 @@ struct pack_scorer {
     struct model *model;                 /* Owned. */
     uint32_t *columns;                   /* [feature_count] of the batch's matrix. Owned. */
     float *terms;                        /* [feature_count]. Owned. */
+    float *classes;                      /* [BATCH_ROWS_MAX][pack's classes]. Owned; NULL: none. */
     float start; /* What an explanation starts from without a state, whatever the row. */
     bool has_start;
 };
@@ -36,7 +39,11 @@ enum status pack_scorer_create(const struct model_backend_ops *backend,
     scorer->features = set->features;
     scorer->columns = calloc(pack->feature_count, sizeof(*scorer->columns));
     scorer->terms = calloc(pack->feature_count, sizeof(*scorer->terms));
-    enum status status = scorer->columns && scorer->terms
+    uint32_t classes = pack->classes.count;
+    scorer->classes =
+        classes > 0 ? calloc((size_t)BATCH_ROWS_MAX * classes, sizeof(*scorer->classes)) : NULL;
+    bool is_made = scorer->columns && scorer->terms && (scorer->classes || classes == 0);
+    enum status status = is_made
                              ? match_columns(scorer, set, error)
                              : error_set(error, STATUS_FATAL, "pack %s: out of memory", pack->name);
     if (status == STATUS_OK) {
@@ -56,19 +63,54 @@ void pack_scorer_destroy(struct pack_scorer *scorer)
         model_unload(scorer->model);
         free(scorer->columns);
         free(scorer->terms);
+        free(scorer->classes);
         free(scorer);
     }
+}
+
+/* From the order of `rows` to that of the batch; from the end, since no row moves down. */
+static void spread_classes(struct pack_scorer *scorer, uint32_t row_count, const uint32_t *rows,
+                           uint32_t count)
+{
+    uint32_t width = scorer->pack->classes.count;
+    for (uint32_t row = row_count; row-- > 0;) {
+        float *values = scorer->classes + (size_t)row * width;
+        if (count > 0 && rows[count - 1] == row) {
+            count--;
+            memmove(values, scorer->classes + (size_t)count * width, width * sizeof(float));
+            continue;
+        }
+        for (uint32_t k = 0; k < width; k++) {
+            values[k] = NAN;
+        }
+    }
+    assert(count == 0); /* The rows rise. */
 }
 
 enum status pack_scorer_score(struct pack_scorer *scorer, const struct event_batch *batch,
                               const uint32_t *rows, uint32_t count, float *logits,
                               struct error *error)
 {
+    if (scorer->classes) {
+        enum status status =
+            count == 0 ? STATUS_OK
+                       : model_score_classes(scorer->model, batch->features, batch->feature_stride,
+                                             rows, count, logits, scorer->classes, error);
+        if (status == STATUS_OK) {
+            spread_classes(scorer, batch->row_count, rows, count);
+        }
+        return status;
+    }
     if (count == 0) {
         return STATUS_OK;
     }
     return model_score(scorer->model, batch->features, batch->feature_stride, rows, count, logits,
                        error);
+}
+
+struct class_scores pack_scorer_classes(const struct pack_scorer *scorer)
+{
+    return (struct class_scores){scorer->classes, scorer->pack->classes.count};
 }
 
 uint32_t pack_scorer_state_bytes(const struct pack_scorer *scorer)

@@ -19,10 +19,14 @@ MUST_CHECK enum status pack_scorer_create(const struct model_backend_ops *backen
                                           struct pack_scorer **ret_scorer, struct error *error);
 void pack_scorer_destroy(struct pack_scorer *scorer); /* NULL is a no-op. */
 
-/* logits[i] of row rows[i] of the batch, by a model without a state. */
+/* logits[i] of row rows[i] of the batch, which rise, by a model without a state. */
 MUST_CHECK enum status pack_scorer_score(struct pack_scorer *scorer,
                                          const struct event_batch *batch, const uint32_t *rows,
                                          uint32_t count, float *logits, struct error *error);
+
+/* Of a pack with classes, their scores of the batch that was scored last; else none. Valid until
+ * the next call of pack_scorer_score(). */
+struct class_scores pack_scorer_classes(const struct pack_scorer *scorer);
 
 /* Bytes of state of a recurrent model; 0: it has none. */
 uint32_t pack_scorer_state_bytes(const struct pack_scorer *scorer);

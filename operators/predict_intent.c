@@ -41,7 +41,7 @@ const struct stage_info predict_intent_info = {
     .doc = "Scores the chance that the session ends in a purchase, and that a filled cart is "
            "abandoned.",
     .reads = "features",
-    .writes = "score, score_logit and explainer of purchase and abandon",
+    .writes = "score, score_logit, classes and explainer of purchase and abandon",
 };
 
 /* One of the two scores. */
@@ -149,6 +149,7 @@ static enum status score_kind(struct predict_intent *self, const struct intent_m
         return STATUS_OK;
     }
     const struct model_pack *pack = pack_scorer_pack(model->scorer);
+    batch->classes[kind] = pack_scorer_classes(model->scorer);
     float logits[BATCH_ROWS_MAX];
     enum status status = score_rows(self, model, batch, count, logits, error);
     for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {

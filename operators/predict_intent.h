@@ -1,6 +1,7 @@
 /*
  * The chance that the session ends in a purchase, and that a filled cart is abandoned.
- * Reads features. Writes score and score_logit of purchase and abandon, and their explainers.
+ * Reads features. Writes score and score_logit of purchase and abandon, and their explainers; of a
+ * pack of several classes the score of each, too.
  * State: what recurrent packs remember of a user, see intent_state.h. Rows without a pack, or
  * without a cart for the second, have NaN. A pack that predicts a value gives that, and its margin
  * as the logit.

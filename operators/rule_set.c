@@ -195,14 +195,15 @@ static enum status compile_all(struct building *building, const struct yaml_node
 }
 
 enum status rules_compile(const struct yaml_node *rules, const char *path,
-                          const struct feature_set *features, uint64_t fields_shown,
+                          const struct feature_set *features,
+                          const struct expression_classes *classes, uint64_t fields_shown,
                           struct rule_set **ret_set, struct error *error)
 {
     struct rule_set *set = calloc(1, sizeof(*set));
     enum status status = STATUS_FATAL;
     if (set) {
         set->rules = calloc(RULES_MAX, sizeof(*set->rules));
-        status = expression_program_create(features, &set->program, error);
+        status = expression_program_create(features, classes, &set->program, error);
     }
     if (!set || !set->rules || status != STATUS_OK) {
         rule_set_destroy(set);

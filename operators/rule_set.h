@@ -126,11 +126,14 @@ struct rule_set {
  * Reads the rules of `rules`, a sequence (may be NULL), and of the file `path` (may be NULL), whose
  * root is a sequence or a mapping with the key `rules`. `fields_shown` has a bit for each event
  * field of class identity or content that reason texts may show. STATUS_INVALID names file, line,
- * key, value, what was expected and the nearest right name. Borrows `features`.
+ * key, value, what was expected and the nearest right name. Borrows `features` and `classes`, see
+ * expression.h.
  */
 MUST_CHECK enum status rules_compile(const struct yaml_node *rules, const char *path,
-                                     const struct feature_set *features, uint64_t fields_shown,
-                                     struct rule_set **ret_set, struct error *error);
+                                     const struct feature_set *features,
+                                     const struct expression_classes *classes,
+                                     uint64_t fields_shown, struct rule_set **ret_set,
+                                     struct error *error);
 void rule_set_destroy(struct rule_set *set); /* NULL is a no-op. */
 
 /* Prints what the rules do, a few lines a rule, for `nudge check`; `partition_count` splits

@@ -12,7 +12,7 @@ const struct stage_info score_fraud_info = {
     .name = "score_fraud",
     .doc = "Scores how likely an event is fraud, as a sum of parts on the logit scale.",
     .reads = "features",
-    .writes = "score, score_logit and explainer of fraud, fraud_logit",
+    .writes = "score, score_logit, classes and explainer of fraud, fraud_logit",
 };
 
 struct score_fraud {
@@ -102,6 +102,7 @@ static enum status score_fraud_process(struct stage *stage, struct event_batch *
     enum status status = STATUS_OK;
     if (self->scorer) {
         status = pack_scorer_score(self->scorer, batch, self->rows, count, self->logits, error);
+        batch->classes[SCORE_FRAUD] = pack_scorer_classes(self->scorer);
     }
     for (uint32_t i = 0; status == STATUS_OK && i < count; i++) {
         score_row(self, batch, self->rows[i], self->logits[i]);

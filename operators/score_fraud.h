@@ -1,7 +1,8 @@
 /*
  * How likely the event is fraud, from parts that add on the logit scale: a base rate, rules on
  * features, deviation from what is usual in the population, and a model where one is configured.
- * Reads features. Writes score, score_logit and explainer of fraud, and fraud_logit of each part.
+ * Reads features. Writes score, score_logit and explainer of fraud, and fraud_logit of each part;
+ * and of a pack of several classes the chance of each, as the pack alone has it.
  * Keeps no state: what a user did before stands in the features.
  */
 #ifndef OPERATORS_SCORE_FRAUD_H

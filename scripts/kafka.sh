@@ -22,6 +22,15 @@ fetch_jars() {
     [ -f "$jars/.complete" ] && return
     command -v mvn >/dev/null || { echo "kafka.sh: mvn is needed to fetch Kafka" >&2; exit 3; }
     mkdir -p "$jars"
+    # One at a time: who comes second finds them.
+    exec 9>"$jars/.lock"
+    flock 9
+    [ -f "$jars/.complete" ] || download_jars
+    exec 9>&-
+}
+
+download_jars() {
+    local tries
     cat >"$jars/pom.xml" <<POM
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -32,8 +41,12 @@ fetch_jars() {
   </dependencies>
 </project>
 POM
-    mvn -q -B -f "$jars/pom.xml" dependency:copy-dependencies -DoutputDirectory="$jars/lib" \
-        -DincludeScope=runtime >&2
+    for ((tries = 1; ; tries++)); do
+        mvn -q -B -f "$jars/pom.xml" dependency:copy-dependencies -DoutputDirectory="$jars/lib" \
+            -DincludeScope=runtime >&2 && break
+        [ "$tries" -lt 3 ] || exit 1
+        sleep 5
+    done
     cat >"$jars/log4j2.xml" <<'XML'
 <Configuration status="ERROR"><Appenders><Console name="C" target="SYSTEM_OUT"><PatternLayout pattern="%d{HH:mm:ss.SSS} %p %c{1} %m%n"/></Console></Appenders>
 <Loggers><Root level="WARN"><AppenderRef ref="C"/></Root></Loggers></Configuration>
@@ -178,7 +191,8 @@ format_data() {
     fi
     java -Xmx128m -Dlog4j2.configurationFile="$jars/log4j2.xml" -cp "$jars/lib/*" \
         kafka.tools.StorageTool format -t nudgeAAAAAAAAAAAAAAAAA \
-        -c "$dir/$1/server.properties" "${users[@]}" >/dev/null
+        -c "$dir/$1/server.properties" "${users[@]}" >"$dir/$1/format.log" 2>&1 ||
+        { cat "$dir/$1/format.log" >&2; exit 1; }
 }
 
 restart() {

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test. Prints the time of each suite.
-#   scripts/test.sh              everything
-#   scripts/test.sh SUITE...     only these: build unit sanitizers threads fuzz check examples bad_input
-#                                operations privacy kills kafka; by hand kafka_hard
+#   scripts/test.sh              everything; suites that use one core most of the time run beside each
+#                                other (scripts/lanes.py), what they say is printed as they end
+#   scripts/test.sh SUITE...     only these: build unit sanitizers threads fuzz check kafka, files or some of
+#                                what it is (examples bad_input operations privacy kills); by hand kafka_hard
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export NUDGE_DATA=${NUDGE_DATA:-$PWD/../shared/data}
@@ -33,32 +34,64 @@ suite_fuzz() {
 suite_check() {
     scripts/check.sh
 }
-suite_examples() {
-    test/integration/generator_distance_test.sh build/release/nudge
-    test/integration/examples_test.sh build/release/nudge
-    test/integration/anomaly_test.sh build/release/nudge
-    test/integration/markov_test.py build/release/nudge
-    test/integration/train_eval_test.py build/release/nudge
-    test/integration/explain_models_test.py build/release/nudge
-    test/integration/eval_slices_test.py build/release/nudge
-    test/integration/eval_reference_test.py build/release/nudge
-    scripts/features.sh
+# A line a command: those that take longest first, see lanes.py.
+commands_examples() {
+    cat <<'COMMANDS'
+test/integration/examples_test.sh build/release/nudge
+test/integration/train_eval_test.py build/release/nudge
+test/integration/eval_slices_test.py build/release/nudge
+test/integration/eval_reference_test.py build/release/nudge
+test/integration/explain_models_test.py build/release/nudge
+test/integration/anomaly_test.sh build/release/nudge
+test/integration/markov_test.py build/release/nudge
+test/integration/generator_distance_test.sh build/release/nudge
+scripts/features.sh
+COMMANDS
 }
-suite_bad_input() {
-    test/integration/bad_input_test.py build/release/nudge
+commands_bad_input() {
+    echo test/integration/bad_input_test.py build/release/nudge
+    echo test/integration/train_bad_input_test.py build/release/nudge
 }
-suite_operations() {
-    test/integration/operations_test.py build/release/nudge
-    test/integration/device_test.py build/release/nudge
+commands_operations() {
+    echo test/integration/operations_test.py build/release/nudge
+    echo test/integration/device_test.py build/release/nudge
 }
-suite_privacy() {
-    test/integration/privacy_test.py build/release/nudge
+commands_privacy() {
+    echo test/integration/privacy_test.py build/release/nudge
 }
-suite_kills() {
-    test/integration/kills_test.sh build/release/nudge
+commands_kills() {
+    echo test/integration/kills_test.sh build/release/nudge
+    echo test/integration/crash_points_test.sh build/crash/nudge
+}
+build_crash() {
     cmake --preset crash >/dev/null
     cmake --build build/crash --target nudge
-    test/integration/crash_points_test.sh build/crash/nudge
+}
+suite_examples() {
+    commands_examples | scripts/lanes.py "$(nproc)"
+}
+suite_bad_input() {
+    commands_bad_input | scripts/lanes.py 1
+}
+suite_operations() {
+    commands_operations | scripts/lanes.py 1
+}
+suite_privacy() {
+    commands_privacy | scripts/lanes.py 1
+}
+suite_kills() {
+    build_crash
+    commands_kills | scripts/lanes.py "$(nproc)"
+}
+suite_files() { # All of them, whatever runs over files.
+    build_crash
+    {
+        commands_operations
+        commands_kills
+        commands_examples
+        commands_bad_input
+        commands_privacy
+    } | scripts/lanes.py "$(nproc)"
 }
 # Against real brokers; longer and harder by hand, see kafka_storm.py --help.
 test_kafka() {
@@ -85,7 +118,7 @@ times=()
 scripts/install-packages.sh
 suites=("$@")
 if [ ${#suites[@]} -eq 0 ]; then
-    suites=(build unit sanitizers threads fuzz check examples bad_input operations privacy kills kafka)
+    suites=(build unit sanitizers threads fuzz check files kafka)
 fi
 for suite in "${suites[@]}"; do
     run_suite "$suite"

@@ -90,6 +90,7 @@ void event_batch_reset(struct event_batch *batch)
     batch->row_count = 0;
     batch->event_count = 0;
     memset(batch->explainer, 0, sizeof(batch->explainer));
+    memset(batch->classes, 0, sizeof(batch->classes));
     arena_reset(&batch->arena);
 }
 

@@ -100,6 +100,12 @@ struct score_explainer {
     const char *version; /* Pack and version that decisions quote. */
 };
 
+/* The scores of a pack with classes: of class k in values[row * count + k], NaN as the score. */
+struct class_scores {
+    const float *values; /* The scoring stage's, for the batch; NULL: the pack has none. */
+    uint32_t count;
+};
+
 struct event_batch {
     uint32_t row_count;   /* Events first, then timers. */
     uint32_t event_count; /* Rows [0, event_count) are events. */
@@ -159,7 +165,8 @@ struct event_batch {
     /* 0 to 1, or what a pack whose output is a value predicts; NaN: not scored. */
     float *score[SCORE_KIND_COUNT];
     float *score_logit[SCORE_KIND_COUNT];
-    float *fraud_logit[FRAUD_PART_COUNT]; /* Parts of score_logit[SCORE_FRAUD]. */
+    struct class_scores classes[SCORE_KIND_COUNT]; /* Written with the score. */
+    float *fraud_logit[FRAUD_PART_COUNT];          /* Parts of score_logit[SCORE_FRAUD]. */
     struct score_explainer explainer[SCORE_KIND_COUNT];
 
     struct output_batch *outputs; /* Borrowed. Where stages put their records. */

@@ -37,6 +37,11 @@ static bool scan_word(struct scanner *scanner, const char *what, struct text *re
     return true;
 }
 
+static bool ends_in_comma(struct text word)
+{
+    return word.data[word.length - 1] == ',';
+}
+
 /* An address, or several with commas and spaces between them: the first. */
 static bool scan_address(struct scanner *scanner, struct text *ret_address)
 {
@@ -45,7 +50,7 @@ static bool scan_address(struct scanner *scanner, struct text *ret_address)
         return false;
     }
     *ret_address = word;
-    while (word.data[word.length - 1] == ',') {
+    while (ends_in_comma(word)) {
         if (!scan_word(scanner, "an address after the comma", &word)) {
             return false;
         }
@@ -57,15 +62,16 @@ static bool scan_address(struct scanner *scanner, struct text *ret_address)
     return ret_address->length > 0 || fail(scanner, "an address");
 }
 
+/* An address of version 4 or 6, with or without a comma behind it. */
 static bool is_internet_address(struct text word)
 {
-    char text[INET6_ADDRSTRLEN];
+    char text[INET6_ADDRSTRLEN + 1];
     struct in6_addr address;
-    if (word.length == 0 || word.length >= sizeof(text)) {
+    if (word.length >= sizeof(text)) {
         return false;
     }
     memcpy(text, word.data, word.length);
-    text[word.length] = '\0';
+    text[word.length - ends_in_comma(word)] = '\0';
     return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
 }
 
@@ -80,26 +86,41 @@ static struct text without_port(struct text host)
     return host;
 }
 
-/* The address and the identity behind it. Where that is an address too, the first was a host. */
-static bool scan_client(struct scanner *scanner, struct log_line *line)
+#define PREFIX_WORDS_MAX 16u
+
+static void skip_spaces(struct scanner *scanner)
 {
-    struct text identity;
-    if (!scan_address(scanner, &line->address)) {
-        return false;
+    while (scanner->next < scanner->end && *scanner->next == ' ') {
+        scanner->next++;
     }
-    const char *behind = scanner->next;
-    if (!scan_word(scanner, "an identity or -", &identity)) {
-        return false;
+}
+
+/*
+ * What stands before the client's address, a host's name or what syslog writes, told by an address
+ * further on that has IDENT and USER behind it; the last such one. Without that it stays where it
+ * is.
+ */
+static void skip_prefix(struct scanner *scanner, struct log_line *line)
+{
+    struct scanner ahead = *scanner;
+    struct text words[PREFIX_WORDS_MAX];
+    uint32_t count = 0;
+    while (count < PREFIX_WORDS_MAX && scan_word(&ahead, "", &words[count])) {
+        if (count++ == 0 && is_internet_address(words[0])) {
+            return;
+        }
+        skip_spaces(&ahead);
+        if (ahead.next < ahead.end && *ahead.next == '[') {
+            break;
+        }
     }
-    bool has_comma = identity.data[identity.length - 1] == ',';
-    struct text first = {identity.data, identity.length - has_comma};
-    if (!is_internet_address(first)) {
-        return true;
+    for (uint32_t at = count < 3 ? 0 : count - 3; at > 0; at--) {
+        if (is_internet_address(words[at]) && !ends_in_comma(words[at - 1])) {
+            line->virtual_host = at == 1 ? without_port(words[0]) : line->virtual_host;
+            scanner->next = words[at].data;
+            return;
+        }
     }
-    line->virtual_host = without_port(line->address);
-    scanner->next = behind;
-    return scan_address(scanner, &line->address) &&
-           scan_word(scanner, "an identity or -", &identity);
 }
 
 /* A user's name may hold spaces; the time's bracket ends it. */
@@ -165,12 +186,9 @@ static bool scan_quoted(struct scanner *scanner, const char *what, struct text *
 
 static bool scan_extras(struct scanner *scanner, struct log_line *line)
 {
-    while (scanner->next < scanner->end && line->extra_count < LOG_EXTRAS_MAX) {
+    for (skip_spaces(scanner); scanner->next < scanner->end && line->extra_count < LOG_EXTRAS_MAX;
+         skip_spaces(scanner)) {
         struct text *extra = &line->extras[line->extra_count];
-        if (*scanner->next == ' ') {
-            scanner->next++;
-            continue;
-        }
         if (*scanner->next == '"' ? !scan_quoted(scanner, "a quoted field", extra)
                                   : !scan_word(scanner, "a field", extra)) {
             return false;
@@ -182,7 +200,10 @@ static bool scan_extras(struct scanner *scanner, struct log_line *line)
 
 static bool scan_line(struct scanner *scanner, struct log_line *line)
 {
-    return scan_client(scanner, line) && scan_user(scanner, &line->user) &&
+    struct text identity;
+    skip_prefix(scanner, line);
+    return scan_address(scanner, &line->address) &&
+           scan_word(scanner, "an identity or -", &identity) && scan_user(scanner, &line->user) &&
            scan_time(scanner, &line->time) &&
            scan_quoted(scanner, "a quoted request", &line->request) &&
            scan_word(scanner, "a status", &line->status) &&

@@ -4,10 +4,10 @@
  *   ADDRESS IDENT USER [TIME] "METHOD TARGET PROTOCOL" STATUS BYTES "REFERRER" "USER AGENT" ...
  *
  * The common format, which ends after BYTES, is read as well; what follows the user agent are extra
- * fields, quoted or not. Two usual additions are known: HOST or HOST:PORT before the address
- * (Apache's vhost_combined), told by an address where IDENT would be, and proxies' addresses behind
- * the client's with commas between them (X-Forwarded-For). Found in place; unescaped by whoever
- * wants a text.
+ * fields, quoted or not. Usual additions are known: HOST or HOST:PORT before the address (Apache's
+ * vhost_combined) or what syslog puts there, told by an internet address further on; and proxies'
+ * addresses behind the client's with commas between them (X-Forwarded-For). Found in place;
+ * unescaped by whoever wants a text.
  */
 #ifndef PIPELINE_EVENT_LOG_LINE_H
 #define PIPELINE_EVENT_LOG_LINE_H

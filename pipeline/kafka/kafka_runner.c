@@ -32,9 +32,9 @@ struct kafka_runner {
     struct registry_metrics registry_metrics;
     bool has_registry_metrics;
     uint32_t worker_count;
-    _Atomic uint32_t ready_count; /* Workers whose partitions are all open. */
     atomic_bool has_failed;
     pthread_mutex_t lock; /* Guards the rest. */
+    uint32_t ready_count; /* Workers whose partitions are all open. */
     enum status failure_status;
     struct error failure;
     struct runner_result result;
@@ -74,9 +74,11 @@ static void tell_readiness(struct kafka_thread *thread)
     bool is_ready = kafka_worker_is_ready(&thread->worker);
     if (is_ready != thread->is_ready) {
         thread->is_ready = is_ready;
-        uint32_t before = atomic_fetch_add(&runner->ready_count, is_ready ? 1u : UINT32_MAX);
-        uint32_t count = is_ready ? before + 1 : before - 1;
-        run_metrics_set_ready(runner->shared.metrics, count == runner->worker_count);
+        /* What is told last must be what was counted last. */
+        (void)pthread_mutex_lock(&runner->lock);
+        runner->ready_count += is_ready ? 1u : UINT32_MAX;
+        run_metrics_set_ready(runner->shared.metrics, runner->ready_count == runner->worker_count);
+        (void)pthread_mutex_unlock(&runner->lock);
     }
 }
 

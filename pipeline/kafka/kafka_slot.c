@@ -59,10 +59,14 @@ static bool open_metrics(struct kafka_slot *slot)
     (void)snprintf(client, sizeof(client), "producer-%s", slot->held.name);
     kafka_slot_close_metrics(slot);
     struct error ignored;
-    return kafka_partition_metrics_add(registry, slot->held.name, &slot->ends.metrics, &ignored) ==
-               STATUS_OK &&
-           kafka_client_metrics_add(registry, client, &slot->ends.producer_metrics, &ignored) ==
-               STATUS_OK;
+    bool is_open = kafka_partition_metrics_add(registry, slot->held.name, &slot->ends.metrics,
+                                               &ignored) == STATUS_OK &&
+                   kafka_client_metrics_add(registry, client, &slot->ends.producer_metrics,
+                                            &ignored) == STATUS_OK;
+    if (!is_open) {
+        kafka_slot_close_metrics(slot);
+    }
+    return is_open;
 }
 
 void kafka_slot_begin_opening(struct kafka_slot *slot, rd_kafka_t *member, rd_kafka_t *fetcher)
@@ -79,6 +83,7 @@ void kafka_slot_begin_opening(struct kafka_slot *slot, rd_kafka_t *member, rd_ka
     if (pthread_create(&slot->opener, NULL, open_slot, slot) == 0) {
         slot->state = SLOT_OPENING;
     } else {
+        kafka_slot_close_metrics(slot);
         slot->retry_ns = clock_monotonic_ns() + KAFKA_RETRY_MS_MIN * 1000000u;
     }
 }
@@ -145,6 +150,10 @@ enum status kafka_slot_finish_opening(struct kafka_slot *slot, struct error *err
         begin_running(slot);
     } else {
         drop_task(slot);
+    }
+    if (slot->state == SLOT_EMPTY) {
+        /* Whoever has it next, be it another worker, has them as well. */
+        kafka_slot_close_metrics(slot);
     }
     if (slot->open_status == STATUS_OK || !slot->is_wanted) {
         return STATUS_OK;

@@ -48,6 +48,7 @@ struct stage_plan {
     struct markov_pack *markov; /* Or NULL. */
     struct fraud_plan *fraud_plan;
     struct predict_intent_packs intent_packs;
+    struct expression_classes classes[SCORE_KIND_COUNT]; /* Of the packs. */
     struct emit_interventions_options interventions;
     struct rule_set *rules;
     struct model_device_options device;
@@ -124,6 +125,23 @@ static void settle_hash(struct stage_plan *plan)
     plan->hash = hash64_combine(hash, plan->rules->hash);
 }
 
+static void note_classes(struct stage_plan *plan)
+{
+    assert(plan->fraud_plan); /* Loaded before. */
+    const struct model_pack *packs[SCORE_KIND_COUNT] = {
+        [SCORE_FRAUD] = plan->fraud_plan->pack,
+        [SCORE_PURCHASE] = plan->intent_packs.purchase,
+        [SCORE_ABANDON] = plan->intent_packs.abandon,
+    };
+    for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
+        const struct pack_classes *classes = packs[kind] ? &packs[kind]->classes : NULL;
+        plan->classes[kind] =
+            classes
+                ? (struct expression_classes){(const char *const *)classes->names, classes->count}
+                : (struct expression_classes){0};
+    }
+}
+
 static enum status load_parts(struct stage_plan *plan, const struct yaml_node *root,
                               struct error *error)
 {
@@ -138,9 +156,10 @@ static enum status load_parts(struct stage_plan *plan, const struct yaml_node *r
         status = predict_intent_load(&plan->intent, &plan->intent_packs, error);
     }
     if (status == STATUS_OK) {
-        status = emit_interventions_rules(&plan->interventions,
-                                          yaml_find(root, emit_interventions_section.name),
-                                          extract_features_set(), &plan->rules, error);
+        note_classes(plan);
+        status = emit_interventions_rules(
+            &plan->interventions, yaml_find(root, emit_interventions_section.name),
+            extract_features_set(), plan->classes, &plan->rules, error);
     }
     return status;
 }
@@ -284,6 +303,22 @@ static void print_rule_line(void *context, const char *text)
     (void)fprintf(context, "  %s\n", text);
 }
 
+/* As rules name them. */
+static void print_classes(const struct stage_plan *plan, FILE *out)
+{
+    for (int kind = 0; kind < SCORE_KIND_COUNT; kind++) {
+        const struct expression_classes *classes = &plan->classes[kind];
+        if (classes->count > 0) {
+            (void)fprintf(out, "classes of the %s model:", score_names[kind]);
+        }
+        for (uint32_t k = 0; k < classes->count; k++) {
+            (void)fprintf(out, "%s %s_score[\"%s\"]", k > 0 ? "," : "", score_names[kind],
+                          classes->names[k]);
+        }
+        (void)fputs(classes->count > 0 ? "\n" : "", out);
+    }
+}
+
 void stage_plan_describe(const struct stage_plan *plan, FILE *out)
 {
     (void)fprintf(out, "sessions: %s, gap %lld ms\n",
@@ -297,6 +332,7 @@ void stage_plan_describe(const struct stage_plan *plan, FILE *out)
                   plan->intent_packs.purchase ? plan->intent_packs.purchase->label : "none");
     (void)fprintf(out, "abandon model: %s\n",
                   plan->intent_packs.abandon ? plan->intent_packs.abandon->label : "none");
+    print_classes(plan, out);
     (void)fprintf(out, "numeric profile: %s\n", plan->numeric_profile);
     (void)fprintf(out, "device: %s\n", plan->device_choice.why);
     (void)fprintf(out, "rules: %u\n", plan->rules->count);

@@ -23,4 +23,21 @@ MUST_CHECK enum status train_features_read(struct train_config *config, struct e
 /* Fills config.network, where names and columns are filled already. */
 MUST_CHECK enum status train_network_read(struct train_config *config, struct error *error);
 
+/* Entries of a table of settings; OPTION(member) is the offset in the file's own struct. */
+#define TEXT(key, setting_kind, member, default_text, sentence)                                    \
+    {                                                                                              \
+        .name = key, .type = setting_kind, .offset = OPTION(member), .fallback = default_text,     \
+        .doc = sentence                                                                            \
+    }
+#define NUMBER(key, setting_kind, member, default_text, least, most, sentence)                     \
+    {                                                                                              \
+        .name = key, .type = setting_kind, .offset = OPTION(member), .fallback = default_text,     \
+        .min = least, .max = most, .doc = sentence                                                 \
+    }
+#define CHOICE(key, member, default_text, names, sentence)                                         \
+    {                                                                                              \
+        .name = key, .type = SETTING_CHOICE, .offset = OPTION(member), .fallback = default_text,   \
+        .choices = names, .doc = sentence                                                          \
+    }
+
 #endif

@@ -6,16 +6,6 @@
 #include "pipeline/run/train_config_internal.h"
 
 #define OPTION(member) offsetof(struct train_descent_settings, member)
-#define NUMBER(key, setting_kind, member, default_text, least, most, sentence)                     \
-    {                                                                                              \
-        .name = key, .type = setting_kind, .offset = OPTION(member), .fallback = default_text,     \
-        .min = least, .max = most, .doc = sentence                                                 \
-    }
-#define CHOICE(key, member, default_text, names, sentence)                                         \
-    {                                                                                              \
-        .name = key, .type = SETTING_CHOICE, .offset = OPTION(member), .fallback = default_text,   \
-        .choices = names, .doc = sentence                                                          \
-    }
 static const struct setting settings[] = {
     CHOICE("loss", loss, "cross_entropy", loss_names,
            "What is made small; pairwise ranks positives above negatives"),

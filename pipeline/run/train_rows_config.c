@@ -99,6 +99,21 @@ static enum status read_truth(struct train_config *config, const char *override,
     return status;
 }
 
+/* Names what was given last: an option stands above the file. */
+static enum status refuse_times(const struct train_config *config,
+                                const struct train_overrides *overrides, struct error *error)
+{
+    if (overrides->until) {
+        return error_set(error, STATUS_INVALID, "--until: \"%.64s\": a time after from expected",
+                         overrides->until);
+    }
+    if (overrides->from) {
+        return error_set(error, STATUS_INVALID, "--from: \"%.64s\": a time before until expected",
+                         overrides->from);
+    }
+    return yaml_complain(train_config_node(config, "until"), error, "a time after from expected");
+}
+
 enum status train_rows_read(struct train_config *config, const struct train_overrides *overrides,
                             struct error *error)
 {
@@ -131,8 +146,7 @@ enum status train_rows_read(struct train_config *config, const struct train_over
                            &rows->until_ms, error);
     }
     if (status == STATUS_OK && rows->from_ms >= rows->until_ms) {
-        status =
-            yaml_complain(train_config_node(config, "until"), error, "a time after from expected");
+        status = refuse_times(config, overrides, error);
     }
     if (status == STATUS_OK) {
         status = read_prefixes(config, error);

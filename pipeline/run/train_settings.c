@@ -2,7 +2,7 @@
 #include <stddef.h>
 
 #include "models/markov.h"
-#include "pipeline/run/train_config.h"
+#include "pipeline/run/train_config_internal.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -13,21 +13,6 @@ const char *const train_kind_names[TRAIN_KIND_COUNT + 1] = {
 static const char *const transform_names[] = {"auto", "none", "log1p", "octaves", NULL};
 
 #define OPTION(member) offsetof(struct train_settings, member)
-#define TEXT(key, setting_kind, member, default_text, sentence)                                    \
-    {                                                                                              \
-        .name = key, .type = setting_kind, .offset = OPTION(member), .fallback = default_text,     \
-        .doc = sentence                                                                            \
-    }
-#define NUMBER(key, setting_kind, member, default_text, least, most, sentence)                     \
-    {                                                                                              \
-        .name = key, .type = setting_kind, .offset = OPTION(member), .fallback = default_text,     \
-        .min = least, .max = most, .doc = sentence                                                 \
-    }
-#define CHOICE(key, member, default_text, names, sentence)                                         \
-    {                                                                                              \
-        .name = key, .type = SETTING_CHOICE, .offset = OPTION(member), .fallback = default_text,   \
-        .choices = names, .doc = sentence                                                          \
-    }
 static const struct setting settings[] = {
     {.name = "pipeline",
      .type = SETTING_PATH,

@@ -1,14 +1,9 @@
 /* The mapping trees of a training file. */
 #include <stddef.h>
 
-#include "pipeline/run/train_config.h"
+#include "pipeline/run/train_config_internal.h"
 
 #define OPTION(member) offsetof(struct train_trees_settings, member)
-#define NUMBER(key, setting_kind, member, default_text, least, most, sentence)                     \
-    {                                                                                              \
-        .name = key, .type = setting_kind, .offset = OPTION(member), .fallback = default_text,     \
-        .min = least, .max = most, .doc = sentence                                                 \
-    }
 static const struct setting settings[] = {
     NUMBER("rounds", SETTING_INTEGER, rounds, "500", 1, 20000, "Trees, at most"),
     NUMBER(

@@ -122,7 +122,7 @@ void rule_run_start(struct rule_run *run, const struct rule_run_options *options
                      STATUS_OK);
     struct emit_interventions_options settings = {.rules = yaml_root(document),
                                                   .fields = {&field, field ? 1 : 0}};
-    if (emit_interventions_rules(&settings, NULL, &random_feature_set, &run->set, &error) !=
+    if (emit_interventions_rules(&settings, NULL, &random_feature_set, NULL, &run->set, &error) !=
         STATUS_OK) {
         print_error("%s\n", error.message);
         fail();

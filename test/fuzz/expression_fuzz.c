@@ -55,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct expression expression;
     struct error error;
     uint32_t output = 0;
-    if (expression_program_create(&random_feature_set, &program, NULL) != STATUS_OK) {
+    if (expression_program_create(&random_feature_set, random_classes, &program, NULL) !=
+        STATUS_OK) {
         return 0;
     }
     enum status status =

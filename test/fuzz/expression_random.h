@@ -37,6 +37,11 @@ static const struct feature_info random_features[RANDOM_FEATURES] = {
 };
 static const struct feature_set random_feature_set = {random_features, RANDOM_FEATURES, 7};
 
+static const char *const random_class_names[] = {"buy", "leave", "just \"look\""};
+static const struct expression_classes random_classes[SCORE_KIND_COUNT] = {
+    [SCORE_PURCHASE] = {random_class_names, 3},
+};
+
 static inline float random_number(struct choices *choices)
 {
     static const float numbers[] = {0.0f,   -0.0f, 1.0f,       -1.0f,     0.5f,    2.0f,  3.0f,
@@ -77,6 +82,17 @@ static inline void random_event(struct event_batch *batch, uint32_t row, struct 
     batch->attributes[row] = (struct attribute_list){items, choose(choices, 3)};
 }
 
+static inline void random_classes_of(struct event_batch *batch, uint32_t rows,
+                                     struct choices *choices)
+{
+    uint32_t count = random_classes[SCORE_PURCHASE].count;
+    float *values = arena_array(&batch->arena, float, (size_t)rows *count);
+    for (uint32_t i = 0; i < rows * count; i++) {
+        values[i] = random_number(choices);
+    }
+    batch->classes[SCORE_PURCHASE] = (struct class_scores){values, count};
+}
+
 static inline void random_batch(struct event_batch *batch, uint32_t rows, struct choices *choices)
 {
     batch->row_count = rows;
@@ -99,6 +115,7 @@ static inline void random_batch(struct event_batch *batch, uint32_t rows, struct
             batch->fraud_logit[part][row] = random_number(choices);
         }
     }
+    random_classes_of(batch, rows, choices);
 }
 
 struct writer {
@@ -176,9 +193,9 @@ static inline void write_number(struct writer *writer, struct choices *choices, 
     default:
         WRITE_ONE(writer, choices, "0", "1", "0.5", "3.4e38", "1e-40", "100", "price", "quantity",
                   "stock", "order_line", "events_1h", "cart_value", "gap_mean_s", "amount_ratio",
-                  "fraud_score", "purchase_score", "fraud_model", "session_event_count",
-                  "session_duration", "hour()", "hour(3.5)", "weekday(-5)", "day()", "month()",
-                  "minute()");
+                  "fraud_score", "purchase_score", "fraud_model", "purchase_score[\"leave\"]",
+                  "session_event_count", "session_duration", "hour()", "hour(3.5)", "weekday(-5)",
+                  "day()", "month()", "minute()");
         return;
     }
 }

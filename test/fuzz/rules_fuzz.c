@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     enum status status =
-        rules_compile(yaml_root(document), NULL, &random_feature_set, 0, &set, &error);
+        rules_compile(yaml_root(document), NULL, &random_feature_set, NULL, 0, &set, &error);
     if (status != STATUS_OK && strncmp(error.message, "fuzz:", 5) != 0) {
         abort(); /* Every complaint names its place. */
     }

@@ -9,6 +9,7 @@ import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.serialization.*;
 
 /**
@@ -19,13 +20,15 @@ import org.apache.kafka.common.serialization.*;
  *     loadavro TOPIC FILE...        likewise; u32 little-endian length and bytes, record by record
  *     dump DIR TOPIC...             what readers of committed records see, as DIR/TOPIC-PARTITION:
  *                                   a line a record: key, time stamp, value, with tabs between
+ *     records DIR TOPIC...          all that they have of them, as DIR/TOPIC, in the form of read below
  *     delete TOPIC...
+ *     trim TOPIC...                 all of it is gone
  *     shell                         obeys the lines of standard input, of words between tabs, and
  *                                   answers each with "ok" or "error: WHY" (what comes before it is
  *                                   what was asked for):
  *       make TOPIC PARTITIONS [SETTING=VALUE...]
  *       delete TOPIC...
- *       grow TOPIC PARTITIONS       more partitions
+ *       grow TOPIC PARTITIONS       more partitions, once they are seen
  *       set TOPIC SETTING=VALUE...
  *       trim TOPIC PARTITION OFFSET the records before it are gone
  *       send FILE                   a record a line: topic, partition, time stamp or -, key, value,
@@ -99,14 +102,48 @@ public class KafkaTool {
         }
     }
 
-    /* The answer to the request comes before the brokers' metadata shows the topic. */
+    /*
+     * The answer to the request comes before the brokers' metadata shows the topic. With several
+     * brokers any of them may be asked, so it is seen once it was seen several times in a row.
+     */
     static boolean isSeen(Admin admin, String topic, int partitions) throws Exception {
-        try {
-            return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic)
-                       .partitions().size() == partitions;
-        } catch (ExecutionException unknown) {
-            return false;
+        int brokers = admin.describeCluster().nodes().get().size();
+        for (int times = 0; times < (brokers > 1 ? 4 * brokers : 1); times++) {
+            try {
+                if (admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic)
+                        .partitions().size() != partitions) {
+                    return false;
+                }
+            } catch (ExecutionException unknown) {
+                return false;
+            }
         }
+        return true;
+    }
+
+    /* A broker listens before the controller lets it have partitions. */
+    static void request(Admin admin, NewTopic topic) throws Exception {
+        while (true) {
+            try {
+                admin.createTopics(List.of(topic)).all().get();
+                return;
+            } catch (ExecutionException refused) {
+                if (!(refused.getCause() instanceof InvalidReplicationFactorException)) {
+                    throw refused;
+                }
+                Thread.sleep(200);
+            }
+        }
+    }
+
+    static boolean isGone(Admin admin, String topic) throws Exception {
+        int brokers = admin.describeCluster().nodes().get().size();
+        for (int times = 0; times < (brokers > 1 ? 4 * brokers : 1); times++) {
+            if (admin.listTopics().names().get().contains(topic)) {
+                return false;
+            }
+        }
+        return true;
     }
 
     static void delete(String servers, List<String> topics) throws Exception {
@@ -116,7 +153,7 @@ public class KafkaTool {
             found.retainAll(present);
             admin.deleteTopics(found).all().get();
             for (String topic : found) {
-                while (admin.listTopics().names().get().contains(topic)) {
+                while (!isGone(admin, topic)) {
                     Thread.sleep(50);
                 }
             }
@@ -167,11 +204,25 @@ public class KafkaTool {
         return bytes;
     }
 
+    /* By isolation level: they are kept, since a test reads again and again while it waits. */
+    static final Map<String, KafkaConsumer<byte[], byte[]>> readers = new HashMap<>();
+
+    static KafkaConsumer<byte[], byte[]> reader(String servers, String isolation) {
+        return readers.computeIfAbsent(isolation, level -> consumer(servers, level));
+    }
+
+    /* What topics there are, and with how many partitions, is learnt anew. */
+    static void forgetReaders() {
+        readers.values().forEach(KafkaConsumer::close);
+        readers.clear();
+    }
+
     static KafkaConsumer<byte[], byte[]> consumer(String servers, String isolation) {
         Properties properties = asking(servers);
         properties.put("isolation.level", isolation);
         properties.put("enable.auto.commit", "false");
         properties.put("max.poll.records", "5000");
+        properties.put("auto.offset.reset", "earliest"); // Records may be deleted while they are read.
         return new KafkaConsumer<>(properties, new ByteArrayDeserializer(),
                                    new ByteArrayDeserializer());
     }
@@ -182,42 +233,45 @@ public class KafkaTool {
 
     /*
      * Where readers of committed records come to an end. A commit is answered before its markers stand
-     * in every partition, so this waits until no transaction is open below what is written by now;
-     * 10 s at most, since somebody who was killed leaves one open.
+     * in every partition, so this waits until no transaction is open below what is written by now.
+     * One that somebody left who was killed is ended by its next owner, or else by the brokers.
      */
     static Map<TopicPartition, Long> settledEnds(String servers, List<TopicPartition> partitions,
                                                  KafkaConsumer<byte[], byte[]> committed)
             throws Exception {
-        try (KafkaConsumer<byte[], byte[]> all = consumer(servers, "read_uncommitted")) {
-            Map<TopicPartition, Long> written = all.endOffsets(partitions);
-            long until = System.nanoTime() + 10_000_000_000L;
-            while (true) {
-                Map<TopicPartition, Long> ends = committed.endOffsets(partitions);
-                if (areReached(ends, written) || System.nanoTime() > until) {
-                    return ends;
-                }
-                Thread.sleep(10);
+        Map<TopicPartition, Long> written = reader(servers, "read_uncommitted").endOffsets(partitions);
+        long until = System.nanoTime() + 120_000_000_000L;
+        while (true) {
+            Map<TopicPartition, Long> ends = committed.endOffsets(partitions);
+            if (areReached(ends, written)) {
+                return ends;
             }
+            if (System.nanoTime() > until) {
+                throw new IllegalStateException("transactions are open below " + written +
+                                                ", readers come to " + ends);
+            }
+            Thread.sleep(10);
         }
     }
 
     /* All committed records of the topics, a partition's in their order. */
     static void each(String servers, List<String> topics, RecordTaker taker) throws Exception {
-        try (KafkaConsumer<byte[], byte[]> consumer = consumer(servers, "read_committed")) {
-            List<TopicPartition> partitions = new ArrayList<>();
-            for (String topic : topics) {
-                consumer.partitionsFor(topic).forEach(
-                    info -> partitions.add(new TopicPartition(topic, info.partition())));
-            }
-            consumer.assign(partitions);
-            consumer.seekToBeginning(partitions);
-            Map<TopicPartition, Long> ends = settledEnds(servers, partitions, consumer);
-            while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
-                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
-                    taker.take(record);
-                }
+        KafkaConsumer<byte[], byte[]> consumer = reader(servers, "read_committed");
+        List<TopicPartition> partitions = new ArrayList<>();
+        for (String topic : topics) {
+            consumer.partitionsFor(topic).forEach(
+                info -> partitions.add(new TopicPartition(topic, info.partition())));
+        }
+        Map<TopicPartition, Long> ends = settledEnds(servers, partitions, consumer);
+        partitions.removeIf(partition -> ends.get(partition) == 0);
+        consumer.assign(partitions);
+        consumer.seekToBeginning(partitions);
+        while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
+            for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(100))) {
+                taker.take(record);
             }
         }
+        consumer.unsubscribe();
     }
 
     interface RecordTaker {
@@ -267,8 +321,15 @@ public class KafkaTool {
         settings.putAll(settings(words.subList(2, words.size())));
         settings.values().removeIf(String::isEmpty);
         request.configs(settings);
-        admin.createTopics(List.of(request)).all().get();
+        request(admin, request);
         while (!isSeen(admin, words.get(0), Integer.parseInt(words.get(1)))) {
+            Thread.sleep(20);
+        }
+    }
+
+    static void grow(Admin admin, String topic, int partitions) throws Exception {
+        admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(partitions))).all().get();
+        while (!isSeen(admin, topic, partitions)) {
             Thread.sleep(20);
         }
     }
@@ -277,8 +338,32 @@ public class KafkaTool {
         List<AlterConfigOp> changes = new ArrayList<>();
         settings(words.subList(1, words.size())).forEach((name, value) -> changes.add(
             new AlterConfigOp(new ConfigEntry(name, value), AlterConfigOp.OpType.SET)));
-        admin.incrementalAlterConfigs(
-            Map.of(new ConfigResource(ConfigResource.Type.TOPIC, words.get(0)), changes)).all().get();
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, words.get(0));
+        admin.incrementalAlterConfigs(Map.of(topic, changes)).all().get();
+        // The answer comes before the broker shows it.
+        while (true) {
+            Config shown = admin.describeConfigs(List.of(topic)).all().get().get(topic);
+            if (changes.stream().map(AlterConfigOp::configEntry)
+                    .allMatch(entry -> entry.value().equals(shown.get(entry.name()).value()))) {
+                return;
+            }
+            Thread.sleep(20);
+        }
+    }
+
+    /* Likewise: a change of the policy that forbids it may have been shown, and not yet be obeyed. */
+    static void trim(Admin admin, TopicPartition partition, long offset) throws Exception {
+        for (int tries = 1;; tries++) {
+            try {
+                admin.deleteRecords(Map.of(partition, RecordsToDelete.beforeOffset(offset))).all().get();
+                return;
+            } catch (ExecutionException refused) {
+                if (!(refused.getCause() instanceof PolicyViolationException) || tries == 100) {
+                    throw refused;
+                }
+                Thread.sleep(100);
+            }
+        }
     }
 
     static byte[] bytes(String hex) {
@@ -308,21 +393,43 @@ public class KafkaTool {
         }
     }
 
+    static String line(ConsumerRecord<byte[], byte[]> record) {
+        StringJoiner headers = new StringJoiner(",");
+        record.headers().forEach(h -> headers.add(h.key() + "=" + hex(h.value())));
+        return record.topic() + '\t' + record.partition() + '\t' + record.offset() + '\t' +
+               record.timestamp() + '\t' + hex(record.key()) + '\t' + hex(record.value()) + '\t' +
+               headers + '\n';
+    }
+
     static void read(String servers, List<String> topics) throws Exception {
         StringBuilder out = new StringBuilder();
-        each(servers, topics, record -> {
-            StringJoiner headers = new StringJoiner(",");
-            record.headers().forEach(h -> headers.add(h.key() + "=" + hex(h.value())));
-            out.append(record.topic()).append('\t').append(record.partition()).append('\t')
-                .append(record.offset()).append('\t').append(record.timestamp())
-                .append('\t').append(hex(record.key())).append('\t')
-                .append(hex(record.value())).append('\t').append(headers).append('\n');
-        });
+        each(servers, topics, record -> out.append(line(record)));
         System.out.print(out);
     }
 
+    static void records(String servers, String directory, List<String> topics) throws Exception {
+        Files.createDirectories(Path.of(directory));
+        for (String topic : topics) {
+            try (Writer out = Files.newBufferedWriter(Path.of(directory, topic))) {
+                each(servers, List.of(topic), record -> out.write(line(record)));
+            }
+        }
+    }
+
+    static void empty(String servers, List<String> topics) throws Exception {
+        try (Admin admin = Admin.create(asking(servers))) {
+            for (var topic : admin.describeTopics(topics).allTopicNames().get().values()) {
+                for (int partition = 0; partition < topic.partitions().size(); partition++) {
+                    trim(admin, new TopicPartition(topic.name(), partition), -1); // Its end.
+                }
+            }
+        }
+    }
+
+    /* As of transactions that are decided: those whose commit was answered count in any case. */
     static void offsets(Admin admin, String group) throws Exception {
-        admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().forEach(
+        ListConsumerGroupOffsetsOptions stable = new ListConsumerGroupOffsetsOptions().requireStable(true);
+        admin.listConsumerGroupOffsets(group, stable).partitionsToOffsetAndMetadata().get().forEach(
             (partition, offset) -> System.out.println(partition.topic() + "\t" +
                 partition.partition() + "\t" + (offset == null ? -1 : offset.offset()) + "\t" +
                 (offset == null ? "" : offset.metadata())));
@@ -334,12 +441,10 @@ public class KafkaTool {
         switch (words.get(0)) {
         case "make" -> make(admin, rest);
         case "delete" -> delete(servers, rest);
-        case "grow" -> admin.createPartitions(Map.of(rest.get(0), NewPartitions.increaseTo(
-                           Integer.parseInt(rest.get(1))))).all().get();
+        case "grow" -> grow(admin, rest.get(0), Integer.parseInt(rest.get(1)));
         case "set" -> set(admin, rest);
-        case "trim" -> admin.deleteRecords(Map.of(
-                           new TopicPartition(rest.get(0), Integer.parseInt(rest.get(1))),
-                           RecordsToDelete.beforeOffset(Long.parseLong(rest.get(2))))).all().get();
+        case "trim" -> trim(admin, new TopicPartition(rest.get(0), Integer.parseInt(rest.get(1))),
+                            Long.parseLong(rest.get(2)));
         case "send" -> send(producer, rest.get(0));
         case "read" -> read(servers, rest);
         case "offsets" -> offsets(admin, rest.get(0));
@@ -363,6 +468,9 @@ public class KafkaTool {
                 try {
                     List<String> words = Arrays.asList(line.split("\t"));
                     obey(servers, admin, producer, words);
+                    if (words.get(0).equals("delete") || words.get(0).equals("grow")) {
+                        forgetReaders();
+                    }
                     if (words.get(0).equals("delete")) {
                         // One that knew a topic may wait for the old one when it is made again.
                         producer.close();
@@ -396,7 +504,9 @@ public class KafkaTool {
         case "load" -> load(servers, rest.get(0), rest.subList(1, rest.size()), false);
         case "loadavro" -> load(servers, rest.get(0), rest.subList(1, rest.size()), true);
         case "dump" -> dump(servers, rest.get(0), rest.subList(1, rest.size()));
+        case "records" -> records(servers, rest.get(0), rest.subList(1, rest.size()));
         case "delete" -> delete(servers, rest);
+        case "trim" -> empty(servers, rest);
         case "shell" -> shell(servers);
         default -> throw new IllegalArgumentException(arguments[1]);
         }

@@ -82,8 +82,8 @@ def feature_names():
     return re.findall(r"^\| `(\w+)` \|", text, re.M)
 
 
-def contributions(model, rows):
-    """libxgboost's SHAP values: for each row those of the features, then the expected margin."""
+def predicted(model, rows, mask, width_of):
+    """What libxgboost's XGBoosterPredict gives with this option mask, a list for each row."""
     library = ctypes.CDLL("libxgboost.so.0")
     count, width = len(rows), len(rows[0])
     values = (ctypes.c_float * (count * width))(*[value for row in rows for value in row])
@@ -94,11 +94,16 @@ def contributions(model, rows):
                                            ctypes.c_float(math.nan), ctypes.byref(matrix)),
             library.XGBoosterCreate(None, ctypes.c_uint64(0), ctypes.byref(booster)),
             library.XGBoosterLoadModel(booster, model.encode()),
-            library.XGBoosterPredict(booster, matrix, 4, 0, 0, ctypes.byref(length),
+            library.XGBoosterPredict(booster, matrix, mask, 0, 0, ctypes.byref(length),
                                      ctypes.byref(made))):
         check(code == 0, "libxgboost failed")
-    equal(length.value, count * (width + 1), "numbers of libxgboost")
-    return [made[i * (width + 1):(i + 1) * (width + 1)] for i in range(count)]
+    equal(length.value, count * width_of, "numbers of libxgboost")
+    return [made[i * width_of:(i + 1) * width_of] for i in range(count)]
+
+
+def contributions(model, rows):
+    """libxgboost's SHAP values: for each row those of the features, then the expected margin."""
+    return predicted(model, rows, 4, len(rows[0]) + 1)
 
 
 def test_the_reasons_of_trees_are_those_of_their_maker(work):
@@ -166,11 +171,13 @@ def test_the_page_of_each_kind_adds_up(work):
         check((before > 0) == (kind == "gru"), f"{kind}: session_before in {before} alerts")
 
 
+BROUGHT = ("session_events", "cart_pieces", "gap_log_mean", "rate_burst", "cart_value")
+
+
 def brought(work, name, model, keys):
     """A pack of a model of the tests, whose five features are some of nudge's."""
     pack = os.path.join(work, name)
-    features = ", ".join("{name: %s}" % feature for feature in
-                         ("session_events", "cart_pieces", "gap_log_mean", "rate_burst", "cart_value"))
+    features = ", ".join("{name: %s}" % feature for feature in BROUGHT)
     write(os.path.join(pack, "manifest.yaml"),
           f"format: 1\nkind: trees\nname: {name}\nversion: 1\nmodel: {os.path.join(MODELS, model)}\n"
           f"features: [{features}]\n{keys}")
@@ -191,6 +198,62 @@ def test_the_chances_of_all_classes_sum_to_one(work):
         check(len(sums) > 15000, f"{len(sums)} scored events")
         worst = max(abs(total - 1) for total in sums.values())
         check(worst < 1e-5, f"{model}: the chances sum to 1 +- {worst}")
+
+
+CLASS_RULES = """
+input: {format: avro}
+predict_intent: {purchase_pack: %s, abandon_pack: %s}
+score_fraud: {pack: %s}
+emit_interventions:
+  rules:
+    - name: classes
+      on: any
+      if: abandon_score["leave"] + purchase_score["buy"] + fraud_score["browse"] > %s
+      alert:
+        severity: low
+        reason: '{abandon_score["browse"]:.6} {abandon_score["buy"]:.6} {abandon_score["leave"]:.6}
+          {purchase_score["browse"]:.6} {purchase_score["buy"]:.6} {purchase_score["leave"]:.6}
+          {fraud_score["browse"]:.6} {fraud_score["buy"]:.6} {fraud_score["leave"]:.6}'
+"""
+
+
+def test_rules_see_every_class_as_libxgboost_predicts_it(work):
+    try:
+        ctypes.CDLL("libxgboost.so.0")
+    except OSError:
+        raise Skip("libxgboost is missing")
+    model = os.path.join(MODELS, "xgb_classes.json")
+    packs = [brought(work, f"own-{own}", "xgb_classes.json",
+                     f"class: {own}\nclasses: [browse, buy, leave]\n")
+             for own in ("buy", "leave", "browse")]
+    config = write(os.path.join(work, "classes.yaml"), CLASS_RULES % (*packs, 0.9))
+    result = nudge("check", config)
+    check(result.code == 0 and 'classes of the abandon model: abandon_score["browse"], '
+          'abandon_score["buy"], abandon_score["leave"]\n' in result.out, f"check: {result}")
+    out = os.path.join(work, "out-classes")
+    result = nudge("run", config, "--input", history(work), "--output", out)
+    check(result.code == 0, f"run: {result}")
+    reasons = {alert["decision_id"]: alert["reason"] for alert in harness.records(out, "alerts")}
+    names = feature_names()
+    shown, rows = [], []
+    for decision in harness.records(out, "decisions"):
+        values = dict(zip(names, decision["features"]))
+        rows.append([math.nan if values[name] is None else values[name] for name in BROUGHT])
+        shown.append([float(number) for number in reasons[decision["decision_id"]].split()])
+    check(200 < len(rows) < 15000, f"{len(rows)} rows matched: some and not all")
+    for numbers, wanted in zip(shown, predicted(model, rows, 0, 3)):
+        check(len(numbers) == 9 and max(abs(a - b) for a, b in zip(numbers, wanted * 3)) < 1e-5,
+              f"{numbers}, {wanted} by libxgboost")
+    wrong = write(os.path.join(work, "wrong.yaml"),
+                  read(config).decode().replace('if: abandon_score["leave"]', 'if: abandon_score["leaf"]'))
+    result = nudge("check", wrong)
+    check(result.code != 0 and "wrong.yaml:" in result.errors and
+          'abandon_score["leaf"]: no class of its pack; did you mean "leave"?' in result.errors,
+          f"check: {result}")
+    alone = write(os.path.join(work, "alone.yaml"),
+                  read(config).decode().replace(f", abandon_pack: {packs[1]}", ""))
+    result = nudge("check", alone)
+    check(result.code != 0 and "its pack has no classes" in result.errors, f"check: {result}")
 
 
 def test_a_value_is_shown_as_it_is(work):

@@ -19,6 +19,7 @@ class FaultyProxy:
         self.connections = set()
         self.counts = {"cut": 0, "stalled": 0, "held back": 0}
         self.is_faulty = False
+        self.pending = []
         self.listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self.accept, daemon=True).start()
         threading.Thread(target=self.disturb, daemon=True).start()
@@ -40,7 +41,6 @@ class FaultyProxy:
 
     def disturb(self):
         """Draws a fault now and then; the next connection with bytes to pass has it."""
-        self.pending = []
         while True:
             time.sleep(self.randomness.uniform(0.05, 0.6))
             if self.is_faulty and not self.pending:

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal, event, lines  # noqa: E402
-from kafka_harness import Application, file_outputs, same  # noqa: E402
+from kafka_harness import Application, file_outputs, same, wait_for  # noqa: E402
 
 broker = None
 
@@ -30,7 +30,7 @@ def test_what_was_output_is_committed_before_the_interval_is_over(work):
     try:
         # The fourth view of the session is an alert.
         broker.send(topic, [lines([event(n)]).rstrip(b"\n") for n in range(4)])
-        harness.wait_for(lambda: ("alerts", 0) in application.outputs(), 60, "the alert")
+        wait_for(lambda: ("alerts", 0) in application.outputs(), "the alert")
         running.stop()
     finally:
         running.kill()

@@ -13,9 +13,10 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import kafka_harness  # noqa: E402
-from harness import check, equal  # noqa: E402
+from harness import check  # noqa: E402
 from kafka_harness import (Application, committed, file_outputs, generate, run_to,  # noqa: E402
-                           same, without_places)
+                           same, wait_for, without_places)
+from kafka_ports import free_port  # noqa: E402
 from slow_proxy import SlowProxy  # noqa: E402
 
 broker = None
@@ -26,7 +27,10 @@ POLL_INTERVAL_S = 6
 def test_a_restore_that_takes_long_keeps_the_group_and_stops_nobody(work):
     topic = broker.make("p" + os.path.basename(work), 2)
     properties = "  properties: {max.poll.interval.ms: %d000}" % POLL_INTERVAL_S
-    application = Application(broker, work, topic, ends=False, kafka=properties).create()
+    # With metrics: a partition that is being opened by a worker, and is given to another one, has some.
+    listen = f"metrics: {{listen: '127.0.0.1:{free_port()}'}}"
+    application = Application(broker, work, topic, ends=False, kafka=properties,
+                              more=listen).create()
     many = [harness.event(n, user=f"u{n % 6000}", seconds=n // 100) for n in range(12000)]
     few = [harness.event(n, user=f"v{n % 5}", seconds=n) for n in range(60)]
     broker.send(topic, [{"partition": 0, "value": json.dumps(event)} for event in many])
@@ -46,8 +50,8 @@ def test_a_restore_that_takes_long_keeps_the_group_and_stops_nobody(work):
                 time.sleep(2.5 * POLL_INTERVAL_S)
             broker.send(topic, [{"partition": 1, "value": json.dumps(event)}
                                 for event in few[end - 20:end]])
-            harness.wait_for(lambda end=end: committed(application, topic, 1) == end, 60,
-                             "the other partition")
+            wait_for(lambda end=end: committed(application, topic, 1) == end,
+                     "the other partition")
             check("partition_opened partition=0" not in running.said(), "it is not restored yet")
             if end == 40:
                 running.stop()
@@ -63,7 +67,7 @@ def test_a_restore_that_takes_long_keeps_the_group_and_stops_nobody(work):
     harness.write(application.path, text)
     files = [harness.write(os.path.join(work, f"{i}.jsonl"), harness.lines(events))
              for i, events in enumerate((many, few))]
-    application.write(ends=True)
+    application.write(ends=True, more="")
     application.run("--workers", "2")  # As before: members are known by name until they time out.
     same(application.outputs(), file_outputs(work, application, files), "a long restore")
 
@@ -95,10 +99,10 @@ def test_a_clock_that_jumps_changes_nothing(work):
                 sent += len(portion)
                 broker.send(topic, portion)
             if randomness.random() < 0.3:
-                harness.wait_for(lambda: committed(application, topic) +
-                                 committed(application, topic, 1) == sent, 60, "so far")
-        harness.wait_for(lambda: committed(application, topic) +
-                         committed(application, topic, 1) == sent, 60, "all of it")
+                wait_for(lambda: committed(application, topic) +
+                         committed(application, topic, 1) == sent, "so far")
+        wait_for(lambda: committed(application, topic) +
+                 committed(application, topic, 1) == sent, "all of it")
         running.stop()
     finally:
         running.kill()

@@ -14,7 +14,7 @@ import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
 from kafka_harness import (SEVERAL, Application, check_places, file_outputs,  # noqa: E402
-                           generate, same, without_places)
+                           generate, same, wait_for, without_places)
 
 broker = None
 INTERLEAVING = 4
@@ -89,9 +89,9 @@ def test_several_topics_are_taken_in_an_order_that_the_journal_says(work):
                 running.kill()
                 running = application.start()
             time.sleep(0.3 if number else 0)
-        harness.wait_for(lambda: sum(offset for offset, _ in
-                                     broker.offsets(application.name).values()) == len(events),
-                         30, "everything committed")
+        wait_for(lambda: sum(offset for offset, _ in
+                             broker.offsets(application.name).values()) == len(events),
+                 "everything committed")
         running.stop()
     finally:
         running.kill()
@@ -154,8 +154,8 @@ def test_a_topic_that_is_added_to_the_list_begins_at_its_start(work):
     broker.send(topics[0], [{"value": json.dumps(event), "time_ms": event["event_time"]}
                             for event in events[:100]])
     running = application.start()
-    harness.wait_for(lambda: broker.offsets(application.name).get((topics[0], 0), (0,))[0] == 100,
-                     20, "the first topic")
+    wait_for(lambda: broker.offsets(application.name).get((topics[0], 0), (0,))[0] == 100,
+             "the first topic")
     running.stop()
     application.write(kafka=f"  topics: [{', '.join(topics)}]", ends=True)
     broker.send(topics[1], [{"value": json.dumps(event), "time_ms": event["event_time"]}

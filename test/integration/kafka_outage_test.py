@@ -11,10 +11,12 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from kafka_harness import PATIENCE_S  # noqa: E402
 from kafka_storm import Cluster  # noqa: E402
 
 SESSION_S = 2
 SETTLED_S = 4 * SESSION_S  # After which being shut out means that another has the name.
+LONG_SESSION_S = 10  # Where somebody must have been shut out before.
 MEMORY_MIB = 32  # Of which a process may have more while it waits for a broker.
 CONFIG = """
 name: outage
@@ -35,9 +37,12 @@ class Case:
     def __init__(self, nudge, cluster, work):
         self.nudge, self.cluster, self.work = nudge, cluster, work
         self.config = f"{work}/outage.yaml"
-        with open(self.config, "w") as file:
-            file.write(CONFIG.format(servers=cluster.servers, session=SESSION_S))
+        self.write(SESSION_S)
         self.processes = []
+
+    def write(self, session_s):
+        with open(self.config, "w") as file:
+            file.write(CONFIG.format(servers=self.cluster.servers, session=session_s))
 
     def start(self, name):
         with open(f"{self.work}/{name}.log", "ab") as log:
@@ -50,9 +55,16 @@ class Case:
         with open(f"{self.work}/{name}.log", errors="replace") as file:
             return file.read()
 
+    def is_assigned(self, name):
+        until = time.monotonic() + PATIENCE_S
+        while "assigned" not in self.log(name):
+            if time.monotonic() > until:
+                sys.exit(f"{name}: not assigned\n{self.log(name)[-2000:]}")
+            time.sleep(0.05)
+
     def behind(self):
-        said = subprocess.run([self.nudge, "lag", self.config], capture_output=True, text=True, timeout=60,
-                              check=False)
+        said = subprocess.run([self.nudge, "lag", self.config], capture_output=True, text=True,
+                              timeout=PATIENCE_S, check=False)
         return int(said.stdout.split()[-1]) if said.returncode == 0 else None
 
     def feed(self):
@@ -60,14 +72,14 @@ class Case:
         self.cluster.tool("load", "clicks", *(f"{self.work}/in/events-{n}.jsonl" for n in range(2)))
 
     def reads_all(self, process, name, what):
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             if process.poll() is not None:
                 sys.exit(f"{what}: nudge ended with {process.returncode}\n{self.log(name)[-2000:]}")
             if self.behind() == 0:
                 return
             time.sleep(0.5)
-        sys.exit(f"{what}: {self.behind()} records behind after 60 s\n{self.log(name)[-2000:]}")
+        sys.exit(f"{what}: {self.behind()} records behind after {PATIENCE_S} s\n{self.log(name)[-2000:]}")
 
 
 def resident_mib(process):
@@ -91,7 +103,7 @@ def newcomer_of_the_same_name(case, older):
     time.sleep(SETTLED_S + 1)
     newer = case.start("two")
     try:
-        code = older.wait(timeout=60)
+        code = older.wait(timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
         sys.exit("two of one name: the older one goes on")
     if code != 1 or "fenced" not in case.log("one"):
@@ -104,14 +116,12 @@ def newcomer_of_the_same_name(case, older):
 def shut_out_by_one_that_died(case, process):
     """Within the time in which it may be its own doing, so it joins again."""
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=30)
+    process.wait(timeout=PATIENCE_S)
+    case.write(LONG_SESSION_S)
     first = case.start("three")
-    until = time.monotonic() + 30
-    while "assigned" not in case.log("three") and time.monotonic() < until:
-        time.sleep(0.05)
+    case.is_assigned("three")
     second = case.start("four")
-    while "assigned" not in case.log("four") and time.monotonic() < until:
-        time.sleep(0.05)
+    case.is_assigned("four")
     second.kill()
     second.wait()
     case.feed()

@@ -6,16 +6,16 @@ Instances are killed (and started again, some with their state removed), stopped
 their transactions live and let go on, added and removed; with three brokers, brokers are killed.
 With --feed events come while the storm goes on, with a load that changes; with --enough what the run
 must have had at least is checked as well, and with --full (2 million in ten minutes) and --hour.
+With --hops records take a chain of topics, by device, by card and by user; see kafka_storm_hops.py
+for what is compared then.
 Needs java and mvn; says so and passes without, unless CI is set.
 """
 import argparse
-import glob
 import os
 import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,17 +23,19 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from faulty_proxy import FaultyProxy  # noqa: E402
+import kafka_storm_hops as hops  # noqa: E402
+from kafka_ports import free_port  # noqa: E402
+from kafka_storm_verdict import (LEAST, TOPICS, Dump, compare, count_records,  # noqa: E402
+                                 file_matches)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TOPICS = ["alerts", "promotions", "sessions", "decisions", "dead_letters", "late_events",
-          "scored_events"]
 TRANSACTION_TIMEOUT = 3
 
 CONFIG = """
 name: storm
 input: {{source: {source}, format: jsonl, allowed_lateness: 5s}}
 output: {{sink: {source}, scored_events_share: 0.02}}
-state: {{memory: 192MiB}}
+state: {{memory: {memory}MiB{entities}}}
 commit: {{interval: 30ms}}
 run: {{batch: {batch}}}
 kafka:
@@ -44,7 +46,7 @@ kafka:
   ends: {ends}
   transaction_timeout: {timeout}s
   session_timeout: 6s
-{instance}
+{hops}{instance}
 emit_interventions:
   rules:
     - name: forgotten_cart
@@ -59,23 +61,12 @@ emit_interventions:
       if: session_events >= 8 and session_events <= {busy}
       alert: {{severity: low, reason: "{{session_events:.0}} events", suggest: review}}
       cooldown: 10m
-"""
-
-
-# What a run with --enough must have had at least, or it has proved less than it is for.
-LEAST = {"promotions": 1000, "promotions by timers": 500, "late_events": 500, "capped": 100,
-         "dead_letters": 100, "kills inside a transaction": 10}
+{rule}"""
 
 
 def skip(reason):
     print(f"kafka_storm: skipped: {reason}")
     sys.exit(1 if os.environ.get("CI") else 0)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return 20000 + probe.getsockname()[1] % 10000
 
 
 class Cluster:
@@ -85,7 +76,11 @@ class Cluster:
         self.environment = dict(os.environ, NUDGE_KAFKA_DIR=os.path.join(work, "kafka"),
                                 NUDGE_KAFKA_PORT=str(self.port))
         self.script = os.path.join(ROOT, "scripts", "kafka.sh")
-        self.servers = self.run("start", "--brokers", str(brokers)).strip().splitlines()[-1]
+        try:
+            self.servers = self.run("start", "--brokers", str(brokers)).strip().splitlines()[-1]
+        except BaseException:
+            self.run("wipe")
+            raise
         self.classpath = self.run("classpath").strip()
 
     def run(self, *arguments):
@@ -158,7 +153,7 @@ class Transactions:
         return set(self.probe.stdout.readline().split())
 
     def look(self):
-        """Those that nobody goes on with, and that were not known to be so: now and a little later the same."""
+        """Those that nobody goes on with, nor were known to be so: now and a little later the same."""
         now = self.open()
         time.sleep(0.3)
         new = (now & self.open()) - self.left
@@ -172,7 +167,9 @@ class Transactions:
 
 def write_config(path, **values):
     with open(path, "w") as file:
-        file.write(CONFIG.format(**{"timeout": TRANSACTION_TIMEOUT, "ends": "true", **values}))
+        file.write(CONFIG.format(**{"timeout": TRANSACTION_TIMEOUT, "ends": "true", "memory": 192,
+                                    "entities": "", "hops": "", "rule": "", "instance": "",
+                                    **values}))
     return path
 
 
@@ -185,70 +182,6 @@ def spoil(paths, randomness):
             lines.insert(randomness.randrange(len(lines)), '{"event_time": "never"}\n')
         with open(path, "w") as file:
             file.writelines(lines)
-
-
-class Dump:
-    """Records by topic and partition, as lines; one file of them in memory at a time."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.names = sorted(os.listdir(directory))
-
-    def lines(self, name):
-        path = os.path.join(self.directory, name)
-        if not os.path.exists(path):
-            return []
-        with open(path, "rb") as file:
-            return file.read().splitlines()
-
-    def topic(self, topic):
-        for name in self.names:
-            if name.rsplit("-", 1)[0] == f"storm.{topic}":
-                yield from self.lines(name)
-
-
-def count_records(expected):
-    """How many of what there were, and of what kind."""
-    counts = {topic: sum(1 for _ in expected.topic(topic)) for topic in TOPICS}
-    counts["promotions by timers"] = sum(
-        1 for line in expected.topic("promotions") if b'"cause":"idle_cart"' in line or b'"cause":"after"' in line)
-    counts["capped"] = sum(1 for line in expected.topic("decisions") if b'"suppressed_by":"cap"' in line)
-    return counts
-
-
-def compare(expected, found):
-    failed = False
-    for name in expected.names:
-        a, b = expected.lines(name), found.lines(name)
-        if a != b:
-            failed = True
-            first = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
-            lost = len(set(a) - set(b))
-            doubled = len(b) - len(set(b))
-            print(f"{name}: {len(a)} records expected, {len(b)} found, {lost} lost, "
-                  f"{doubled} doubled, first difference at {first}:\n  "
-                  f"{a[first][:300] if first < len(a) else None}\n  "
-                  f"{b[first][:300] if first < len(b) else None}")
-    return not failed
-
-
-def file_matches(expected, directory, partitions):
-    """The same values as the run over files has, where no event was in a topic; a dead letter names its place."""
-    for topic in TOPICS:
-        for partition in range(partitions):
-            path = os.path.join(directory, topic, f"{partition}.jsonl")
-            lines = open(path, "rb").read().splitlines() if os.path.exists(path) else []
-            values = [line.split(b"\t", 2)[2] for line in expected.lines(f"storm.{topic}-{partition}")]
-            if topic == "dead_letters":
-                place = rb'"source":"[^"]*"|"byte_position":[0-9]+'
-                lines = [re.sub(place, b"", line) for line in lines]
-                values = [re.sub(place, b"", line) for line in values]
-            values = [re.sub(rb'topic":"clicks"', b'topic":null', line) for line in values]
-            if lines != values:
-                print(f"{topic} {partition}: {len(lines)} records from files, {len(values)} from "
-                      f"Kafka")
-                return False
-    return True
 
 
 def wait_all(instances, limit):
@@ -266,25 +199,24 @@ def wait_all(instances, limit):
     sys.exit(f"not at the end after {limit} s")
 
 
-def has_stopped(instance, code):
+def has_ended(code, log):
     """
-    A stop that a stalled network or a dead broker holds up beyond its time ends like a kill, and
-    says so as its last word; what is promised then is what is promised of a kill. So does one that
-    comes before the instance has begun to listen for it. Anything else is a failure.
+    A stop that a stalled network, a dead broker or a busy machine holds up beyond its time ends like
+    a kill, and says so as its last word; what is promised then is what is promised of a kill. So does
+    one that comes before the instance has begun to listen for it. Anything else is a failure.
     """
-    log = open(instance.log, errors="replace").read()
-    return (code in (0, -signal.SIGTERM) or
-            log.rstrip().endswith("no clean stop in time; the next start recovers"))
+    return (code in (0, -signal.SIGTERM) or open(log, errors="replace").read().rstrip().endswith(
+        "no clean stop in time; the next start recovers"))
 
 
 def stop(instance, counts):
     instance.process.send_signal(signal.SIGTERM)
     counts["ended"] += 1
     try:
-        code = instance.process.wait(timeout=20)
+        code = instance.process.wait(timeout=60)
     except subprocess.TimeoutExpired:
-        sys.exit(f"{instance.directory}: no stop within 20 s")
-    if not has_stopped(instance, code):
+        sys.exit(f"{instance.directory}: no stop within 60 s")
+    if not has_ended(code, instance.log):
         sys.exit(f"{instance.directory}: exit {code}\n" +
                  open(instance.log, errors="replace").read()[-3000:])
     counts["ended late"] += code not in (0, -signal.SIGTERM)
@@ -293,7 +225,8 @@ def stop(instance, counts):
 
 def disturb(arguments, randomness, cluster, instances, counts, transactions, feeder):
     """Until the time is over or everything has been processed."""
-    end = time.monotonic() + arguments.seconds
+    begin = time.monotonic()
+    end = begin + arguments.seconds
     stopped = {}
     brokers_down = None
     while time.monotonic() < end:
@@ -318,6 +251,10 @@ def disturb(arguments, randomness, cluster, instances, counts, transactions, fee
                 instance.start()
             continue
         dice = randomness.random()
+        inside = counts["kills inside a transaction"]
+        if arguments.enough and inside < 1.5 * LEAST["kills inside a transaction"] * (now - begin) / (
+                end - begin):
+            dice *= 0.6  # A busy machine does little between two kills: so there are more of them.
         if instance in stopped or arguments.network:
             continue
         if dice < 0.55:
@@ -366,6 +303,147 @@ def end_input(instances, feeder, counts):
         instance.start()
 
 
+class Storm:
+    def __init__(self, arguments, nudge, work):
+        self.arguments, self.nudge, self.work = arguments, nudge, work
+        self.randomness = random.Random(arguments.seed)
+        self.names = [f"storm.{topic}" for topic in TOPICS]
+        self.instances = []
+        self.feeder = self.transactions = None
+        self.write_config = write_config
+        self.counts = {key: 0 for key in ("killed", "kills inside a transaction", "disks wiped",
+                                          "stopped", "ended", "ended late", "added", "brokers killed")}
+        self.cluster = Cluster(work, arguments.brokers)
+        self.common = {"servers": self.cluster.servers.replace(",", ", "), "batch": arguments.batch,
+                       "busy": 9 if arguments.feed else 100000,
+                       **(hops.SETTINGS if arguments.hops else {})}
+
+    def close(self):
+        for instance in self.instances:
+            instance.kill()
+        if self.feeder:
+            self.feeder.kill()
+        if self.transactions:
+            self.transactions.close()
+        self.cluster.run("wipe")
+
+    def call(self, *arguments):
+        said = subprocess.run([self.nudge, *arguments], capture_output=True, text=True)
+        if said.returncode != 0:
+            sys.exit(f"nudge {' '.join(arguments)}: exit {said.returncode}\n{said.stderr[-3000:]}")
+
+    def generate(self):
+        arguments = self.arguments
+        self.call("generate", "--output", f"{self.work}/in", "--format", "jsonl", "--events",
+                  str(arguments.events), "--users", str(max(1, arguments.events // 20)), "--late",
+                  "0.02", "--seed", str(arguments.seed), "--partitions", str(arguments.partitions),
+                  *(hops.GENERATE if arguments.hops else ()))
+        files = [f"{self.work}/in/events-{i}.jsonl" for i in range(arguments.partitions)]
+        spoil(files, self.randomness)
+        return files
+
+    def run_quietly(self, config, name):
+        """One instance that nobody disturbs, to the end; returns what it has written, and its time."""
+        instance = Instance(self.nudge, config, f"{self.work}/{name}")
+        self.instances.append(instance)
+        begin = time.monotonic()
+        instance.start()
+        wait_all([instance], max(900, self.arguments.events / 1000))
+        self.instances.remove(instance)
+        seconds = time.monotonic() - begin
+        self.cluster.tool("dump", f"{self.work}/{name}-written", *self.names)
+        return Dump(f"{self.work}/{name}-written"), seconds
+
+    def run_first(self, files):
+        """Of the same input, before the storm, over files and over topics, which are then empty again."""
+        config = write_config(f"{self.work}/files.yaml", source="files", group="none", **self.common)
+        self.call("run", config, "--input", *files, "--output", f"{self.work}/out")
+        quiet = write_config(f"{self.work}/quiet.yaml", source="kafka", group="quiet", **self.common)
+        self.cluster.tool("load", "clicks", *files)
+        self.call("topics", "create", quiet)
+        expected, seconds = self.run_quietly(quiet, "expected")
+        if not file_matches(expected, f"{self.work}/out", self.arguments.partitions):
+            sys.exit("the undisturbed run differs from the run over files")
+        self.cluster.tool("delete", *self.names, "storm-changelog", "storm-journal",
+                          *(["clicks"] if self.arguments.feed else []))
+        time.sleep(3)
+        if self.arguments.feed:
+            self.cluster.tool("create", "clicks", str(self.arguments.partitions))
+        return expected, seconds
+
+    def storm(self, files):
+        arguments, cluster, counts = self.arguments, self.cluster, self.counts
+        proxies = []
+        common = dict(self.common)
+        if arguments.network:
+            proxies, common["servers"] = cluster.start_proxies(arguments.seed)
+        for i in range(arguments.instances):
+            config = write_config(f"{self.work}/storm{i}.yaml", source="kafka", group="storm",
+                                  instance=f"  instance: node{i}",
+                                  ends="false" if arguments.feed else "true", **common)
+            self.instances.append(Instance(self.nudge, config, f"{self.work}/node{i}"))
+        self.transactions = Transactions(cluster)
+        if arguments.feed:
+            self.feeder = cluster.probe(
+                "feed", "topic=clicks", f"seconds={int(arguments.seconds * 0.9)}",
+                f"seed={arguments.seed}", *[f"file{i}={path}" for i, path in enumerate(files)])
+        for instance in self.instances[:max(1, arguments.instances - 1)]:
+            instance.start()
+        begin = time.monotonic()
+        for proxy in proxies:
+            proxy.is_faulty = True
+        disturb(arguments, self.randomness, cluster, self.instances, counts, self.transactions,
+                self.feeder)
+        for proxy in proxies:
+            proxy.is_faulty = False
+            for fault, count in proxy.counts.items():
+                counts[f"connections {fault}"] = counts.get(f"connections {fault}", 0) + count
+        disturbed = time.monotonic() - begin
+        if arguments.feed:
+            end_input(self.instances, self.feeder, counts)
+        wait_all(self.instances, max(600, arguments.events / 1000))
+        cluster.tool("dump", f"{self.work}/found", *self.names)
+        return Dump(f"{self.work}/found"), disturbed
+
+    def logs(self):
+        return "".join(open(i.log, errors="replace").read() for i in self.instances)
+
+    def run(self):
+        arguments = self.arguments
+        files = self.generate()
+        self.cluster.tool("create", "clicks", str(arguments.partitions))
+        expected, seconds = (None, 0.0) if arguments.hops else self.run_first(files)
+        self.call("topics", "create", write_config(f"{self.work}/quiet.yaml", source="kafka",
+                                                   group="quiet", **self.common))
+        found, disturbed = self.storm(files)
+        passed = True
+        if arguments.hops:
+            self.write_config(f"{self.work}/files.yaml", source="files", group="none",
+                              **{**self.common, "hops": ""})
+            passed = hops.check_chain(self, files)
+            expected, seconds = hops.run_again(self)
+        passed = compare(expected, found) and passed
+        logs = self.logs()
+        seen = {word: len(re.findall(word, logs))
+                for word in ("commit_aborted", "commit_resolved", "partition_failed",
+                             "partition_dropped", "state_rebuilt", "restored", "lost=1")}
+        for word in ("AddressSanitizer", "runtime error:", "Assertion "):
+            if word in logs:
+                passed = False
+                print(f"{word} in the logs:\n{logs[max(0, logs.index(word) - 500):][:3000]}")
+        records = count_records(expected)
+        if arguments.enough:
+            had = {**records, **self.counts}
+            missing = [f"{what}: {had[what]}, at least {least} expected"
+                       for what, least in LEAST.items() if had[what] < least]
+            passed = passed and not missing
+            print("\n".join(missing))
+        print(f"seed {arguments.seed}: undisturbed {seconds:.1f} s, disturbed {disturbed:.1f} s; "
+              f"injected {self.counts}; seen {seen}; records {records}; "
+              f"{'the same' if passed else 'DIFFERENT'}")
+        return passed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nudge")
@@ -380,6 +458,7 @@ def main():
     parser.add_argument("--enough", action="store_true", help="fail where little was disturbed or came out")
     parser.add_argument("--full", action="store_true", help="2 million events in ten minutes, fed, and enough")
     parser.add_argument("--hour", action="store_true", help="likewise, an hour")
+    parser.add_argument("--hops", action="store_true", help="records go by device, by card and by user")
     parser.add_argument("--network", action="store_true",
                         help="disturb connections instead of instances")
     parser.add_argument("--keep", action="store_true", help="leave the files where they are")
@@ -388,108 +467,17 @@ def main():
         arguments.events, arguments.partitions = 2000000, 6
         arguments.seconds = 3600 if arguments.hour else 600
         arguments.feed = arguments.enough = True
-    feeds = arguments.feed
+    arguments.feed = arguments.feed or arguments.hops  # Their topic is as long as the run.
     if not shutil.which("java"):
         skip("java is needed for Kafka")
-    randomness = random.Random(arguments.seed)
     work = tempfile.mkdtemp(prefix="nudge-storm-")
     # A copy: a build meanwhile would change what is compared.
-    nudge = shutil.copy(arguments.nudge, os.path.join(work, "nudge"))
-    cluster = Cluster(work, arguments.brokers)
-    instances = []
-    feeder = transactions = None
+    storm = Storm(arguments, shutil.copy(arguments.nudge, os.path.join(work, "nudge")), work)
     passed = False
     try:
-        quiet = {"stdout": subprocess.DEVNULL, "check": True}
-        subprocess.run([nudge, "generate", "--output", f"{work}/in", "--format", "jsonl",
-                        "--events", str(arguments.events), "--users",
-                        str(max(1, arguments.events // 20)), "--late", "0.02", "--seed",
-                        str(arguments.seed), "--partitions", str(arguments.partitions)], **quiet)
-        files = sorted(path for path in glob.glob(f"{work}/in/*.jsonl") if "truth" not in path)
-        files = files[:arguments.partitions]
-        spoil(files, randomness)
-        common = {"servers": cluster.servers.replace(",", ", "), "batch": arguments.batch,
-                  "busy": 9 if feeds else 100000}
-        file_config = write_config(f"{work}/files.yaml", source="files", group="none",
-                                   instance="", **common)
-        subprocess.run([nudge, "run", file_config, "--input", *files, "--output", f"{work}/out"],
-                       stderr=subprocess.DEVNULL, **quiet)
-
-        cluster.tool("create", "clicks", str(arguments.partitions))
-        cluster.tool("load", "clicks", *files)
-        quiet_config = write_config(f"{work}/quiet.yaml", source="kafka", group="quiet",
-                                    instance="", **common)
-        subprocess.run([nudge, "topics", "create", quiet_config], **quiet)
-        first = Instance(nudge, quiet_config, f"{work}/quiet")
-        begin = time.monotonic()
-        first.start()
-        wait_all([first], max(900, arguments.events / 1000))
-        seconds = time.monotonic() - begin
-        names = [f"storm.{topic}" for topic in TOPICS]
-        cluster.tool("dump", f"{work}/expected", *names)
-        expected = Dump(f"{work}/expected")
-        if not file_matches(expected, f"{work}/out", arguments.partitions):
-            sys.exit("the undisturbed run differs from the run over files")
-        cluster.tool("delete", *names, "storm-changelog", "storm-journal",
-                     *(["clicks"] if feeds else []))
-        time.sleep(3)
-        if feeds:
-            cluster.tool("create", "clicks", str(arguments.partitions))
-        subprocess.run([nudge, "topics", "create", quiet_config], **quiet)
-
-        counts = {key: 0 for key in ("killed", "kills inside a transaction", "disks wiped", "stopped",
-                                     "ended", "ended late", "added", "brokers killed")}
-        proxies = []
-        if arguments.network:
-            proxies, common["servers"] = cluster.start_proxies(arguments.seed)
-        for i in range(arguments.instances):
-            settings = {"source": "kafka", "group": "storm", "instance": f"  instance: node{i}"}
-            config = write_config(f"{work}/storm{i}.yaml", **settings, **common,
-                                  ends="false" if feeds else "true")
-            instances.append(Instance(nudge, config, f"{work}/node{i}"))
-        transactions = Transactions(cluster)
-        if feeds:
-            feeder = cluster.probe("feed", "topic=clicks", f"seconds={int(arguments.seconds * 0.9)}",
-                                   f"seed={arguments.seed}",
-                                   *[f"file{i}={path}" for i, path in enumerate(files)])
-        for instance in instances[:max(1, arguments.instances - 1)]:
-            instance.start()
-        begin = time.monotonic()
-        for proxy in proxies:
-            proxy.is_faulty = True
-        disturb(arguments, randomness, cluster, instances, counts, transactions, feeder)
-        for proxy in proxies:
-            proxy.is_faulty = False
-            for fault, count in proxy.counts.items():
-                counts[f"connections {fault}"] = counts.get(f"connections {fault}", 0) + count
-        disturbed = time.monotonic() - begin
-        if feeds:
-            end_input(instances, feeder, counts)
-        wait_all(instances, max(600, arguments.events / 1000) if feeds else 180)
-        cluster.tool("dump", f"{work}/found", *names)
-        passed = compare(expected, Dump(f"{work}/found"))
-        logs = "".join(open(i.log, errors="replace").read() for i in instances)
-        seen = {word: len(re.findall(word, logs))
-                for word in ("commit_aborted", "commit_resolved", "partition_failed",
-                             "partition_dropped", "state_rebuilt", "restored", "lost=1")}
-        records = count_records(expected)
-        if arguments.enough:
-            had = {**records, **counts}
-            missing = [f"{what}: {had[what]}, at least {least} expected"
-                       for what, least in LEAST.items() if had[what] < least]
-            passed = passed and not missing
-            print("\n".join(missing))
-        print(f"seed {arguments.seed}: undisturbed {seconds:.1f} s, disturbed {disturbed:.1f} s; "
-              f"injected {counts}; seen {seen}; records {records}; "
-              f"{'the same' if passed else 'DIFFERENT'}")
+        passed = storm.run()
     finally:
-        for instance in instances:
-            instance.kill()
-        if feeder:
-            feeder.kill()
-        if transactions:
-            transactions.close()
-        cluster.run("wipe")
+        storm.close()
         if passed and not arguments.keep:
             shutil.rmtree(work, ignore_errors=True)
         else:

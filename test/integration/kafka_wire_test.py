@@ -12,7 +12,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 import kafka_harness  # noqa: E402
 from harness import check, equal  # noqa: E402
-from kafka_harness import Application, file_outputs, same, without_places  # noqa: E402
+from kafka_harness import Application, file_outputs, same, wait_for  # noqa: E402
+from kafka_ports import free_port  # noqa: E402
 
 broker = None
 TYPES = ["search", "product_view", "add_to_cart", "remove_from_cart", "checkout_step", "order",
@@ -102,10 +103,12 @@ UNRESOLVED = record(TIME, TYPE, dict(optional("price"), type="boolean"),
 class Registry:
     """Our small server by the registry's published interface."""
 
-    def __init__(self, *options, port=0):
+    def __init__(self, *options, port=None):
+        # One that nobody has while the registry is away.
+        port = port or free_port()
         self.process = subprocess.Popen(
-            [sys.executable, os.path.join(kafka_harness.ROOT, "test/wire/registry_server.py"), "--port", str(port),
-             *options], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            [sys.executable, os.path.join(kafka_harness.ROOT, "test/wire/registry_server.py"),
+             "--port", str(port), *options], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.port = int(self.process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -226,16 +229,16 @@ def test_a_registry_that_goes_away_leaves_known_ids_working(work):
 
     try:
         broker.send(topic, [frame(7, datum(FIRST, event)) for event in events[:300]])
-        harness.wait_for(lambda: is_committed(300), 60, "the first third")
+        wait_for(lambda: is_committed(300), "the first third")
         registry.close()
         broker.send(topic, [frame(7, datum(FIRST, event)) for event in events[300:600]])
-        harness.wait_for(lambda: is_committed(600), 60, "known ids")
+        wait_for(lambda: is_committed(600), "known ids")
         # An id that is not known yet: its record waits, and so do those behind it.
         broker.send(topic, [frame(8, datum(FIRST, event)) for event in events[600:]])
         check(not is_committed(601), "records of an unknown schema wait")
         back = Registry(port=registry.port)
         back.tell("add", 8, text_of(FIRST))
-        harness.wait_for(lambda: is_committed(900), 60, "the last third")
+        wait_for(lambda: is_committed(900), "the last third")
         back.close()
         running.stop()
     finally:

@@ -4,7 +4,7 @@ import threading
 import time
 
 FREE_BYTES = 200000  # A connection passes so much as fast as it comes.
-SLOW_BYTES = 2000    # Then, while it is to be slow, so much at a time.
+SLOW_BYTES = 700    # Then, while it is to be slow, so much at a time.
 SLOW_S = 0.1
 
 

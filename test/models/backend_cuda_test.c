@@ -378,8 +378,19 @@ static void a_model_of_several_classes_stays_on_the_cpu(void **state)
     backend_cuda_configure(false, 1);
     read_trees(&pair, "xgb_classes.json");
     pair.body.output = (struct pack_trees_output){.count = 3, .chosen = 1, .is_softmax = true};
+    pair.trees.classes = (struct pack_classes){.count = 3, .chosen = 1, .are_disjoint = true};
     load_both(&pair);
     compare(&pair, NULL, ROWS, "xgb_classes.json");
+    static float values[2][ROWS * 3];
+    struct model *const models[] = {pair.cpu, pair.gpu};
+    for (int which = 0; which < 2; which++) {
+        float logits[ROWS];
+        struct error error;
+        check_ok(model_score_classes(models[which], pair.rows, STRIDE, NULL, ROWS, logits,
+                                     values[which], &error),
+                 &error);
+    }
+    assert_memory_equal(values[0], values[1], sizeof(values[0]));
     release(&pair);
     backend_cuda_facts(&facts);
     assert_int_equal(facts.rows, 0);

@@ -74,7 +74,9 @@ static void rows_that_nothing_can_be_fitted_to_are_refused(void **state)
     assert_string_equal(error.message, "training: one class only: all 3 rows are positive");
     memset(made.parts, SPLIT_HELD, ROWS);
     assert_int_equal(fit_rows_count(&made.table, made.parts, 0, &rows, &error), STATUS_INVALID);
-    assert_string_equal(error.message, "training: no rows before the held-out time");
+    assert_string_equal(
+        error.message,
+        "training: no rows before the held-out time; see gap, held_share, from and until");
     assert_int_equal(rows.count, 77); /* Untouched. */
 }
 

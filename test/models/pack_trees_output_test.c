@@ -255,6 +255,74 @@ static void a_value_is_what_the_maker_predicts(void **state)
     }
 }
 
+struct scored_classes {
+    struct model_pack *pack;
+    float logits[ROWS_MAX];
+    float values[ROWS_MAX * OUTPUTS_MAX];
+};
+
+static void score_classes(const char *directory, const char *file, const char *keys,
+                          const struct predicted *made, struct scored_classes *ret_scored)
+{
+    struct error error;
+    struct model *model = load(directory, file, keys, &ret_scored->pack);
+    assert_int_equal(ret_scored->pack->classes.count, made->outputs);
+    assert_int_equal(model_score_classes(model, made->rows, STRIDE, NULL, made->count,
+                                         ret_scored->logits, ret_scored->values, &error),
+                     STATUS_OK);
+    model_unload(model);
+}
+
+static void every_class_has_what_its_maker_predicts_whichever_is_the_packs_own(void **state)
+{
+    static struct predicted made;
+    static struct scored_classes scored;
+    static const char *const others[] = {"lgb_one_each.txt", "xgb_targets.json"};
+    for (size_t i = 0; i < MODELS_OF_CLASSES + 2; i++) {
+        const char *file =
+            i < MODELS_OF_CLASSES ? models_of_classes[i] : others[i - MODELS_OF_CLASSES];
+        read_predicted(file, true, &made);
+        for (uint32_t own = 0; own < made.outputs; own++) {
+            char keys[48];
+            (void)snprintf(keys, sizeof(keys), "class: %u\n%s", own,
+                           strstr(file, "targets") ? "output: value\n" : "");
+            score_classes(*state, file, keys, &made, &scored);
+            for (uint32_t at = 0; at < made.count * made.outputs; at++) {
+                uint32_t row = at / made.outputs;
+                uint32_t k = at % made.outputs;
+                if (!(fabs((double)scored.values[at] - made.values[row][k]) < 1e-5)) {
+                    fail_msg("%s, own %u, row %u, class %u: %g, %g expected", file, own, row, k,
+                             (double)scored.values[at], made.values[row][k]);
+                }
+            }
+            model_pack_unload(scored.pack);
+        }
+    }
+}
+
+static void a_calibrated_class_leaves_the_others_their_shares_of_the_rest(void **state)
+{
+    static struct predicted made;
+    static struct scored_classes scored;
+    read_predicted("xgb_classes", true, &made);
+    score_classes(*state, "xgb_classes.json",
+                  "class: buy\nclasses: [browse, buy, leave]\n"
+                  "calibration: {slope: 0.5, offset: -1}\n",
+                  &made, &scored);
+    assert_string_equal(scored.pack->classes.names[2], "leave");
+    for (uint32_t row = 0; row < made.count; row++) {
+        const float *values = scored.values + (size_t)row * 3;
+        double odds = 0.5 * log_odds(made.margins[row], 3, 1) - 1;
+        double own = 1 / (1 + exp(-odds));
+        assert_true(fabs((double)values[1] - own) < 1e-5);
+        for (uint32_t k = 0; k < 3; k += 2) {
+            double share = made.values[row][k] / (made.values[row][0] + made.values[row][2]);
+            assert_true(fabs((double)values[k] - (1 - own) * share) < 1e-5);
+        }
+    }
+    model_pack_unload(scored.pack);
+}
+
 static void entropy_gives_the_chance_of_a_row_of_weight_one(void **state)
 {
     static struct predicted made;
@@ -432,6 +500,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(one_model_a_class_keeps_its_own_chances, setup, teardown),
         cmocka_unit_test_setup_teardown(a_value_is_what_the_maker_predicts, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            every_class_has_what_its_maker_predicts_whichever_is_the_packs_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_calibrated_class_leaves_the_others_their_shares_of_the_rest, setup, teardown),
         cmocka_unit_test_setup_teardown(entropy_gives_the_chance_of_a_row_of_weight_one, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(reasons_of_a_class_sum_to_its_log_odds, setup, teardown),

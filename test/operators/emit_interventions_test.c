@@ -214,8 +214,9 @@ static void an_unknown_listed_field_is_refused(void **state)
     struct emit_interventions_options options = {.fields = {fields, 1}};
     struct rule_set *set = NULL;
     struct error error = {""};
-    assert_int_equal(emit_interventions_rules(&options, NULL, &random_feature_set, &set, &error),
-                     STATUS_INVALID);
+    assert_int_equal(
+        emit_interventions_rules(&options, NULL, &random_feature_set, NULL, &set, &error),
+        STATUS_INVALID);
     assert_string_equal(error.message,
                         "\"itm\": expected a text field of the event; did you mean \"item\"?");
 }

@@ -16,7 +16,9 @@ static void evaluate(const char *source, const struct event_batch *batch, uint32
     struct expression_program *program = NULL;
     struct expression expression;
     struct error error = {""};
-    assert_int_equal(expression_program_create(&random_feature_set, &program, &error), STATUS_OK);
+    assert_int_equal(
+        expression_program_create(&random_feature_set, random_classes, &program, &error),
+        STATUS_OK);
     if (expression_compile(program, text_of(source), ANY_TYPE, &expression, &error) != STATUS_OK) {
         print_error("%s: %s\n", source, error.message);
         fail();
@@ -55,6 +57,8 @@ static void fill_row(struct event_batch *batch)
     batch->features[2] = NAN;
     batch->score[SCORE_FRAUD][0] = 0.97f;
     batch->score[SCORE_PURCHASE][0] = NAN;
+    static const float classes[] = {NAN, 0.5f, 0.25f};
+    batch->classes[SCORE_PURCHASE] = (struct class_scores){classes, 3};
 }
 
 static void booleans_are_what_the_language_says(void **state)
@@ -77,6 +81,8 @@ static void booleans_are_what_the_language_says(void **state)
         {"price * quantity == 99.8", true},
         {"price * quantity >= 99 and fraud_score > 0.9", true},
         {"fraud_score == 0.97", true},
+        {"purchase_score[\"leave\"] == 0.5 and purchase_score['just \"look\"'] == 0.25", true},
+        {"missing(purchase_score) and missing(purchase_score[\"buy\"])", true},
         {"type == \"purchase\"", true},
         {"\"purchase\" == type", true},
         {"type != 'purchase'", false},
@@ -215,6 +221,13 @@ static void errors_say_where_and_what_was_meant(void **state)
         {"hour(99) > 1", "column 6: hour(h): expected hours from UTC, -14 to 14 in quarters, "
                          "written as a number"},
         {"price", "column 1: expected a condition, got a number"},
+        {"purchase_score[\"leve\"] > 1",
+         "column 16: purchase_score[\"leve\"]: no class of its pack; did you mean \"leave\"?"},
+        {"fraud_score[\"leave\"] > 1", "column 13: fraud_score[\"leave\"]: its pack has no "
+                                       "classes; a pack whose model has several "
+                                       "outputs expected"},
+        {"purchase_score[leave] > 1",
+         "column 16: expected the name of a class in quotes, got \"leave\""},
         {"1e99 > 1", "column 1: 1e99: expected at most 3.4e38"},
         {"price > 3 \x01", "column 11: unexpected byte 0x01"},
     };
@@ -222,8 +235,9 @@ static void errors_say_where_and_what_was_meant(void **state)
         struct expression_program *program = NULL;
         struct expression expression;
         struct error error = {""};
-        assert_int_equal(expression_program_create(&random_feature_set, &program, &error),
-                         STATUS_OK);
+        assert_int_equal(
+            expression_program_create(&random_feature_set, random_classes, &program, &error),
+            STATUS_OK);
         enum status status = expression_compile(program, text_of(rows[i].source),
                                                 1u << EXPRESSION_BOOLEAN, &expression, &error);
         if (status != STATUS_INVALID || strcmp(error.message, rows[i].message) != 0) {
@@ -242,7 +256,9 @@ static void sources_are_bounded(void **state)
     struct expression expression;
     struct error error = {""};
     char source[EXPRESSION_BYTES_MAX + 2];
-    assert_int_equal(expression_program_create(&random_feature_set, &program, &error), STATUS_OK);
+    assert_int_equal(
+        expression_program_create(&random_feature_set, random_classes, &program, &error),
+        STATUS_OK);
 
     memset(source, '(', sizeof(source) - 1);
     source[sizeof(source) - 1] = '\0';
@@ -265,7 +281,8 @@ static void equal_terms_are_computed_once(void **state)
     struct expression_program *program = NULL;
     struct expression expression;
     uint32_t output = 0;
-    assert_int_equal(expression_program_create(&random_feature_set, &program, NULL), STATUS_OK);
+    assert_int_equal(expression_program_create(&random_feature_set, random_classes, &program, NULL),
+                     STATUS_OK);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(expression_compile(program,
                                             text_of("events_1h + 1 > 2 and cart_value > 60 * 60"),
@@ -311,7 +328,9 @@ static void columns_agree_with_rows(void **state)
         struct event_batch batch;
         uint64_t outputs[EXPRESSIONS];
         assert_int_equal(event_batch_init(&batch, RANDOM_FEATURES, NULL), STATUS_OK);
-        assert_int_equal(expression_program_create(&random_feature_set, &program, NULL), STATUS_OK);
+        assert_int_equal(
+            expression_program_create(&random_feature_set, random_classes, &program, NULL),
+            STATUS_OK);
         for (uint32_t i = 0; i < EXPRESSIONS; i++) {
             uint32_t output = 0;
             compile_random(program, &choices, &expressions[i]);
@@ -381,7 +400,7 @@ static void no_feature_hides_behind_another_name(void **state)
     for (uint32_t i = 0; i < features->count; i++) {
         struct expression_program *program = NULL;
         struct expression expression;
-        assert_int_equal(expression_program_create(features, &program, NULL), STATUS_OK);
+        assert_int_equal(expression_program_create(features, NULL, &program, NULL), STATUS_OK);
         assert_int_equal(expression_compile(program, text_of(features->features[i].name), ANY_TYPE,
                                             &expression, NULL),
                          STATUS_OK);

@@ -57,7 +57,7 @@ int main(void)
     struct error error = {""};
     struct event_batch batch;
     bool failed = event_batch_init(&batch, FEATURES, &error) != STATUS_OK ||
-                  expression_program_create(&set, &program, &error) != STATUS_OK;
+                  expression_program_create(&set, NULL, &program, &error) != STATUS_OK;
     for (uint32_t rule = 0; !failed && rule < RULES; rule++) {
         char source[512];
         struct expression expression;

@@ -19,7 +19,8 @@ static enum status compile(const char *yaml, uint64_t shown, struct rule_set **s
     struct yaml_document *document = NULL;
     enum status status = yaml_parse("shop.yaml", yaml, strlen(yaml), &document, error);
     if (status == STATUS_OK) {
-        status = rules_compile(yaml_root(document), NULL, &random_feature_set, shown, set, error);
+        status =
+            rules_compile(yaml_root(document), NULL, &random_feature_set, NULL, shown, set, error);
     }
     yaml_unload(document);
     return status;
@@ -191,13 +192,13 @@ static void rules_come_from_a_file_too(void **state)
     struct rule_set *set = NULL;
     struct error error = {""};
     char expected[600];
-    assert_int_equal(rules_compile(NULL, path, &random_feature_set, 0, &set, &error),
+    assert_int_equal(rules_compile(NULL, path, &random_feature_set, NULL, 0, &set, &error),
                      STATUS_INVALID);
     (void)snprintf(expected, sizeof(expected),
                    "%s:3: rule \"b\": expected either alert or promotion, got neither", path);
     assert_string_equal(error.message, expected);
     assert_int_equal(
-        rules_compile(NULL, "/nowhere/rules.yaml", &random_feature_set, 0, &set, &error),
+        rules_compile(NULL, "/nowhere/rules.yaml", &random_feature_set, NULL, 0, &set, &error),
         STATUS_INVALID);
     assert_non_null(strstr(error.message, "/nowhere/rules.yaml"));
     fixture_remove(directory);
@@ -231,7 +232,8 @@ static void reasons_are_filled_in(void **state)
         struct expression_program *program = NULL;
         struct rule_template template;
         struct error error = {""};
-        assert_int_equal(expression_program_create(&random_feature_set, &program, NULL), STATUS_OK);
+        assert_int_equal(expression_program_create(&random_feature_set, NULL, &program, NULL),
+                         STATUS_OK);
         assert_int_equal(rule_template_compile(program, rows[i].source, 0, &template, &error),
                          STATUS_OK);
         struct text text = rule_template_render(&template, program, &batch, 0, &batch.arena);

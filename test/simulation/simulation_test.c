@@ -18,7 +18,7 @@
 #include "test/simulation/plans.h"
 #include "test/simulation/simulation.h"
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SEEDS 60u
 #else
 #define SEEDS 500u
