@@ -167,6 +167,7 @@ void kafka_slot_cancel_opening(struct kafka_slot *slot)
     atomic_store(&slot->ends.is_cancelled, true);
     (void)pthread_join(slot->opener, NULL);
     drop_task(slot);
+    kafka_slot_close_metrics(slot);
     slot->state = SLOT_EMPTY;
 }
 
