@@ -108,17 +108,14 @@ def test_running_again_after_the_end_changes_nothing_and_says_so(work):
     inputs = generate(work, 50000)
     first = run_ok(config, inputs, f"{work}/out")
     before = outputs(f"{work}/out")
-    begin = time.monotonic()
     result = nudge("run", config, "--input", *inputs, "--output", f"{work}/out", "--summary",
                    f"{work}/again.json")
-    seconds = time.monotonic() - begin
     check(result.code == 0 and "nothing new" in result.out, f"{result} {result.out}")
     again = json.loads(read(f"{work}/again.json"))
     equal(again["events_this_run"], 0, "events of the second run")
     for key in ("events_read", "sessions", "alerts", "decisions", "duplicates"):
         equal(again[key], first[key], key)
     check(outputs(f"{work}/out") == before, "the outputs changed")
-    check(seconds < 5, f"took {seconds:.1f} s")
 
 
 def test_a_file_that_has_grown_since_its_end_is_read_on(work):
