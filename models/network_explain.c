@@ -33,13 +33,16 @@ struct network_explainer {
     const float *parameters;     /* Borrowed: behind the tables. */
     const float *tables;         /* Borrowed. */
     struct network_tape *tape;
-    uint32_t padded;
+    uint32_t padded;       /* Inputs. */
+    uint32_t width;        /* Of what the network makes of them first. */
     float *block;          /* Owned: the arrays below. */
     float *start, *end;    /* [padded] */
-    float *points, *pulls; /* [ROWS][padded] */
+    float *gradient;       /* [padded] */
+    float *first;          /* [2][width] of start and end. */
+    float *points, *pulls; /* [ROWS][width] */
     float *h, *c;          /* [ROWS][hidden] */
-    double *sums;          /* [padded]. Owned. */
-    double *part;          /* [padded] of the span that is looked at. Owned, with sums. */
+    double *sums;          /* [width]. Owned. */
+    double *part;          /* [width] of the span that is looked at. Owned, with sums. */
 };
 
 static enum status make_plain(const struct network_shape *source, struct network_shape *plain,
@@ -92,21 +95,26 @@ static enum status fill_explainer(struct network_explainer *self,
     self->parameters = source->parameters + tables;
     network_tape_keep_panels(self->tape);
     self->padded = network_padded(self->shape.input_count);
+    self->width = network_tape_first_width(self->tape);
     size_t wide = self->padded;
+    size_t width = self->width;
     size_t hidden = self->shape.hidden;
-    self->block = calloc(2 * wide + 2 * ROWS * wide + 2 * ROWS * hidden + 1, sizeof(float));
-    self->sums = calloc(2 * wide, sizeof(*self->sums));
+    self->block = calloc(3 * wide + 2 * (ROWS + 1) * width + 2 * ROWS * hidden, sizeof(float));
+    self->sums = calloc(2 * width, sizeof(*self->sums));
     if (!self->block || !self->sums) {
         return error_set(error, STATUS_FATAL, "network: out of memory");
     }
-    self->part = self->sums + wide;
+    self->part = self->sums + width;
     self->start = self->block;
     self->end = self->start + wide;
-    self->points = self->end + wide;
-    self->pulls = self->points + ROWS * wide;
-    self->h = self->pulls + ROWS * wide;
+    self->gradient = self->end + wide;
+    self->first = self->gradient + wide;
+    self->points = self->first + 2 * width;
+    self->pulls = self->points + ROWS * width;
+    self->h = self->pulls + ROWS * width;
     self->c = self->h + ROWS * hidden;
     fill_start(self);
+    network_tape_first(self->tape, self->parameters, self->start, 1, self->first);
     return STATUS_OK;
 }
 
@@ -143,8 +151,7 @@ void network_explainer_destroy(struct network_explainer *self)
 /* Points [count] of the path at places from the first to the last node of some parts. */
 static struct network_batch make_batch(struct network_explainer *self, uint32_t *count)
 {
-    return (struct network_batch){.inputs = self->points,
-                                  .input_stride = self->padded,
+    return (struct network_batch){.first = self->points,
                                   .step_count = 1,
                                   .active = count,
                                   .row_count = *count,
@@ -152,12 +159,17 @@ static struct network_batch make_batch(struct network_explainer *self, uint32_t 
                                   .c = self->c};
 }
 
+/* How far the path goes, in what the network makes of its inputs first. */
+static double run_of(const struct network_explainer *self, uint32_t j)
+{
+    return (double)self->first[self->width + j] - (double)self->first[j];
+}
+
 static void place_point(struct network_explainer *self, uint32_t row, double share)
 {
-    float *point = self->points + (size_t)row * self->padded;
-    for (uint32_t j = 0; j < self->shape.input_count; j++) {
-        double from = (double)self->start[j];
-        point[j] = (float)(from + share * ((double)self->end[j] - from));
+    float *point = self->points + (size_t)row * self->width;
+    for (uint32_t j = 0; j < self->width; j++) {
+        point[j] = (float)((double)self->first[j] + share * run_of(self, j));
     }
 }
 
@@ -174,26 +186,26 @@ static void place_span(struct network_explainer *self, const struct span *span, 
 /* Of the gradient at a node, which was asked for with its weight. */
 static double slope_at(const struct network_explainer *self, uint32_t row, float pull)
 {
-    const float *gradient = self->pulls + (size_t)row * self->padded;
+    const float *gradient = self->pulls + (size_t)row * self->width;
     double slope = 0;
-    for (uint32_t j = 0; j < self->shape.input_count; j++) {
-        slope += (double)gradient[j] * ((double)self->end[j] - (double)self->start[j]);
+    for (uint32_t j = 0; j < self->width; j++) {
+        slope += (double)gradient[j] * run_of(self, j);
     }
     return slope / (double)pull;
 }
 
-/* The span's integrals by input into part, from the gradients of its nodes. */
+/* The span's integrals into part, from the gradients of its nodes. */
 static void add_up(struct network_explainer *self, struct span *span, uint32_t row,
                    const float *pulls)
 {
     double whole = 0;
-    for (uint32_t j = 0; j < self->shape.input_count; j++) {
+    for (uint32_t j = 0; j < self->width; j++) {
         double sum = 0;
         for (uint32_t node = 0; node < NODES; node++) {
-            sum += (double)self->pulls[(size_t)(row + node) * self->padded + j];
+            sum += (double)self->pulls[(size_t)(row + node) * self->width + j];
         }
         self->part[j] = sum;
-        whole += sum * ((double)self->end[j] - (double)self->start[j]);
+        whole += sum * run_of(self, j);
     }
     span->slope_from = slope_at(self, row, pulls[row]);
     span->slope_to = slope_at(self, row + NODES - 1, pulls[row + NODES - 1]);
@@ -202,7 +214,7 @@ static void add_up(struct network_explainer *self, struct span *span, uint32_t r
 
 static void accept(struct network_explainer *self)
 {
-    for (uint32_t j = 0; j < self->shape.input_count; j++) {
+    for (uint32_t j = 0; j < self->width; j++) {
         self->sums[j] += self->part[j];
     }
 }
@@ -244,7 +256,10 @@ static void look(struct network_explainer *self, struct span *spans, uint32_t co
     }
 }
 
-/* Integrals of the gradient along the path, by input, into sums: spans are cut until each is good.
+/*
+ * Integrals of the gradient along the path into sums: spans are cut until each is good. All by what
+ * the network makes of its inputs first, which runs along a straight line as they do; the inputs'
+ * own integrals are its product with these, once.
  */
 static void integrate(struct network_explainer *self, double logit_from, double logit_to)
 {
@@ -252,7 +267,7 @@ static void integrate(struct network_explainer *self, double logit_from, double 
     struct span spans[2] = {{.from = 0, .to = 1, .logit_from = logit_from, .logit_to = logit_to}};
     uint32_t open_count = 0;
     uint32_t count = 1;
-    memset(self->sums, 0, self->padded * sizeof(*self->sums));
+    memset(self->sums, 0, self->width * sizeof(*self->sums));
     for (uint32_t splits = 0;; splits++) {
         float pulls[ROWS] = {0};
         look(self, spans, count, pulls);
@@ -275,24 +290,31 @@ static void integrate(struct network_explainer *self, double logit_from, double 
     }
 }
 
+static double input_term(const struct network_explainer *self, uint32_t j)
+{
+    return (double)self->gradient[j] * ((double)self->end[j] - (double)self->start[j]);
+}
+
 /* By feature, from the integrals; returns their sum. */
 static double sum_terms(struct network_explainer *self, float *terms)
 {
-    double sum = 0;
-    for (uint32_t j = 0; j < self->shape.input_count; j++) {
-        self->sums[j] *= (double)self->end[j] - (double)self->start[j];
-        sum += self->sums[j];
+    float *pulls = self->pulls;
+    for (uint32_t j = 0; j < self->width; j++) {
+        pulls[j] = (float)self->sums[j];
     }
+    network_tape_first_back(self->tape, self->parameters, pulls, 1, self->gradient);
+    double sum = 0;
     for (uint32_t i = 0; i < self->source.feature_count; i++) {
         const struct network_input *input = &self->source.inputs[i];
-        double term = self->sums[input->place];
+        double term = input_term(self, input->place);
         for (uint32_t j = 1; j < input->width; j++) {
-            term += self->sums[input->place + j];
+            term += input_term(self, input->place + j);
         }
         if (input->rows == 0 && input->has_indicator) {
-            term += self->sums[input->indicator];
+            term += input_term(self, input->indicator);
         }
         terms[i] = (float)term;
+        sum += term;
     }
     return sum;
 }
@@ -337,6 +359,7 @@ void network_explain(struct network_explainer *self, const float *row, const voi
     float ends[2];
     uint32_t two = 2;
     network_model_inputs(self->model, &rows, 0, 1, self->end, self->padded);
+    network_tape_first(self->tape, self->parameters, self->end, 1, self->first + self->width);
     load_state(self, state);
     place_point(self, 0, 0);
     place_point(self, 1, 1);

@@ -316,8 +316,12 @@ static const float *layers_forward(struct network_tape *tape, const float *param
         const struct network_layer *layer = &tape->shape.layers[i];
         struct tape_layer *kept = &tape->layers[i];
         uint32_t rows = batch->row_count;
-        tape_times(tape, x, x_row, rows, parameters + layer->weight, layer->size, layer->inputs,
-                   parameters + layer->bias, kept->after, kept->padded);
+        if (i == 0 && batch->first && tape->shape.cell == CELL_NONE) {
+            memcpy(kept->after, batch->first, (size_t)rows * kept->padded * sizeof(float));
+        } else {
+            tape_times(tape, x, x_row, rows, parameters + layer->weight, layer->size, layer->inputs,
+                       parameters + layer->bias, kept->after, kept->padded);
+        }
         for (uint32_t row = 0; kept->centred && row < rows; row++) {
             size_t place = (size_t)row * kept->padded;
             normalize_row(&tape->shape, layer, parameters, kept->after + place,
@@ -402,7 +406,8 @@ static void undo_norm(const struct network_tape *tape, uint32_t index, const flo
     }
 }
 
-/* Returns the pulls by what the first layer saw, [rows][x_row], or NULL where nobody asks. */
+/* Returns the pulls by what the first layer saw, [rows][x_row], or, unless `is_asked`, by what its
+ * product gave, [rows][padded]. */
 static float *layers_backward(struct network_tape *tape, const float *parameters, const float *x,
                               uint32_t x_row, uint32_t rows, bool is_asked, float *gradient)
 {
@@ -421,7 +426,7 @@ static float *layers_backward(struct network_tape *tape, const float *parameters
                     gradient ? gradient + layer->weight : NULL,
                     gradient ? gradient + layer->bias : NULL);
         if (i == 0 && !is_asked) {
-            return NULL;
+            return d;
         }
         memset(next, 0, (size_t)rows * from_row * sizeof(*next));
         tape_times_turned(tape, d, kept->padded, rows, parameters + layer->weight, layer->size,
@@ -475,11 +480,46 @@ static void gather_tables(const struct network_tape *tape, const struct network_
     }
 }
 
+uint32_t network_tape_first_width(const struct network_tape *tape)
+{
+    return tape->shape.cell == CELL_NONE ? tape->layers[0].padded
+                                         : network_gates(&tape->shape) * tape->hidden_padded;
+}
+
+void network_tape_first(struct network_tape *tape, const float *parameters, const float *inputs,
+                        uint32_t rows, float *ret_first)
+{
+    const struct network_layer *layer = &tape->shape.layers[0];
+    uint32_t width = network_tape_first_width(tape);
+    if (tape->shape.cell != CELL_NONE) {
+        tape_cell_first(tape, parameters, inputs, rows, ret_first, width);
+    } else {
+        tape_times(tape, inputs, tape->input_padded, rows, parameters + layer->weight, layer->size,
+                   layer->inputs, parameters + layer->bias, ret_first, width);
+    }
+}
+
+void network_tape_first_back(struct network_tape *tape, const float *parameters, const float *pulls,
+                             uint32_t rows, float *ret_inputs)
+{
+    const struct network_layer *layer = &tape->shape.layers[0];
+    uint32_t width = network_tape_first_width(tape);
+    if (tape->shape.cell != CELL_NONE) {
+        tape_cell_first_back(tape, parameters, pulls, width, rows, ret_inputs);
+    } else {
+        memset(ret_inputs, 0, (size_t)rows * tape->input_padded * sizeof(*ret_inputs));
+        tape_times_turned(tape, pulls, width, rows, parameters + layer->weight, layer->size,
+                          layer->inputs, ret_inputs, tape->input_padded);
+    }
+}
+
 void network_tape_forward(struct network_tape *tape, const float *parameters,
                           const struct network_batch *batch, float *outputs)
 {
-    assert(batch->row_count <= tape->rows_max);
-    fill_inputs(tape, parameters, batch);
+    assert(batch->row_count <= tape->rows_max && (!batch->first || batch->step_count == 1));
+    if (!batch->first) {
+        fill_inputs(tape, parameters, batch);
+    }
     const float *x = tape->inputs;
     uint32_t x_row = tape->input_padded;
     if (tape->shape.cell != CELL_NONE) {
@@ -501,7 +541,6 @@ void network_tape_backward(struct network_tape *tape, const float *parameters,
     bool has_cell = tape->shape.cell != CELL_NONE;
     bool has_tables =
         tape->shape.input_count > tape->shape.numeric_count + tape->shape.indicator_count;
-    size_t bytes = (size_t)rows * tape->input_padded * sizeof(float);
     tape->has_gradient = gradient != NULL;
     memset(tape->pulls[0], 0, (size_t)rows * NETWORK_LANES * sizeof(float));
     for (uint32_t row = 0; row < rows; row++) {
@@ -509,16 +548,18 @@ void network_tape_backward(struct network_tape *tape, const float *parameters,
     }
     const float *x = has_cell ? tape->h : tape->inputs;
     uint32_t x_row = has_cell ? tape->hidden_padded : tape->input_padded;
-    bool is_asked = has_cell || has_tables || ret_inputs;
+    bool is_asked = has_cell || (!batch->first && (has_tables || ret_inputs));
     const float *d = layers_backward(tape, parameters, x, x_row, rows, is_asked, gradient);
     if (has_cell) {
         tape_cell_backward(tape, parameters, batch, d, gradient);
-        d = tape->input_pulls;
+        d = batch->first ? tape->gate_pulls : tape->input_pulls;
     }
     if (has_tables && gradient) {
         gather_tables(tape, batch, d, gradient);
     }
-    if (ret_inputs) {
-        memcpy(ret_inputs, d, bytes);
+    uint32_t width = batch->first ? network_tape_first_width(tape) : tape->input_padded;
+    uint32_t d_row = batch->first && has_cell ? 4 * tape->hidden_padded : width;
+    for (uint32_t row = 0; ret_inputs && row < rows; row++) {
+        memcpy(ret_inputs + (size_t)row * width, d + (size_t)row * d_row, width * sizeof(*d));
     }
 }

@@ -22,6 +22,7 @@ struct network_batch {
     const uint32_t *active;     /* [step_count], not rising. */
     uint32_t row_count;         /* Their sum. */
     const float *h, *c;         /* [active[0]][hidden] before the first step; NULL: zeros. */
+    const float *first;         /* [rows][network_tape_first_width()] instead of inputs; or NULL. */
     uint64_t dropout_seed;      /* 0: no dropout. */
 };
 
@@ -40,9 +41,23 @@ void network_tape_forward(struct network_tape *tape, const float *parameters,
                           const struct network_batch *batch, float *outputs);
 
 /*
+ * What a network does to its inputs first is a product and a bias: the cell's gates, or the first
+ * layer before its norm and activation. Along a straight line from one row of inputs to another
+ * their results lie on a straight line, too.
+ */
+uint32_t network_tape_first_width(const struct network_tape *tape);
+/* ret_first[rows][width] of inputs [rows][network_padded(input_count)] without tables. */
+void network_tape_first(struct network_tape *tape, const float *parameters, const float *inputs,
+                        uint32_t rows, float *ret_first);
+/* From pulls by that, [rows][width]: those by the inputs, [rows][network_padded(input_count)]. */
+void network_tape_first_back(struct network_tape *tape, const float *parameters, const float *pulls,
+                             uint32_t rows, float *ret_inputs);
+
+/*
  * Of the same parameters and batch as the last forward: adds to gradient [parameter_count] that of
  * the sum over the rows of pulls[row] * outputs[row]; NULL: nobody asks for it. ret_inputs, unless
- * NULL, is [row_count][network_padded(input_count)]: the same by input.
+ * NULL, is [row_count][network_padded(input_count)]: the same by input; where the batch has
+ * `first`, by that, in its shape.
  */
 void network_tape_backward(struct network_tape *tape, const float *parameters,
                            const struct network_batch *batch, const float *pulls, float *gradient,

@@ -127,18 +127,39 @@ static void lstm_row(struct network_tape *tape, uint32_t row)
     }
 }
 
+void tape_cell_first(struct network_tape *tape, const float *parameters, const float *inputs,
+                     uint32_t rows, float *gates, uint32_t gates_row)
+{
+    const struct network_shape *shape = &tape->shape;
+    for (uint32_t gate = 0; gate < network_gates(shape); gate++) {
+        size_t output = (size_t)gate * shape->hidden;
+        tape_times(tape, inputs, tape->input_padded, rows,
+                   parameters + shape->weight_ih + output * shape->input_count, shape->hidden,
+                   shape->input_count, parameters + shape->bias_ih + output,
+                   gates + (size_t)gate * tape->hidden_padded, gates_row);
+    }
+}
+
+static void load_first(struct network_tape *tape, const struct network_batch *batch)
+{
+    uint32_t width = network_tape_first_width(tape);
+    for (uint32_t row = 0; row < batch->row_count; row++) {
+        memcpy(tape->gates + (size_t)row * 4 * tape->hidden_padded,
+               batch->first + (size_t)row * width, width * sizeof(float));
+    }
+}
+
 void tape_cell_forward(struct network_tape *tape, const float *parameters,
                        const struct network_batch *batch)
 {
     const struct network_shape *shape = &tape->shape;
     uint32_t gates = network_gates(shape);
     pack_hidden(tape, parameters);
-    for (uint32_t gate = 0; gate < gates; gate++) {
-        size_t output = (size_t)gate * shape->hidden;
-        tape_times(tape, tape->inputs, tape->input_padded, batch->row_count,
-                   parameters + shape->weight_ih + output * shape->input_count, shape->hidden,
-                   shape->input_count, parameters + shape->bias_ih + output,
-                   tape->gates + (size_t)gate * tape->hidden_padded, 4 * tape->hidden_padded);
+    if (batch->first) {
+        load_first(tape, batch);
+    } else {
+        tape_cell_first(tape, parameters, tape->inputs, batch->row_count, tape->gates,
+                        4 * tape->hidden_padded);
     }
     struct step step = {.tape = tape, .is_first = true};
     for (uint32_t t = 0; t < batch->step_count; t++) {
@@ -251,15 +272,28 @@ static void step_back(const struct step *step, const float *pulls)
             lstm_row_back(tape, step->first + i, dh, dc);
         }
     }
-    carry_back(step);
+    if (step->first > 0) { /* Nobody asks what the state before the first step did. */
+        carry_back(step);
+    }
 }
 
-static void gather_gates(struct network_tape *tape, const float *parameters, uint32_t rows,
-                         float *gradient)
+void tape_cell_first_back(struct network_tape *tape, const float *parameters, const float *d,
+                          uint32_t d_row, uint32_t rows, float *inputs)
+{
+    const struct network_shape *shape = &tape->shape;
+    memset(inputs, 0, (size_t)rows * tape->input_padded * sizeof(*inputs));
+    for (uint32_t gate = 0; gate < network_gates(shape); gate++) {
+        size_t output = (size_t)gate * shape->hidden;
+        tape_times_turned(tape, d + (size_t)gate * tape->hidden_padded, d_row, rows,
+                          parameters + shape->weight_ih + output * shape->input_count,
+                          shape->hidden, shape->input_count, inputs, tape->input_padded);
+    }
+}
+
+static void gather_gates(struct network_tape *tape, uint32_t rows, float *gradient)
 {
     const struct network_shape *shape = &tape->shape;
     uint32_t padded = tape->hidden_padded;
-    memset(tape->input_pulls, 0, (size_t)rows * tape->input_padded * sizeof(float));
     for (uint32_t gate = 0; gate < network_gates(shape); gate++) {
         size_t output = (size_t)gate * shape->hidden;
         const float *d = tape->gate_pulls + (size_t)gate * padded;
@@ -272,9 +306,6 @@ static void gather_gates(struct network_tape *tape, const float *parameters, uin
                     tape->before_h, padded, rows, shape->hidden, shape->hidden,
                     gradient ? gradient + shape->weight_hh + output * shape->hidden : NULL,
                     gradient ? gradient + shape->bias_hh + output : NULL);
-        tape_times_turned(tape, d, 4 * padded, rows,
-                          parameters + shape->weight_ih + output * shape->input_count,
-                          shape->hidden, shape->input_count, tape->input_pulls, tape->input_padded);
     }
 }
 
@@ -288,7 +319,11 @@ void tape_cell_backward(struct network_tape *tape, const float *parameters,
         step_back(&step, pulls);
         step.next_count = step.count;
     }
-    gather_gates(tape, parameters, batch->row_count, gradient);
+    gather_gates(tape, batch->row_count, gradient);
+    if (!batch->first) {
+        tape_cell_first_back(tape, parameters, tape->gate_pulls, 4 * tape->hidden_padded,
+                             batch->row_count, tape->input_pulls);
+    }
 }
 
 void network_tape_state(const struct network_tape *tape, const struct network_batch *batch,

@@ -61,9 +61,16 @@ void tape_gather(struct network_tape *tape, const float *d, uint32_t d_row, cons
 /* panels[j / 16][o][j % 16] = weight[o * in + j] */
 void tape_turned_panels(const float *weight, uint32_t out, uint32_t in, float *panels);
 
+/* The gates' share of the inputs: see network_tape_first(). */
+void tape_cell_first(struct network_tape *tape, const float *parameters, const float *inputs,
+                     uint32_t rows, float *gates, uint32_t gates_row);
+/* inputs [rows][input_padded] from the gates' pulls. */
+void tape_cell_first_back(struct network_tape *tape, const float *parameters, const float *d,
+                          uint32_t d_row, uint32_t rows, float *inputs);
 void tape_cell_forward(struct network_tape *tape, const float *parameters,
                        const struct network_batch *batch);
-/* `pulls` [rows][hidden_padded] by h; fills input_pulls. */
+/* `pulls` [rows][hidden_padded] by h; fills gate_pulls and, unless the batch has `first`,
+ * input_pulls. */
 void tape_cell_backward(struct network_tape *tape, const float *parameters,
                         const struct network_batch *batch, const float *pulls, float *gradient);
 

@@ -206,8 +206,8 @@ static void reasons_sum_to_the_logit(void **state)
 
 /* The terms of `row` and the base, by an explainer of the shape alone; releases the shape. */
 static void explain_by_shape(struct network_shape *shape, const float *parameters,
-                             const struct pack_feature *features, const float *row, float *terms,
-                             float *ret_base)
+                             const struct pack_feature *features, const float *row,
+                             const void *kept, float *terms, float *ret_base)
 {
     static const uint32_t columns[] = {0, 1, 2};
     const struct network_source source = {shape, parameters, features, columns, NULL};
@@ -216,7 +216,7 @@ static void explain_by_shape(struct network_shape *shape, const float *parameter
     assert_int_equal(network_shape_finish(shape, NULL), STATUS_OK);
     assert_int_equal(network_model_create(&source, &model, NULL), STATUS_OK);
     assert_int_equal(network_explainer_create(&source, model, &explainer, NULL), STATUS_OK);
-    network_explain(explainer, row, NULL, terms, ret_base);
+    network_explain(explainer, row, kept, terms, ret_base);
     network_explainer_destroy(explainer);
     network_model_destroy(model);
     network_shape_release(shape);
@@ -236,7 +236,7 @@ static void reasons_of_a_linear_network_are_its_products(void **state)
     const float row[] = {3, 5, NAN};
     float terms[3];
     float base;
-    explain_by_shape(&shape, parameters, features, row, terms, &base);
+    explain_by_shape(&shape, parameters, features, row, NULL, terms, &base);
     assert_true(fabsf(terms[0] - 4.0f) < 1e-4f && fabsf(terms[1] + 7.5f) < 1e-4f);
     assert_true(terms[2] == 0 && base == 0.25f);
 }
@@ -260,10 +260,120 @@ static void reasons_of_rectifiers_are_exact_between_their_kinks(void **state)
     const float row[] = {1, 2};
     float terms[2];
     float base;
-    explain_by_shape(&shape, parameters, features, row, terms, &base);
+    explain_by_shape(&shape, parameters, features, row, NULL, terms, &base);
     assert_true(base == 4.5f);
     assert_true(fabs((double)terms[0] - (1.5 - 4.0 / 3 - 1.5)) < 1e-4);
     assert_true(fabs((double)terms[1] - (1.5 - 8.0 / 3)) < 1e-4);
+}
+
+#define CELL_HIDDEN 5u
+#define CELL_INPUTS 3u
+#define CELL_PARAMETERS_MAX 256u
+
+static double sigmoid_by_libm(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+/* The sums of a gate's unit by x and by h, each with its bias. */
+static void cell_sums(const struct network_shape *shape, const float *parameters, uint32_t unit,
+                      const double *x, const float *h, double *ret_by_x, double *ret_by_h)
+{
+    *ret_by_x = (double)parameters[shape->bias_ih + unit];
+    *ret_by_h = (double)parameters[shape->bias_hh + unit];
+    for (uint32_t i = 0; i < CELL_INPUTS; i++) {
+        *ret_by_x += (double)parameters[shape->weight_ih + (size_t)unit * CELL_INPUTS + i] * x[i];
+    }
+    for (uint32_t i = 0; i < CELL_HIDDEN; i++) {
+        *ret_by_h +=
+            (double)parameters[shape->weight_hh + (size_t)unit * CELL_HIDDEN + i] * (double)h[i];
+    }
+}
+
+/* One step from `kept`, h and then c, by the formulas in PyTorch's documentation, in doubles. */
+static double logit_by_formula(const struct network_shape *shape, const float *parameters,
+                               const double *x, const float *kept)
+{
+    double logit = (double)parameters[shape->layers[0].bias];
+    for (uint32_t j = 0; j < CELL_HIDDEN; j++) {
+        double by_x[4] = {0};
+        double by_h[4] = {0};
+        double h;
+        for (uint32_t gate = 0; gate < network_gates(shape); gate++) {
+            cell_sums(shape, parameters, gate * CELL_HIDDEN + j, x, kept, &by_x[gate], &by_h[gate]);
+        }
+        if (shape->cell == CELL_GRU) {
+            double r = sigmoid_by_libm(by_x[0] + by_h[0]);
+            double z = sigmoid_by_libm(by_x[1] + by_h[1]);
+            double n = tanh(by_x[2] + r * by_h[2]);
+            h = (1 - z) * n + z * (double)kept[j];
+        } else {
+            double c = sigmoid_by_libm(by_x[1] + by_h[1]) * (double)kept[CELL_HIDDEN + j] +
+                       sigmoid_by_libm(by_x[0] + by_h[0]) * tanh(by_x[2] + by_h[2]);
+            h = sigmoid_by_libm(by_x[3] + by_h[3]) * tanh(c);
+        }
+        logit += (double)parameters[shape->layers[0].weight + j] * h;
+    }
+    return logit;
+}
+
+/* By the definition: the middle of a thousand pieces of the path, slopes by differences. */
+static double term_by_definition(const struct network_shape *shape, const float *parameters,
+                                 const double *end, const float *kept, uint32_t input)
+{
+    const uint32_t pieces = 1000;
+    const double step = 1e-5;
+    double sum = 0;
+    for (uint32_t piece = 0; piece < pieces; piece++) {
+        double x[CELL_INPUTS];
+        for (uint32_t i = 0; i < CELL_INPUTS; i++) {
+            x[i] = end[i] * (piece + 0.5) / pieces;
+        }
+        x[input] += step;
+        double above = logit_by_formula(shape, parameters, x, kept);
+        x[input] -= 2 * step;
+        sum += (above - logit_by_formula(shape, parameters, x, kept)) / (2 * step);
+    }
+    return sum / pieces * end[input];
+}
+
+static void reasons_of_cells_are_integrated_gradients(void **state)
+{
+    (void)state;
+    const struct pack_feature features[CELL_INPUTS] = {
+        {.scale = 1, .limit = 9}, {.scale = 1, .limit = 9}, {.scale = 1, .limit = 9}};
+    const double end[CELL_INPUTS] = {1.5, -2, 0.75};
+    const float row[CELL_INPUTS] = {1.5f, -2, 0.75f};
+    const enum network_cell cells[] = {CELL_GRU, CELL_LSTM};
+    for (size_t i = 0; i < 2; i++) {
+        struct network_shape shape;
+        float parameters[CELL_PARAMETERS_MAX];
+        float kept[2 * CELL_HIDDEN];
+        double expected[CELL_INPUTS];
+        float terms[CELL_INPUTS];
+        float base;
+        assert_int_equal(network_shape_init(&shape, CELL_INPUTS, NULL), STATUS_OK);
+        shape.cell = cells[i];
+        shape.hidden = CELL_HIDDEN;
+        shape.layer_count = 1;
+        shape.layers[0].size = 1;
+        assert_int_equal(network_shape_finish(&shape, NULL), STATUS_OK);
+        assert_true(shape.parameter_count <= CELL_PARAMETERS_MAX);
+        for (uint32_t j = 0; j < shape.parameter_count; j++) {
+            parameters[j] = (float)((j * 37 + 11) % 101) / 50 - 1;
+        }
+        for (uint32_t j = 0; j < 2 * CELL_HIDDEN; j++) {
+            kept[j] = (float)((j * 29 + 5) % 13) / 8 - 0.75f;
+        }
+        for (uint32_t j = 0; j < CELL_INPUTS; j++) {
+            expected[j] = term_by_definition(&shape, parameters, end, kept, j);
+        }
+        explain_by_shape(&shape, parameters, features, row, kept, terms, &base);
+        for (uint32_t j = 0; j < CELL_INPUTS; j++) {
+            assert_true(fabs(expected[j]) > 0.01);
+            assert_true(fabs((double)terms[j] - expected[j]) < 1e-4);
+        }
+    }
 }
 
 /* ---- Refused ---- */
@@ -395,6 +505,7 @@ int main(void)
         cmocka_unit_test(reasons_sum_to_the_logit),
         cmocka_unit_test(reasons_of_a_linear_network_are_its_products),
         cmocka_unit_test(reasons_of_rectifiers_are_exact_between_their_kinks),
+        cmocka_unit_test(reasons_of_cells_are_integrated_gradients),
         cmocka_unit_test(refuses_a_shape_that_is_wrong_by_name),
         cmocka_unit_test(another_activation_is_another_pack),
     };
