@@ -2,6 +2,8 @@
 """Makes the page of benchmarks, and its plot, from the summaries that scripts/bench.sh left.
 
     bench_report.py DIRECTORY PAGE.md PLOT.svg
+
+What stands in the page from "Against the aims" on is kept.
 """
 import json
 import math
@@ -123,6 +125,15 @@ def ratios(rounds, name, other, spent):
     return " / ".join(f"{ratio:.2f}" for ratio in found)
 
 
+def said_of_it(page):
+    """What people wrote below the tables of an earlier run: it stays, and is theirs to bring up to date."""
+    if not os.path.exists(page):
+        return ""
+    with open(page) as file:
+        _, heading, rest = file.read().partition("\n## Against the aims\n")
+    return heading + rest
+
+
 def main():
     directory, page, picture = sys.argv[1:4]
     rounds = {name: rounds_of(directory, name) for name in TITLES}
@@ -150,8 +161,9 @@ def main():
         "## Where the time goes", "", "200,000 users, Zipf, Avro:", "",
         *stages(runs["zipf-200k"]), "",
     ]
+    kept = said_of_it(page)
     with open(page, "w") as file:
-        file.write("\n".join(lines))
+        file.write("\n".join(lines) + kept)
     with open(picture, "w") as file:
         file.write("\n".join(plot(runs)) + "\n")
 

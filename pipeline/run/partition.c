@@ -15,6 +15,9 @@
 /* The larger a slice, the less is merged later; but the longer it takes until it is durable. */
 #define STREAM_SLICE_RECORDS 16384u
 #define FILE_SLICE_RECORDS 32768u
+/* A commit to brokers costs, a commit to files hardly: what is left of the cache holds records. */
+#define STREAM_TRANSACTION_SHARE 7u
+#define FILE_TRANSACTION_SHARE 10u
 /* Of a cache, so that what a slice needs, 500 bytes a record with its copy, is a sixth of it. */
 #define SLICE_BYTES_A_RECORD 3200u
 
@@ -161,7 +164,7 @@ struct portion {
  * the timers that fall due with that batch.
  */
 static struct portion plan_portion(const struct record_layout *layout, size_t cache_bytes,
-                                   uint32_t batch_events_max)
+                                   uint32_t transaction_share, uint32_t batch_events_max)
 {
     const size_t least = 16;
     size_t user_bytes = record_encoded_bytes_max(layout, ENTITY_USER, 0);
@@ -172,7 +175,7 @@ static struct portion plan_portion(const struct record_layout *layout, size_t ca
     }
     size_t set_aside =
         user_bytes * (BATCH_ROWS_MAX - BATCH_EVENTS_MAX) / TIMER_SLOT_COUNT + TASK_BYTES_MAX;
-    size_t share = cache_bytes / RECORD_CACHE_TRANSACTION_SHARE;
+    size_t share = cache_bytes / transaction_share;
     size_t room = share > set_aside ? share - set_aside : 0;
     size_t events = room / 2 / event_bytes;
     events = events < batch_events_max ? events : batch_events_max;
@@ -212,8 +215,9 @@ enum status partition_open(const struct partition_options *options, struct recor
         task_parts_release(&parts);
         return status;
     }
+    uint32_t share = options->ends ? STREAM_TRANSACTION_SHARE : FILE_TRANSACTION_SHARE;
     struct portion portion =
-        plan_portion(layout, options->cache_bytes, (uint32_t)config->run.batch_events);
+        plan_portion(layout, options->cache_bytes, share, (uint32_t)config->run.batch_events);
     struct task_options task = {
         .intake =
             {
@@ -232,7 +236,9 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .deduplicates_by_content = stage_plan_deduplicates_by_content(config->plan),
                 .key = config->key,
             },
-        .cache = {.bytes_max = options->cache_bytes, .slice_records = slice_records(options)},
+        .cache = {.bytes_max = options->cache_bytes,
+                  .slice_records = slice_records(options),
+                  .transaction_share = share},
         .transaction_records_max = TRANSACTION_RECORDS_MAX,
         .transaction_bytes_max = portion.transaction_bytes,
         .timer_entries_max = TIMER_ENTRIES_MAX,

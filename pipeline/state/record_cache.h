@@ -19,15 +19,14 @@
 
 struct record_cache;
 
-/* What a transaction changes, encoded, is at most bytes_max divided by this. */
-#define RECORD_CACHE_TRANSACTION_SHARE 7u
-
 struct record_cache_options {
     size_t bytes_max; /* All records, table and bookkeeping; of the room for encoded changes, which
                          most records use a third of, a third. Dirty ones at most three quarters of
                          what is left for records. */
-    uint32_t slice_records; /* Records of one write-back slice, e.g. 4096. */
-    uint32_t records_max;   /* Fewer than the bytes have room for, in tests; 0: that many. */
+    uint32_t slice_records;     /* Records of one write-back slice, e.g. 4096. */
+    uint32_t transaction_share; /* What a transaction changes, encoded, is at most bytes_max by
+                                   this; 0: by 7. */
+    uint32_t records_max;       /* Fewer than the bytes have room for, in tests; 0: that many. */
 };
 
 struct record_cache_stats {

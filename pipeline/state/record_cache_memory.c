@@ -15,6 +15,7 @@
  * a third of that, and what is never touched is no memory. So it counts for a third.
  */
 #define ENCODED_COUNTED 3u
+#define TRANSACTION_SHARE 7u
 /* Entries are cut off the ring's memory, so many bytes at a time. */
 #define ENTRY_CHUNK_BYTES 65536u
 
@@ -34,11 +35,14 @@ static size_t slot_bytes_of(const struct record_layout *layout, unsigned kind)
 }
 
 /* False when the layout has no kinds. */
-static bool plan_kinds(const struct record_layout *layout, size_t bytes_max, struct plan *plan)
+static bool plan_kinds(const struct record_layout *layout,
+                       const struct record_cache_options *options, struct plan *plan)
 {
+    uint32_t share =
+        options->transaction_share > 0 ? options->transaction_share : TRANSACTION_SHARE;
     size_t encoded_sum = 0;
     uint32_t averaged = 0;
-    plan->encoded_bytes = bytes_max / RECORD_CACHE_TRANSACTION_SHARE;
+    plan->encoded_bytes = options->bytes_max / share;
     plan->encoded_smallest = SIZE_MAX;
     for (unsigned kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
         if (layout->bytes[kind] == 0) {
@@ -78,7 +82,7 @@ static bool plan_memory(const struct record_layout *layout,
 {
     *plan = (struct plan){0};
     size_t bytes = options->bytes_max;
-    if (!plan_kinds(layout, bytes, plan)) {
+    if (!plan_kinds(layout, options, plan)) {
         return false;
     }
     size_t taken_max = plan->encoded_bytes / plan->encoded_smallest + 1;

@@ -174,13 +174,16 @@ enum status record_cache_write_back(struct record_cache *cache, uint32_t dirty_m
 }
 
 /*
- * High water: two thirds of what dirty records may claim, so that a transaction always finds room.
- * The longer a record stays dirty, the more of its changes go to the store in one write.
+ * High water: what dirty records may claim but for the largest transaction, which so always finds
+ * room, or two thirds of it. The longer a record stays dirty, the more of its changes go to the
+ * store in one write: most of all those of its session's end, half an hour after its last event.
  */
 static bool is_high(const struct record_cache *cache)
 {
-    return cache->dirty_bytes > cache_claimed_bytes_max(cache) / 3 * 2 ||
-           cache->stats.dirty > cache->claimed_max / 3 * 2;
+    size_t claimed = cache_claimed_bytes_max(cache);
+    size_t transaction = cache->encoded_bytes_max / 8 * 9; /* With the ring's heads. */
+    size_t kept = transaction < claimed / 3 ? transaction : claimed / 3;
+    return cache->dirty_bytes > claimed - kept || cache->stats.dirty > cache->claimed_max / 3 * 2;
 }
 
 enum status record_cache_relieve(struct record_cache *cache, struct error *error)

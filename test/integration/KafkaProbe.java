@@ -31,6 +31,7 @@ import org.apache.kafka.common.serialization.*;
  *       Waits until the group has committed n records, and prints how many it has.
  *   fill topic= file0= file1= ...
  *       Generated events (JSON lines, a file a partition) as clicks: Avro of schemas/mappings/clicks.avsc, id 1.
+ *       Those of shoppers who are known by their devices alone are left out; prints how many are not.
  *   feed topic= seconds= seed= file0= file1= ...
  *       The lines of the files, a file a partition, with a load that changes every second or two: pauses, a third
  *       and three times the mean.
@@ -304,6 +305,7 @@ public class KafkaProbe {
 
     static void fill() throws Exception {
         ObjectMapper json = new ObjectMapper();
+        long sent = 0;
         try (KafkaProducer<byte[], byte[]> producer = producer("20")) {
             for (int i = 0; options.containsKey("file" + i); i++) {
                 try (BufferedReader in = Files.newBufferedReader(Path.of(text("file" + i)))) {
@@ -312,11 +314,13 @@ public class KafkaProbe {
                         if (!event.hasNonNull("user_id")) continue;
                         byte[] key = event.get("user_id").asText().getBytes(StandardCharsets.UTF_8);
                         producer.send(new ProducerRecord<>(text("topic"), i, event.get("event_time").asLong(), key, click(event)), NOTES_LOSS);
+                        sent++;
                     }
                 }
             }
         }
         checkLoss();
+        System.out.println(sent);
     }
 
     /* ---- for the storm ---- */
