@@ -134,7 +134,7 @@ def page(results):
            "carts, commits every 100 ms) on the same topic in the same run. Where three figures stand they are the least, "
            "the middle and the most of the runs.")
     yield ""
-    yield f"Machine: {results['machine']['cpu']}. Reference loops: {results['machine']['loops']}."
+    yield f"Machine: {results['machine']['cpu']}; {results['machine']['loops']}."
     yield ""
     yield "## Against the aims"
     yield ""
