@@ -6,7 +6,7 @@
  * values are an integral over the chance t with which each feature is known (Owen, "Multilinear
  * Extensions of Games", 1972), and of a leaf they are one over a polynomial in t of a degree below
  * the number of features on its path, which Gauss' and Legendre's quadrature sums exactly. Leaves
- * below a split are summed before its factor is taken out (Yu and others, "Linear TreeShap", 2022).
+ * below a split are summed before its factor comes in (Yu and others, "Linear TreeShap", 2022).
  */
 #ifndef MODELS_TREE_SHAPLEY_H
 #define MODELS_TREE_SHAPLEY_H
@@ -19,7 +19,7 @@ struct tree_shapley;
 
 /*
  * Room for the trees of `ensemble`, for one thread: 64 bytes a node of its largest tree for each
- * eight features on a path, and 4 a node of all. NULL: out of memory.
+ * eight features on a path, and 72 a split of all. NULL: out of memory.
  */
 struct tree_shapley *tree_shapley_create(const struct tree_ensemble *ensemble);
 void tree_shapley_destroy(struct tree_shapley *shapley); /* NULL is a no-op. */

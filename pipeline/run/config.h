@@ -32,6 +32,7 @@ struct input_options {
 struct state_options {
     char *directory;
     int64_t memory_bytes;
+    bool is_preallocated;
     struct text_list entities;
     int64_t retention_ms;
 };

@@ -101,6 +101,12 @@ static const struct setting state_settings[] = {
      .min = 134217728.0,
      .max = 1125899906842624.0, /* 2^50 */
      .doc = "What the whole process may hold in memory, caches and RocksDB included"},
+    {.name = "preallocate",
+     .type = SETTING_BOOL,
+     .offset = STATE(is_preallocated),
+     .fallback = "false",
+     .doc = "Take the memory for records from the system at the start, not as it is needed: a "
+            "machine that does not have it shows at once, and running waits for none of it"},
     {.name = "entities",
      .type = SETTING_LIST,
      .offset = STATE(entities),

@@ -11,6 +11,7 @@
 #ifndef PIPELINE_STATE_RECORD_CACHE_H
 #define PIPELINE_STATE_RECORD_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "pipeline/state/record.h"
@@ -27,6 +28,7 @@ struct record_cache_options {
     uint32_t transaction_share; /* What a transaction changes, encoded, is at most bytes_max by
                                    this; 0: by 7. */
     uint32_t records_max;       /* Fewer than the bytes have room for, in tests; 0: that many. */
+    bool is_preallocated;       /* All of bytes_max is resident from the start. */
 };
 
 struct record_cache_stats {

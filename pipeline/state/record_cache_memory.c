@@ -1,12 +1,14 @@
 /* The memory of a cache: how it is divided, and who has to leave when it is full (CLOCK). */
 #define _DEFAULT_SOURCE /* MAP_ANONYMOUS, madvise. NOLINT(bugprone-reserved-identifier) */
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "pipeline/state/record_cache_internal.h"
 
 #define HUGE_PAGE_BYTES 2097152u
+#define SMALL_PAGE_BYTES 4096u
 #define LINE_BYTES 64u
 /* A slot of the table for so many bytes at most: there are entries for small records as well. */
 #define RECORD_BYTES_LEAST 112u
@@ -180,6 +182,26 @@ static void bound_claims(struct record_cache *cache, const struct plan *plan, ui
     cache->claimed_max = cache->entries_max / 4 * 3;
 }
 
+/* The kernel gives memory when it is touched, page by page; here all of it at once. */
+static enum status touch_memory(unsigned char *bytes, size_t count, struct error *error)
+{
+#ifdef MADV_POPULATE_WRITE
+    if (madvise(bytes, count, MADV_POPULATE_WRITE) == 0) {
+        return STATUS_OK;
+    }
+    if (errno != EINVAL) { /* A kernel before Linux 5.14 does not know it. */
+        return error_set(error, STATUS_FATAL,
+                         "record cache: the system does not give %zu bytes: %s", count,
+                         strerror(errno));
+    }
+#endif
+    for (size_t i = 0; i < count; i += SMALL_PAGE_BYTES) {
+        ((volatile unsigned char *)bytes)[i] = 0;
+    }
+    (void)error;
+    return STATUS_OK;
+}
+
 enum status cache_map_memory(struct record_cache *cache, const struct record_cache_options *options,
                              struct error *error)
 {
@@ -204,6 +226,13 @@ enum status cache_map_memory(struct record_cache *cache, const struct record_cac
     /* Random access to hundreds of megabytes: fewer misses of the address cache. Only a hint. */
     (void)madvise(cache->mapping, cache->mapping_bytes, MADV_HUGEPAGE);
 #endif
+    if (options->is_preallocated) {
+        enum status status = touch_memory(cache->mapping, options->bytes_max, error);
+        if (status != STATUS_OK) {
+            (void)munmap(cache->mapping, cache->mapping_bytes);
+            return status;
+        }
+    }
     for (unsigned kind = 0; kind < ENTITY_KIND_COUNT; kind++) {
         cache->encoded_size_max[kind] = record_encoded_bytes_max(cache->layout, (uint8_t)kind, 0);
         cache->slot_bytes[kind] = slot_bytes_of(cache->layout, kind);

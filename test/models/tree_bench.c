@@ -177,7 +177,7 @@ static void compare(const struct tree_ensemble *ensemble, struct tree_scratch *s
     (void)printf("reasons by path %25.0f ns a row\n",
                  time_reasons(ensemble, scratch, TREE_REASONS_PATH, 400, rows, features));
     (void)printf("reasons by Shapley value %16.0f ns a row\n",
-                 time_reasons(ensemble, scratch, TREE_REASONS_SHAPLEY, 40, rows, features));
+                 time_reasons(ensemble, scratch, TREE_REASONS_SHAPLEY, 400, rows, features));
 }
 
 int main(int argument_count, char **arguments)

@@ -220,6 +220,28 @@ static void memory_stays_within_the_bound(void **state)
     record_cache_destroy(cache);
 }
 
+static void preallocated_memory_is_there_from_the_start(void **state)
+{
+    struct bounded *bounded = *state;
+    const size_t bytes = 64u << 20;
+    for (int round = 0; round < 2; round++) {
+        const struct record_cache_options options = {
+            .bytes_max = bytes, .slice_records = 100, .is_preallocated = round == 1};
+        struct record_cache *cache;
+        struct error error;
+        size_t before = resident_bytes();
+        must(record_cache_create(&bounded->layout, bounded->store, &options, &cache, &error),
+             &error);
+        size_t grown = resident_bytes() - before;
+        if (options.is_preallocated) {
+            assert_true(grown >= bytes - bytes / 8);
+        } else {
+            assert_true(grown < bytes / 8);
+        }
+        record_cache_destroy(cache);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -229,6 +251,7 @@ int main(void)
         TEST(a_batch_that_can_never_fit_is_refused),
         TEST(a_cache_that_is_too_small_is_refused),
         cmocka_unit_test(memory_stays_within_the_bound),
+        TEST(preallocated_memory_is_there_from_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
