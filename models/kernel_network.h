@@ -18,6 +18,23 @@
 
 #define NETWORK_LANES 16u
 
+/* Before the pieces of kernels. With the checks of a sanitizer inlined, they take minutes to
+ * compile. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NETWORK_IS_CHECKED
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define NETWORK_IS_CHECKED
+#endif
+#ifdef NETWORK_IS_CHECKED
+#define NETWORK_INLINE static __attribute__((noinline, unused))
+#define NETWORK_UNROLL
+#else
+#define NETWORK_INLINE static inline __attribute__((always_inline))
+#define NETWORK_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 enum activation {
     ACTIVATION_NONE,
     ACTIVATION_RELU,

@@ -10,7 +10,7 @@ struct lanes {
 
 #define VECTOR struct lanes
 #define KERNEL __attribute__((target("avx2,fma")))
-#define INLINE static inline __attribute__((always_inline, target("avx2,fma")))
+#define INLINE NETWORK_INLINE __attribute__((target("avx2,fma")))
 
 /* 12 of the 16 registers hold sums. */
 #define TILE_ROWS_MAX 6u

@@ -6,7 +6,7 @@
 
 #define VECTOR __m512
 #define KERNEL __attribute__((target("avx512f,fma")))
-#define INLINE static inline __attribute__((always_inline, target("avx512f,fma")))
+#define INLINE NETWORK_INLINE __attribute__((target("avx512f,fma")))
 
 /* 24 of the 32 registers hold sums. */
 #define TILE_ROWS_MAX 8u

@@ -19,9 +19,9 @@ INLINE void product_tile(const struct network_product *p, uint32_t row, uint32_t
     const size_t panel = (size_t)p->steps * NETWORK_LANES;
     const float *b = p->b + block * panel;
     float *c = p->c + row * p->c_row + (size_t)block * NETWORK_LANES;
-#pragma GCC unroll 16
+    NETWORK_UNROLL
     for (uint32_t i = 0; i < rows; i++) {
-#pragma GCC unroll 16
+        NETWORK_UNROLL
         for (uint32_t j = 0; j < blocks; j++) {
             const float *from = p->bias ? p->bias + (size_t)(block + j) * NETWORK_LANES
                                         : c + i * p->c_row + (size_t)j * NETWORK_LANES;
@@ -30,22 +30,22 @@ INLINE void product_tile(const struct network_product *p, uint32_t row, uint32_t
     }
     for (uint32_t k = 0; k < p->steps; k++) {
         VECTOR weights[TILE_BLOCKS_MAX];
-#pragma GCC unroll 16
+        NETWORK_UNROLL
         for (uint32_t j = 0; j < blocks; j++) {
             weights[j] = lanes_load(b + j * panel + (size_t)k * NETWORK_LANES);
         }
-#pragma GCC unroll 16
+        NETWORK_UNROLL
         for (uint32_t i = 0; i < rows; i++) {
             VECTOR x = lanes_all(a[i * a_row + k * a_step]);
-#pragma GCC unroll 16
+            NETWORK_UNROLL
             for (uint32_t j = 0; j < blocks; j++) {
                 sums[i * blocks + j] = lanes_fused(x, weights[j], sums[i * blocks + j]);
             }
         }
     }
-#pragma GCC unroll 16
+    NETWORK_UNROLL
     for (uint32_t i = 0; i < rows; i++) {
-#pragma GCC unroll 16
+        NETWORK_UNROLL
         for (uint32_t j = 0; j < blocks; j++) {
             lanes_store(c + i * p->c_row + (size_t)j * NETWORK_LANES, sums[i * blocks + j]);
         }

@@ -8,7 +8,7 @@ struct lanes {
 };
 
 #define VECTOR struct lanes
-#define INLINE static inline __attribute__((always_inline))
+#define INLINE NETWORK_INLINE
 #define KERNEL
 #define TILE_ROWS_MAX 2u
 #define TILE_BLOCKS_MAX 1u

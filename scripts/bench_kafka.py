@@ -438,7 +438,8 @@ class Bench:
         self.drain_nudge("nudge, logistic models", verify=False)
         self.models, self.rare = models, bound
         self.drain_nudge("nudge, 1 GiB", changes=[("memory: 512MiB", "memory: 1GiB")])
-        self.drain_nudge("nudge, all users in memory", changes=[("memory: 512MiB", "memory: 3GiB")])
+        self.drain_nudge("nudge, all users in memory",
+                         changes=[("memory: 512MiB", "memory: 1536MiB, preallocate: true")])
 
     def price(self):
         """The same run without transactions, between two with them."""

@@ -62,7 +62,7 @@ static void memory_moves_between_kinds(void **state)
     uint64_t position = 0;
     for (int round = 0; round < 4; round++) {
         uint8_t kind = round % 2 ? ENTITY_ITEM : ENTITY_USER;
-        for (uint32_t i = 0; i < 40000; i += 100) {
+        for (uint32_t i = 0; i < 12000; i += 100) {
             struct record_key keys[100];
             struct record *records[100];
             for (uint32_t k = 0; k < 100; k++) {
