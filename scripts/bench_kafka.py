@@ -433,13 +433,13 @@ class Bench:
             self.drain_nudge("nudge")
             if self.peer:
                 self.drain_peer()
+            self.drain_nudge("nudge, all users in memory",
+                             changes=[("memory: 512MiB", "memory: 1536MiB, preallocate: true")])
         models, bound = self.models, self.rare
         self.models, self.rare = [], BOUND
         self.drain_nudge("nudge, logistic models", verify=False)
         self.models, self.rare = models, bound
         self.drain_nudge("nudge, 1 GiB", changes=[("memory: 512MiB", "memory: 1GiB")])
-        self.drain_nudge("nudge, all users in memory",
-                         changes=[("memory: 512MiB", "memory: 1536MiB, preallocate: true")])
 
     def price(self):
         """The same run without transactions, between two with them."""

@@ -172,11 +172,19 @@ def page(results):
                f"{least:,.0f} at least once.")
 
 
+BY_HAND = "\n## What falls short"  # From there on the page is written by people, and stays.
+
+
 def write(results_path, page_path):
     with open(results_path) as file:
         results = json.load(file)
+    written = ""
+    if os.path.exists(page_path):
+        with open(page_path) as file:
+            _, begin, rest = file.read().partition(BY_HAND)
+            written = begin + rest
     with open(page_path, "w") as file:
-        file.write("\n".join(page(results)).rstrip() + "\n")
+        file.write("\n".join(page(results)).rstrip() + "\n" + written)
 
 
 if __name__ == "__main__":
