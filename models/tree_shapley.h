@@ -19,7 +19,7 @@ struct tree_shapley;
 
 /*
  * Room for the trees of `ensemble`, for one thread: 64 bytes a node of its largest tree for each
- * eight features on a path, and 72 a split of all. NULL: out of memory.
+ * eight features on a path, and 48 a split of all. NULL: out of memory.
  */
 struct tree_shapley *tree_shapley_create(const struct tree_ensemble *ensemble);
 void tree_shapley_destroy(struct tree_shapley *shapley); /* NULL is a no-op. */

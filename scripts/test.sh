@@ -53,10 +53,13 @@ COMMANDS
 }
 commands_bad_input() {
     echo test/integration/bad_input_test.py build/release/nudge
+    echo test/integration/bad_config_test.py build/release/nudge
     echo test/integration/train_bad_input_test.py build/release/nudge
 }
 commands_operations() {
     echo test/integration/operations_test.py build/release/nudge
+    echo test/integration/limits_test.py build/release/nudge
+    echo test/integration/state_refused_test.py build/release/nudge
     echo test/integration/device_test.py build/release/nudge
 }
 commands_privacy() {

@@ -43,6 +43,12 @@ def equal(found, expected, what):
     check(found == expected, f"{what}: {shorten(found)}, {shorten(expected)} expected")
 
 
+def all_right(problems):
+    """Of several cases: each None, or what is wrong with it."""
+    problems = [problem for problem in problems if problem]
+    check(not problems, f"{len(problems)} cases:\n    " + "\n    ".join(problems))
+
+
 def shorten(value):
     text = value if isinstance(value, str) else repr(value)
     return text if len(text) <= 300 else text[:300] + "..."
