@@ -143,7 +143,8 @@ def test_scram_by_both_hashes(work):
     finally:
         if is_old:
             server.close()
-    if is_old:
+    refuses_old = not os.environ.get("NUDGE_KAFKA_VERSION", "4").startswith("3.")
+    if is_old and refuses_old:
         shop = Shop(broker, work, SASL, *sasl_settings("SCRAM-SHA-512"))
         said = shop.say("topics", "check", shop.path, code=2)
         check("2.6.1 can" in said, f"the version that can is named: {said}")
