@@ -24,6 +24,10 @@ enum status error_prefix(struct error *error, enum status status, const char *fo
         int length = vsnprintf(error->message, sizeof(error->message), format, arguments);
         va_end(arguments);
         if (length >= 0 && (size_t)length < sizeof(error->message)) {
+            if (strncmp(cause, error->message, (size_t)length) == 0 && cause[length] == ':') {
+                memcpy(error->message, cause, sizeof(cause));
+                return status;
+            }
             size_t room = sizeof(error->message) - (size_t)length;
             /* A cause too long for the room left is cut: the prefix says where to look. */
             (void)snprintf(error->message + length, room, ": %.*s", (int)room, cause);

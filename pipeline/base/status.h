@@ -32,7 +32,10 @@ void error_format(struct error *error, const char *format, ...)
  */
 #define error_set(error, failure, ...) (error_format((error), __VA_ARGS__), (enum status)(failure))
 
-/* Puts "prefix: " before the message already in `error` (NULL: no-op). Returns `status`. */
+/*
+ * Puts "prefix: " before the message already in `error` (NULL: no-op), unless that begins so.
+ * Returns `status`.
+ */
 enum status error_prefix(struct error *error, enum status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -31,7 +31,7 @@ struct text_splitter {
     /* The stream has no more bytes behind the window: STREAM_END or STREAM_REPLACED. */
     enum stream_event ending;  /* STREAM_BYTES: not so. */
     enum stream_event pending; /* Damage that was met too early, or STREAM_BYTES. */
-    bool has_looked_for_mark;
+    bool has_looked_for_marks;
     bool expects_header;     /* The next record is the header. */
     struct text header_line; /* Owned. To tell a new file's header. */
     /* CSV: the header cannot be read, so that no line can. */
@@ -251,15 +251,34 @@ static enum status read_on(struct source *source, enum stream_event *ret_event, 
     return status;
 }
 
-/* A byte order mark is no part of the first record. STREAM_WAIT: cannot tell yet. */
-static enum status skip_byte_order_mark(struct source *source, enum stream_event *ret_event,
-                                        struct error *error)
+static const char byte_order_mark[3] = {'\xef', '\xbb', '\xbf'};
+/* What an Avro container begins with, which somebody may have forgotten to say. */
+static const char avro_mark[4] = {'O', 'b', 'j', 1};
+
+static bool begins_with(const struct read_window *window, const char *mark, size_t length)
 {
-    static const char mark[3] = {'\xef', '\xbb', '\xbf'};
+    return window->length >= length && memcmp(window->data, mark, length) == 0;
+}
+
+/* More bytes are needed to tell. */
+static bool may_begin_with(const struct read_window *window, const char *mark, size_t length)
+{
+    return window->length < length && begins_with(window, mark, window->length);
+}
+
+/*
+ * A byte order mark is no part of the first record, and where an Avro container begins no line will
+ * be one. STREAM_WAIT: cannot tell yet.
+ */
+static enum status look_for_marks(struct source *source, enum stream_event *ret_event,
+                                  struct error *error)
+{
     struct read_window *window = &source->window;
     *ret_event = STREAM_BYTES;
-    while (window->length < sizeof(mark) && *ret_event == STREAM_BYTES &&
-           (window->length == 0 || memcmp(window->data, mark, window->length) == 0)) {
+    while (*ret_event == STREAM_BYTES &&
+           (window->length == 0 ||
+            may_begin_with(window, byte_order_mark, sizeof(byte_order_mark)) ||
+            may_begin_with(window, avro_mark, sizeof(avro_mark)))) {
         enum status status = read_on(source, ret_event, error);
         if (status != STATUS_OK || *ret_event == STREAM_WAIT) {
             return status;
@@ -268,11 +287,18 @@ static enum status skip_byte_order_mark(struct source *source, enum stream_event
             of(source)->pending = *ret_event;
         }
     }
-    if (window->length >= sizeof(mark) && memcmp(window->data, mark, sizeof(mark)) == 0) {
-        read_window_take(window, sizeof(mark));
+    if (begins_with(window, avro_mark, sizeof(avro_mark))) {
+        return error_set(
+            error, STATUS_INVALID,
+            "%s: is an Avro container: it begins with Obj and 1; expected input.format "
+            "avro, or text",
+            byte_stream_name(source->stream));
+    }
+    if (begins_with(window, byte_order_mark, sizeof(byte_order_mark))) {
+        read_window_take(window, sizeof(byte_order_mark));
         source->next.bytes = window->data_bytes;
     }
-    of(source)->has_looked_for_mark = true;
+    of(source)->has_looked_for_marks = true;
     *ret_event = STREAM_BYTES;
     return STATUS_OK;
 }
@@ -285,7 +311,7 @@ static void begin_new_file(struct source *source)
     source->next.bytes = 0;
     source->next.skip = 0;
     self->ending = STREAM_BYTES;
-    self->has_looked_for_mark = false;
+    self->has_looked_for_marks = false;
     self->expects_header = source->options.csv_has_header && self->is_csv;
     begin_record(self);
 }
@@ -297,8 +323,8 @@ static enum status next_record(struct source *source, struct raw_record *ret_rec
     for (;;) {
         enum stream_event event = STREAM_BYTES;
         enum status status = STATUS_OK;
-        if (!self->has_looked_for_mark) {
-            status = skip_byte_order_mark(source, &event, error);
+        if (!self->has_looked_for_marks) {
+            status = look_for_marks(source, &event, error);
         }
         if (status == STATUS_OK && event == STREAM_BYTES) {
             if (next_in_window(source, ret_record)) {
@@ -373,7 +399,7 @@ static void reset(struct source *source)
     self->ending = STREAM_BYTES;
     self->pending = STREAM_BYTES;
     self->is_skipping = false;
-    self->has_looked_for_mark = true;
+    self->has_looked_for_marks = true;
     begin_record(self);
     if (source->window.data_bytes == 0) {
         begin_new_file(source);

@@ -425,6 +425,16 @@ def test_a_file_that_is_no_container_at_all_is_refused(work):
         check(result.code != 0 and path in result.errors, f"{name}: {result}")
 
 
+def test_a_container_that_is_read_as_text_is_refused(work):
+    for format in ("jsonl", "csv"):
+        config = write(f"{work}/config.yaml", f"input: {{format: {format}}}\n")
+        for name, content in (("plain", avro_header()), ("packed", gzip.compress(avro_header()))):
+            path = write(f"{work}/input", content)
+            result = nudge("run", config, "--input", path, "--output", f"{work}/out")
+            check(result.code == 2 and f"nudge: {path}: is an Avro container" in result.errors
+                  and "input.format avro" in result.errors, f"{format}, {name}: {result}")
+
+
 def test_a_dead_letter_says_no_more_than_the_configuration_allows(work):
     config = write(f"{work}/config.yaml", "output: {dead_letter_content: false}\n")
     marker = "Marker4711"
