@@ -106,6 +106,9 @@ static inline void fuzz_file(struct mapping *mapping, struct source_options opti
         struct raw_record record;
         source_release(source);
         enum status status = source_next(source, &record, &result, NULL);
+        if (status == STATUS_INVALID && ordinal == 0 && options.format != INPUT_AVRO) {
+            break; /* An Avro container, which is refused as text. */
+        }
         assert(status == STATUS_OK && result != SOURCE_WAIT);
         if (result == SOURCE_RECORD) {
             assert(record.position.ordinal == ordinal);
@@ -113,14 +116,16 @@ static inline void fuzz_file(struct mapping *mapping, struct source_options opti
             fuzz_decode(decoder, mapping, &record);
         }
     }
-    struct input_position middle = source_position(source);
-    source_close(source);
-    source = NULL;
-    enum status status = source_open(&options, &middle, &source, NULL);
-    assert(status == STATUS_OK);
-    struct raw_record record;
-    status = source_next(source, &record, &result, NULL);
-    assert(status == STATUS_OK && result == SOURCE_END);
+    if (result == SOURCE_END) {
+        struct input_position middle = source_position(source);
+        source_close(source);
+        source = NULL;
+        enum status status = source_open(&options, &middle, &source, NULL);
+        assert(status == STATUS_OK);
+        struct raw_record record;
+        status = source_next(source, &record, &result, NULL);
+        assert(status == STATUS_OK && result == SOURCE_END);
+    }
     decoder_destroy(decoder);
     source_close(source);
 }
