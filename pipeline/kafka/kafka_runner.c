@@ -334,6 +334,7 @@ static enum status prepare(struct kafka_runner *runner, const struct kafka_run_o
                            ((runner->topics.sources ? 2 : 1) + runner->shared.hop_count);
         runner->shared.queue_bytes = (size_t)(memory_bytes / 48) / streams;
         runner->shared.cache_bytes = memory.cache_bytes;
+        runner->shared.output_bytes = memory.output_bytes;
         runner->shared.input_schema = runner->input_schema;
         status = rocksdb_budget_create(memory.block_cache_bytes, memory.filter_bytes,
                                        &runner->shared.budget, error);

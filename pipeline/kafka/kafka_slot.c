@@ -33,6 +33,7 @@ static void *open_slot(void *context)
         .state_directory = shared->state_directory,
         .budget = shared->budget,
         .cache_bytes = shared->cache_bytes,
+        .output_bytes = shared->output_bytes,
     };
     slot->open_status =
         partition_open(&options, &slot->held.layout, &slot->held.task, &slot->open_error);

@@ -28,6 +28,7 @@ struct kafka_shared {
     struct rocksdb_budget *budget;
     struct run_metrics *metrics; /* NULL: there are none. */
     size_t cache_bytes;          /* Of one task. */
+    size_t output_bytes;         /* Of one task's transaction. */
     size_t queue_bytes;          /* Likewise. */
     uint32_t partition_count;
     /* Hops, see kafka_topics.h; below, what their tasks have in place of the above. */

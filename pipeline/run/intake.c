@@ -55,6 +55,9 @@ enum status intake_create(const struct intake_options *options, const struct rec
     if (intake->options.batch_timers_max == 0 || intake->options.batch_timers_max > POPPED_MAX) {
         intake->options.batch_timers_max = POPPED_MAX;
     }
+    if (intake->options.batch_bytes_max == 0 || intake->options.batch_bytes_max > BYTES_MAX) {
+        intake->options.batch_bytes_max = BYTES_MAX;
+    }
     intake->source_name = source_name;
     intake->partition = partition;
     intake->layout = layout;
@@ -475,7 +478,7 @@ enum status intake_fill(struct intake *intake, struct task_progress *progress,
     enum status status = STATUS_OK;
     while (status == STATUS_OK && goes_on &&
            batch->event_count < intake->options.batch_events_max && builder.records < RECORDS_MAX &&
-           builder.bytes < BYTES_MAX) {
+           builder.bytes < intake->options.batch_bytes_max) {
         status = take_event(intake, &builder, &goes_on, &said, error);
     }
     bool is_full = false;

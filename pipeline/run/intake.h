@@ -23,6 +23,7 @@ struct intake_options {
     int64_t timer_floor_ms;
     uint32_t entity_mask;      /* Bit per enum entity_kind that state is kept by. */
     uint32_t batch_events_max; /* 1 to BATCH_EVENTS_MAX; smaller in tests. */
+    size_t batch_bytes_max;    /* Of the records read for a batch; 0: 16 MiB, the most it can be. */
     uint32_t batch_timers_max; /* Index entries taken; 0: as many as there is room for. */
     bool diverts_late;
     bool deduplicates_by_content;

@@ -9,6 +9,7 @@ struct memory_plan {
     size_t cache_bytes; /* Of one task. */
     size_t block_cache_bytes;
     size_t filter_bytes; /* Of one task. */
+    size_t output_bytes; /* Of one task's transaction, after which it is committed. */
 };
 
 struct memory_plan memory_plan_make(int64_t memory_bytes, uint32_t tasks);

@@ -229,6 +229,8 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .timer_floor_ms = stage_plan_timer_floor_ms(config->plan),
                 .entity_mask = kept_entities(layout),
                 .batch_events_max = portion.batch_events,
+                /* So that a batch of records that are none does not pass it by much. */
+                .batch_bytes_max = options->output_bytes / 2,
                 .keeps_rejected_bytes = config->output.keeps_rejected_bytes,
                 .sends_on = options->hop != ENTITY_USER,
                 /* Which events are late is said where they come to their user. */
@@ -242,6 +244,7 @@ enum status partition_open(const struct partition_options *options, struct recor
                   .is_preallocated = config->state.is_preallocated},
         .transaction_records_max = TRANSACTION_RECORDS_MAX,
         .transaction_bytes_max = portion.transaction_bytes,
+        .output_bytes_max = options->output_bytes,
         .timer_entries_max = TIMER_ENTRIES_MAX,
         .feature_count = stage_plan_features(config->plan)->count,
         .feature_set_hash = stage_plan_features(config->plan)->hash,

@@ -28,6 +28,7 @@ struct partition_options {
     const char *state_directory;
     struct rocksdb_budget *budget;
     size_t cache_bytes;
+    size_t output_bytes; /* Of a transaction, after which it is committed; 0: no bound. */
     /* A task that keeps state by this alone and sends on what it reads; ENTITY_USER: it does not.
      */
     enum entity_kind hop;

@@ -158,6 +158,7 @@ static enum status open_partitions(struct runner *runner, struct error *error)
             .state_directory = options->state_directory,
             .budget = runner->budget,
             .cache_bytes = memory.cache_bytes,
+            .output_bytes = memory.output_bytes,
         };
         partition->source = options->files[i];
         (void)snprintf(partition->name, sizeof(partition->name), "%u", i);

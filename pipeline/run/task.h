@@ -54,6 +54,7 @@ struct task_options {
     /* Records taken, and bytes of them encoded at most, after which the task commits by itself. */
     uint32_t transaction_records_max;
     size_t transaction_bytes_max; /* 0: the cache's own bound. */
+    size_t output_bytes_max;      /* And of outputs. 0: no bound. */
     uint32_t timer_entries_max;
     uint32_t feature_count;
     uint64_t feature_set_hash;

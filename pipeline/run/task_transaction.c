@@ -3,9 +3,6 @@
 #include "pipeline/base/clock.h"
 #include "pipeline/base/crash_point.h"
 
-/* A transaction is committed when it holds this many bytes of outputs, whatever the clock says. */
-#define TRANSACTION_BYTES_MAX (32u << 20)
-
 enum status task_take_own_record(struct task *task, struct record **ret_record, struct error *error)
 {
     struct record_key key = {.kind = ENTITY_TASK};
@@ -232,8 +229,9 @@ enum status task_poll_commit(struct task *task, struct error *error)
 bool task_is_transaction_full(const struct task *task)
 {
     size_t bytes_max = task->options.transaction_bytes_max;
+    size_t output_bytes_max = task->options.output_bytes_max;
     return record_cache_taken(task->cache) >= task->options.transaction_records_max ||
            (bytes_max > 0 && record_cache_taken_bytes(task->cache) >= bytes_max) ||
            task->batches >= task->batches_max ||
-           output_batch_bytes(task->parts.outputs) >= TRANSACTION_BYTES_MAX;
+           (output_bytes_max > 0 && output_batch_bytes(task->parts.outputs) >= output_bytes_max);
 }

@@ -8,6 +8,7 @@ import ctypes
 import glob
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -132,6 +133,33 @@ def test_five_million_users_stay_below_512_mib(work):
     if b"__asan_init" in read(harness.NUDGE):
         raise Skip("the address sanitizer has its own idea of memory")
     check_cap(work, 512, 5000000, 4000000, 1)
+
+
+def write_garbage(path, line_bytes, total_bytes):
+    """Lines of random bytes, none of them an event."""
+    random_bytes = random.Random(line_bytes)
+    with open(path, "wb") as file:
+        for _ in range(total_bytes // line_bytes):
+            file.write(random_bytes.randbytes(line_bytes - 1).replace(b"\n", b"x") + b"\n")
+    return total_bytes // line_bytes
+
+
+def test_dead_letters_stay_below_the_cap(work):
+    """Outputs of a transaction are bounded by the memory given, with all of the cache's in use."""
+    if b"__asan_init" in read(harness.NUDGE):
+        raise Skip("the address sanitizer has its own idea of memory")
+    config = write(f"{work}/config.yaml", "input: {format: jsonl}\ncommit: {sync: false}\n"
+                   "state: {memory: 128MiB, preallocate: true}\n")
+    for line_bytes in (100, 200000):
+        paths = [f"{work}/garbage-{i}.jsonl" for i in range(2)]
+        count = sum(write_garbage(path, line_bytes, 30 << 20) for path in paths)
+        output = f"{work}/out-{line_bytes}"
+        peak = run_measured(config, paths, output) / (1 << 20)
+        summary = json.loads(read(f"{output}.json"))
+        print(f"  memory: {peak:.0f} MiB of 128, {count} dead letters of {line_bytes} bytes")
+        equal(summary["dead_letters"]["total"], count, "dead letters")
+        check(0 < peak <= 128, f"{peak:.0f} MiB, at most 128 expected")
+        shutil.rmtree(output)
 
 
 if __name__ == "__main__":
