@@ -3,6 +3,7 @@
 #pragma GCC diagnostic ignored "-Wpedantic"
 extern "C" {
 #include "pipeline/base/text.h"
+#include "pipeline/event/json_paths.h"
 }
 #pragma GCC diagnostic pop
 extern "C" {
@@ -27,257 +28,34 @@ namespace
 
 namespace ondemand = simdjson::ondemand;
 
-constexpr size_t ARRAY_INDEX_DIGITS_MAX = 4;
 constexpr size_t CHOICE_BYTES_MAX = 128; /* Of a word that chooses an element. */
-
-/* What is wanted of one JSON value; -1: not that. */
-struct target {
-    int32_t value = -1;  /* Index of the value that it is. */
-    int32_t object = -1; /* Of the level for what is nested in it if it is an object ... */
-    int32_t array = -1;  /* ... and of the one if it is an array. */
-};
-
-/* The names that are looked for in one object, in a hash table that is never more than half full.
- */
-struct name_slot {
-    std::string name; /* Empty and not used: `is_used`. */
-    target wanted;
-    bool is_used = false;
-};
-
-struct name_level {
-    std::vector<name_slot> slots; /* Power of two. */
-    uint32_t shift = 60;
-};
-
-/* Reads 8 bytes at `name` whatever its length: JSON text has padding behind it. */
-inline uint64_t hash_name(const char *name, size_t length)
-{
-    uint64_t word;
-    std::memcpy(&word, name, sizeof(word));
-    if (length < 8) {
-        word &= (uint64_t{1} << (8 * length)) - 1;
-    }
-    return (word ^ length) * 0x9e3779b97f4a7c15u;
-}
-
-inline const name_slot *find_name(const name_level &level, const char *name, size_t length)
-{
-    size_t mask = level.slots.size() - 1;
-    for (size_t at = hash_name(name, length) >> level.shift;; at++) {
-        const name_slot &slot = level.slots[at & mask];
-        if (!slot.is_used) {
-            return nullptr;
-        }
-        if (slot.name.size() == length && std::memcmp(slot.name.data(), name, length) == 0) {
-            return &slot;
-        }
-    }
-}
-
-/* Elements that are looked for by a member's text: [name=word]. */
-struct element_choice {
-    std::string name;
-    name_level words;
-};
-
-struct array_level {
-    std::vector<target> places; /* By index. */
-    std::vector<element_choice> choices;
-};
-
-std::string padded(std::string_view name)
-{
-    std::string copy(name);
-    copy.reserve(name.size() + 8);
-    return copy;
-}
-
-void insert_slot(name_level &level, name_slot slot)
-{
-    std::string probe = padded(slot.name);
-    probe.append(8, '\0');
-    size_t mask = level.slots.size() - 1;
-    size_t at = hash_name(probe.data(), slot.name.size()) >> level.shift;
-    while (level.slots[at & mask].is_used) {
-        at++;
-    }
-    level.slots[at & mask] = std::move(slot);
-}
-
-/* A level for `names`, of which there are few. */
-name_level make_level(std::vector<name_slot> names)
-{
-    name_level level;
-    size_t size = 16;
-    uint32_t bits = 4;
-    while (size < 2 * names.size() + 2) {
-        size *= 2;
-        bits++;
-    }
-    level.slots.resize(size);
-    level.shift = 64 - bits;
-    for (name_slot &slot : names) {
-        insert_slot(level, std::move(slot));
-    }
-    return level;
-}
+constexpr size_t PATHS_BLOCK_BYTES = 16384;
 
 } // namespace
 
 struct json_reader {
     ondemand::parser parser;
-    std::vector<name_level> levels; /* The first is the record's own. */
-    std::vector<array_level> arrays;
+    arena memory = {};                  /* Of the paths. */
+    const json_names *wanted = nullptr; /* Of the record itself. */
     size_t value_count = 0;
     std::string collected;
     uint32_t members_max = 0;
     std::vector<text> members;
+
+    json_reader()
+    {
+        arena_init(&memory, PATHS_BLOCK_BYTES);
+    }
+    ~json_reader()
+    {
+        arena_release(&memory);
+    }
+    json_reader(const json_reader &) = delete;
+    json_reader &operator=(const json_reader &) = delete;
 };
 
 namespace
 {
-
-struct path_entry {
-    std::string_view path; /* What is left of it. */
-    int32_t value;
-};
-
-/* Entries that begin with the same step, without it. */
-struct path_group {
-    std::string_view step;
-    std::vector<path_entry> entries;
-};
-
-/* An index of an array, or `name=word`: what may stand between brackets. */
-bool is_element_step(std::string_view step)
-{
-    bool is_index = !step.empty() && step.size() <= ARRAY_INDEX_DIGITS_MAX;
-    for (char c : step) {
-        is_index = is_index && c >= '0' && c <= '9';
-    }
-    return is_index || (step.find('=') != std::string_view::npos && step.front() != '=');
-}
-
-/* Length of the brackets at the beginning of `path` that go into an array; 0: there are none. */
-size_t brackets_length(std::string_view path)
-{
-    size_t close = path.empty() || path.front() != '[' ? path.npos : path.find(']');
-    if (close == path.npos || !is_element_step(path.substr(1, close - 1)) ||
-        (close + 1 < path.size() && path[close + 1] != '.' &&
-         brackets_length(path.substr(close + 1)) == 0)) {
-        return 0;
-    }
-    return close + 1;
-}
-
-size_t name_length(std::string_view path)
-{
-    size_t length = 0;
-    while (length < path.size() && path[length] != '.' &&
-           (length == 0 || brackets_length(path.substr(length)) == 0)) {
-        length++;
-    }
-    return length;
-}
-
-/* Puts `entry`, whose path begins with `length` bytes of a step, to others with the same step. */
-void add_to_group(std::vector<path_group> &groups, path_entry entry, std::string_view step,
-                  size_t length)
-{
-    size_t at = 0;
-    while (at < groups.size() && groups[at].step != step) {
-        at++;
-    }
-    if (at == groups.size()) {
-        groups.push_back({step, {}});
-    }
-    entry.path.remove_prefix(length);
-    if (!entry.path.empty() && entry.path.front() == '.') {
-        entry.path.remove_prefix(1);
-    }
-    groups[at].entries.push_back(entry);
-}
-
-target make_target(json_reader &reader, const std::vector<path_entry> &entries);
-
-name_level make_names(json_reader &reader, const std::vector<path_group> &groups)
-{
-    std::vector<name_slot> names;
-    for (const path_group &group : groups) {
-        names.emplace_back();
-        names.back().name = padded(group.step);
-        names.back().wanted = make_target(reader, group.entries);
-        names.back().is_used = true;
-    }
-    return make_level(std::move(names));
-}
-
-/* Adds the level of `entries` and, below it, those of what is nested; returns its index. */
-int32_t add_level(json_reader &reader, const std::vector<path_entry> &entries)
-{
-    std::vector<path_group> groups;
-    for (const path_entry &entry : entries) {
-        size_t length = name_length(entry.path);
-        add_to_group(groups, entry, entry.path.substr(0, length), length);
-    }
-    auto index = static_cast<int32_t>(reader.levels.size());
-    reader.levels.emplace_back();
-    reader.levels[static_cast<size_t>(index)] = make_names(reader, groups);
-    return index;
-}
-
-/* Likewise for entries that begin with brackets. */
-int32_t add_array(json_reader &reader, const std::vector<path_entry> &entries)
-{
-    std::vector<path_group> places;
-    std::vector<path_group> choices; /* By name, with the word in front of the rest. */
-    for (const path_entry &entry : entries) {
-        size_t length = brackets_length(entry.path);
-        std::string_view step = entry.path.substr(1, length - 2);
-        size_t equals = step.find('=');
-        if (equals == step.npos) {
-            add_to_group(places, entry, step, length);
-        } else {
-            add_to_group(choices, entry, step.substr(0, equals), equals + 2);
-        }
-    }
-    array_level level;
-    for (const path_group &group : places) {
-        size_t place = std::stoul(std::string(group.step));
-        level.places.resize(place < level.places.size() ? level.places.size() : place + 1);
-        level.places[place] = make_target(reader, group.entries);
-    }
-    for (const path_group &choice : choices) {
-        std::vector<path_group> words;
-        for (const path_entry &entry : choice.entries) {
-            size_t length = entry.path.find(']');
-            add_to_group(words, entry, entry.path.substr(0, length), length + 1);
-        }
-        level.choices.push_back({std::string(choice.step), make_names(reader, words)});
-    }
-    reader.arrays.push_back(std::move(level));
-    return static_cast<int32_t>(reader.arrays.size() - 1);
-}
-
-target make_target(json_reader &reader, const std::vector<path_entry> &entries)
-{
-    target made;
-    std::vector<path_entry> members;
-    std::vector<path_entry> elements;
-    for (const path_entry &entry : entries) {
-        if (entry.path.empty()) {
-            made.value = entry.value;
-        } else if (brackets_length(entry.path) > 0) {
-            elements.push_back(entry);
-        } else {
-            members.push_back(entry);
-        }
-    }
-    made.object = members.empty() ? -1 : add_level(reader, members);
-    made.array = elements.empty() ? -1 : add_array(reader, elements);
-    return made;
-}
 
 /* One pass over one record. */
 class object_pass
@@ -288,19 +66,20 @@ class object_pass
     {
     }
 
-    simdjson::error_code read_object(ondemand::object object, int32_t level_index, bool is_top);
+    simdjson::error_code read_object(ondemand::object object, const json_names &names, bool is_top);
     bool has_too_many() const
     {
         return has_too_many_;
     }
 
   private:
-    simdjson::error_code read_wanted(ondemand::value value, const target &wanted);
-    simdjson::error_code read_array(ondemand::array array, const array_level &level);
-    simdjson::error_code read_element(ondemand::value value, const array_level &level,
-                                      const target *place);
-    simdjson::error_code choose(ondemand::object &element, const element_choice &choice,
-                                const target **ret_wanted);
+    simdjson::error_code read_wanted(ondemand::value value, const json_target &wanted);
+    simdjson::error_code read_array(ondemand::array elements, const json_array &array);
+    simdjson::error_code read_element(ondemand::value value, const json_array &array,
+                                      const json_target *place);
+    simdjson::error_code read_chosen(ondemand::object &element, const json_target &wanted);
+    simdjson::error_code choose(ondemand::object &element, const json_choice &choice,
+                                const json_target **ret_wanted);
     simdjson::error_code read_key(ondemand::field &field, std::string_view *ret_key);
     simdjson::error_code read_value(ondemand::value value, field_value *out);
     simdjson::error_code read_string(ondemand::value value, text *out);
@@ -527,23 +306,22 @@ simdjson::error_code object_pass::collect(ondemand::value value)
     return simdjson::SUCCESS;
 }
 
-simdjson::error_code object_pass::read_wanted(ondemand::value value, const target &wanted)
+simdjson::error_code object_pass::read_wanted(ondemand::value value, const json_target &wanted)
 {
     ondemand::json_type type;
     simdjson::error_code failed = value.type().get(type);
     if (failed) {
         return failed;
     }
-    if (wanted.object >= 0 && type == ondemand::json_type::object) {
+    if (wanted.object && type == ondemand::json_type::object) {
         ondemand::object nested;
         failed = value.get_object().get(nested);
-        return failed ? failed : read_object(nested, wanted.object, false);
+        return failed ? failed : read_object(nested, *wanted.object, false);
     }
-    if (wanted.array >= 0 && type == ondemand::json_type::array) {
+    if (wanted.array && type == ondemand::json_type::array) {
         ondemand::array nested;
         failed = value.get_array().get(nested);
-        return failed ? failed
-                      : read_array(nested, reader_.arrays[static_cast<size_t>(wanted.array)]);
+        return failed ? failed : read_array(nested, *wanted.array);
     }
     if (wanted.value >= 0 && values_[wanted.value].kind == VALUE_MISSING) {
         return read_value(value, &values_[wanted.value]);
@@ -552,66 +330,73 @@ simdjson::error_code object_pass::read_wanted(ondemand::value value, const targe
 }
 
 /* What the text of the element's member chooses, read from its beginning; NULL: nothing. */
-simdjson::error_code object_pass::choose(ondemand::object &element, const element_choice &choice,
-                                         const target **ret_wanted)
+simdjson::error_code object_pass::choose(ondemand::object &element, const json_choice &choice,
+                                         const json_target **ret_wanted)
 {
     *ret_wanted = nullptr;
     ondemand::value member;
-    simdjson::error_code failed = element.find_field_unordered(choice.name).get(member);
+    simdjson::error_code failed =
+        element.find_field_unordered({choice.name, choice.length}).get(member);
     if (failed == simdjson::NO_SUCH_FIELD) {
         failed = simdjson::SUCCESS;
     } else if (!failed) {
         field_value word = {};
         failed = read_value(member, &word);
-        char padded_word[CHOICE_BYTES_MAX + 8] = "";
+        char padded_word[CHOICE_BYTES_MAX + JSON_NAME_PADDING] = "";
         if (!failed && word.kind != VALUE_MISSING && word.text.length <= CHOICE_BYTES_MAX) {
             std::memcpy(padded_word, word.text.data, word.text.length);
-            const name_slot *slot = find_name(choice.words, padded_word, word.text.length);
-            *ret_wanted = slot ? &slot->wanted : nullptr;
+            *ret_wanted = json_names_find(choice.words, padded_word, word.text.length);
         }
     }
     return failed ? failed : element.reset().error();
 }
 
-simdjson::error_code object_pass::read_element(ondemand::value value, const array_level &level,
-                                               const target *place)
+/* What is wanted of an element that is an object; afterwards it can be read from its beginning. */
+simdjson::error_code object_pass::read_chosen(ondemand::object &element, const json_target &wanted)
+{
+    simdjson::error_code failed = simdjson::SUCCESS;
+    if (wanted.object) {
+        failed = read_object(element, *wanted.object, false);
+    } else if (wanted.value >= 0 && values_[wanted.value].kind == VALUE_MISSING) {
+        std::string_view json;
+        failed = element.raw_json().get(json);
+        values_[wanted.value].kind = VALUE_TEXT;
+        values_[wanted.value].text = text_from(trimmed(json));
+    }
+    return failed ? failed : element.reset().error();
+}
+
+simdjson::error_code object_pass::read_element(ondemand::value value, const json_array &array,
+                                               const json_target *place)
 {
     ondemand::json_type type;
     simdjson::error_code failed = value.type().get(type);
-    if (failed || level.choices.empty() || type != ondemand::json_type::object) {
+    if (failed || !array.choices || type != ondemand::json_type::object) {
         return failed || !place ? failed : read_wanted(value, *place);
     }
     ondemand::object element;
     failed = value.get_object().get(element);
-    for (size_t i = 0; i <= level.choices.size() && !failed; i++) {
-        const target *wanted = place;
-        if (i < level.choices.size()) {
-            failed = choose(element, level.choices[i], &wanted);
+    if (!failed && place) {
+        failed = read_chosen(element, *place);
+    }
+    for (const json_choice *choice = array.choices; choice && !failed; choice = choice->next) {
+        const json_target *wanted = nullptr;
+        failed = choose(element, *choice, &wanted);
+        if (!failed && wanted) {
+            failed = read_chosen(element, *wanted);
         }
-        if (failed || !wanted) {
-            continue;
-        }
-        if (wanted->object >= 0) {
-            failed = read_object(element, wanted->object, false);
-        } else if (wanted->value >= 0 && values_[wanted->value].kind == VALUE_MISSING) {
-            std::string_view json;
-            failed = element.raw_json().get(json);
-            values_[wanted->value].kind = VALUE_TEXT;
-            values_[wanted->value].text = text_from(trimmed(json));
-        }
-        failed = failed ? failed : element.reset().error();
     }
     return failed;
 }
 
-simdjson::error_code object_pass::read_array(ondemand::array array, const array_level &level)
+simdjson::error_code object_pass::read_array(ondemand::array elements, const json_array &array)
 {
     size_t index = 0;
-    for (auto found : array) {
+    for (auto found : elements) {
         ondemand::value value;
         simdjson::error_code failed = std::move(found).get(value);
-        const target *place = index < level.places.size() ? &level.places[index] : nullptr;
-        failed = failed ? failed : read_element(value, level, place);
+        const json_target *place = index < array.place_count ? &array.places[index] : nullptr;
+        failed = failed ? failed : read_element(value, array, place);
         if (failed) {
             return failed;
         }
@@ -620,10 +405,9 @@ simdjson::error_code object_pass::read_array(ondemand::array array, const array_
     return simdjson::SUCCESS;
 }
 
-simdjson::error_code object_pass::read_object(ondemand::object object, int32_t level_index,
+simdjson::error_code object_pass::read_object(ondemand::object object, const json_names &names,
                                               bool is_top)
 {
-    const name_level &level = reader_.levels[static_cast<size_t>(level_index)];
     for (auto found : object) {
         ondemand::field field;
         std::string_view key;
@@ -632,8 +416,8 @@ simdjson::error_code object_pass::read_object(ondemand::object object, int32_t l
         if (failed) {
             return failed;
         }
-        const name_slot *slot = find_name(level, key.data(), key.size());
-        if (!slot) {
+        const json_target *wanted = json_names_find(&names, key.data(), key.size());
+        if (!wanted) {
             if (is_top && !reader_.collected.empty() && key == reader_.collected &&
                 reader_.members.empty()) {
                 failed = collect(field.value());
@@ -643,7 +427,7 @@ simdjson::error_code object_pass::read_object(ondemand::object object, int32_t l
             }
             continue;
         }
-        failed = read_wanted(field.value(), slot->wanted);
+        failed = read_wanted(field.value(), *wanted);
         if (failed) {
             return failed;
         }
@@ -651,11 +435,12 @@ simdjson::error_code object_pass::read_object(ondemand::object object, int32_t l
     return simdjson::SUCCESS;
 }
 
-simdjson::error_code read_document(ondemand::document &document, object_pass &pass)
+simdjson::error_code read_document(ondemand::document &document, const json_reader &reader,
+                                   object_pass &pass)
 {
     ondemand::object object;
     simdjson::error_code failed = document.get_object().get(object);
-    failed = failed ? failed : pass.read_object(object, 0, true);
+    failed = failed ? failed : pass.read_object(object, *reader.wanted, true);
     if (failed) {
         return failed;
     }
@@ -695,11 +480,10 @@ struct json_reader *json_reader_create(const char *const *paths, size_t count,
                                        const char *collected, uint32_t members_max)
 try {
     std::unique_ptr<json_reader> reader(new json_reader);
-    std::vector<path_entry> entries;
-    for (size_t i = 0; i < count; i++) {
-        entries.push_back({paths[i], static_cast<int32_t>(i)});
+    reader->wanted = json_paths_make(&reader->memory, paths, count);
+    if (!reader->wanted) {
+        return nullptr;
     }
-    (void)add_level(*reader, entries);
     reader->value_count = count;
     reader->collected = collected ? collected : "";
     reader->members_max = members_max;
@@ -730,7 +514,7 @@ enum json_result json_reader_read(struct json_reader *reader, struct text json, 
         return explain(failed, nullptr, json, detail, detail_bytes);
     }
     object_pass pass(*reader, arena, values);
-    failed = read_document(document, pass);
+    failed = read_document(document, *reader, pass);
     if (pass.has_too_many()) {
         (void)std::snprintf(detail, detail_bytes, "%s: more than %u members",
                             reader->collected.c_str(), reader->members_max);

@@ -137,6 +137,8 @@ static const struct decode_case json_cases[] = {
      "'one' 2 4 - '{\"k\":\"t\"}'", NULL},
     {"one element by place and by two members", "a[0].v,a[k=x].w,a[l=y].u,b",
      "{\"a\":[{\"k\":\"x\",\"u\":1,\"v\":2,\"w\":3,\"l\":\"y\"}],\"b\":4}", "2 3 1 4", NULL},
+    {"a word with dots", "a[k=.x.y].v",
+     "{\"a\":[{\"k\":\"x.y\",\"v\":1},{\"k\":\".x.y\",\"v\":2}]}", "2", NULL},
     {"brackets in a name", "a[b],a[],a[12345]", "{\"a[b]\":1,\"a[]\":2,\"a\":[3],\"a[12345]\":4}",
      "1 2 4", NULL},
     {"array that is cut", "a[k=x].v", "{\"a\":[{\"k\":\"x\",\"v\":1},{\"k\":", "!not_parsed", NULL},
