@@ -1,4 +1,5 @@
-/* extract_features against its promises; against the oracle: extract_features_oracle_test.c. */
+/* extract_features against its promises; by entity: extract_features_entities_test.c; against the
+ * oracle: extract_features_oracle_test.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,25 +8,16 @@
 #include <cmocka.h>
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "operators/extract_features.h"
-#include "operators/feature_entity.h"
 #include "operators/feature_funnel.h"
 #include "operators/feature_table.h"
-#include "operators/feature_user.h"
 #include "pipeline/event/event_batch.h"
+#include "test/fakes/feature_events.h"
 #include "test/fakes/session_columns.h"
 #include "test/fakes/stage_fixture.h"
-
-#define NOON INT64_C(1700049600000) /* 15 November 2023, 12:00 UTC, a Wednesday. */
-#define SECOND INT64_C(1000)
-#define MINUTE INT64_C(60000)
-#define HOUR INT64_C(3600000)
-#define DAY INT64_C(86400000)
-#define EURO INT64_C(1000000)
 
 /* What a run came to: the last live row, and a hash over all in their order. */
 struct seen {
@@ -63,16 +55,6 @@ struct bench {
     struct seen seen;
 };
 
-static char *bad_labels[] = {(char *)"fraud"};
-static const uint32_t all_entities =
-    1u << ENTITY_DEVICE | 1u << ENTITY_CARD | 1u << ENTITY_TERMINAL | 1u << ENTITY_ADDRESS;
-
-static struct extract_features_options default_options(void)
-{
-    return (struct extract_features_options){
-        .cart_lifetime_ms = 14 * DAY, .bad_labels = {bad_labels, 1}, .entity_mask = all_entities};
-}
-
 static void bench_open(struct bench *bench, const struct extract_features_options *options,
                        uint64_t cut_seed)
 {
@@ -105,7 +87,7 @@ static void bench_close(struct bench *bench)
 static struct seen run(const struct fixture_event *events, uint32_t count)
 {
     struct bench bench;
-    struct extract_features_options options = default_options();
+    struct extract_features_options options = feature_options_default();
     bench_open(&bench, &options, 0);
     stage_fixture_run(bench.fixture, events, count);
     bench_close(&bench);
@@ -315,7 +297,7 @@ static void snapshots_a_timer_at_its_time_without_changing_state(void **state)
         {.user = "a", .time_ms = NOON + SECOND, .type = EVENT_PAGE_VIEW},
     };
     struct bench bench;
-    struct extract_features_options options = default_options();
+    struct extract_features_options options = feature_options_default();
     bench_open(&bench, &options, 0);
     stage_fixture_run(bench.fixture, events, 2);
     struct record *record = stage_fixture_record(bench.fixture, ENTITY_USER, "a");
@@ -337,53 +319,12 @@ static void snapshots_a_timer_at_its_time_without_changing_state(void **state)
 
 /* ---- Random streams ---- */
 
-#define WORDS 40
-static char words[WORDS][16];
-
-static const char *random_word(uint64_t *random, uint32_t among)
-{
-    uint32_t i = (uint32_t)(fixture_random(random) % (among + among / 4));
-    return i < among ? words[i] : NULL;
-}
-
-static struct fixture_event *random_events(uint32_t count, uint64_t seed)
-{
-    struct fixture_event *events = calloc(count, sizeof(*events));
-    assert_non_null(events);
-    for (int i = 0; i < WORDS; i++) {
-        (void)snprintf(words[i], sizeof(words[i]), "w%d", i);
-    }
-    int64_t time_ms = NOON;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t *random = &seed;
-        static const int64_t steps[] = {0, 400, 5000, 61000, 2000000, 30000000};
-        time_ms += steps[fixture_random(random) % 6] * (int64_t)(fixture_random(random) % 3);
-        int64_t late = fixture_random(random) % 8 == 0 ? steps[fixture_random(random) % 6] * 4 : 0;
-        events[i] = (struct fixture_event){
-            .user = words[fixture_random(random) % 12],
-            .time_ms = time_ms - late,
-            .type = (enum event_type)(fixture_random(random) % EVENT_TYPE_COUNT),
-            .id = fixture_random(random) % 20 == 0 ? "dup-x" : NULL,
-            .item = random_word(random, 40),
-            .category = random_word(random, 7),
-            .price = (int64_t)(fixture_random(random) % 90) * EURO,
-            .quantity = (int64_t)(fixture_random(random) % 4),
-            .device = random_word(random, 9),
-            .card = random_word(random, 9),
-            .terminal = random_word(random, 3),
-            .address = random_word(random, 9),
-            .query = fixture_random(random) % 2 ? "fraud" : "genuine",
-        };
-    }
-    return events;
-}
-
 static void gives_the_same_rows_and_state_for_any_batch_cut(void **state)
 {
     (void)state;
     enum { COUNT = 3000 };
-    struct fixture_event *events = random_events(COUNT, 99);
-    struct extract_features_options options = default_options();
+    struct fixture_event *events = feature_events_random(COUNT, 99);
+    struct extract_features_options options = feature_options_default();
     uint64_t first_hash = 0, first_state = 0;
     for (uint64_t cut_seed = 0; cut_seed < 12; cut_seed++) {
         struct bench bench;
@@ -448,180 +389,10 @@ static void stops_counters_at_their_greatest_value(void **state)
 
 /* ---- Options ---- */
 
-static void keeps_entities_only_where_asked(void **state)
-{
-    (void)state;
-    struct extract_features_options options = default_options();
-    options.entity_mask = 1u << ENTITY_USER | 1u << ENTITY_CARD | 1u << ENTITY_ITEM;
-    struct record_layout layout = {0};
-    struct stage *stage = NULL;
-    assert_int_equal(extract_features_create(&options, NULL, &layout, &stage, NULL), STATUS_OK);
-    assert_int_equal(layout.bytes[ENTITY_USER], USER_FEATURES_BYTES);
-    assert_int_equal(layout.bytes[ENTITY_CARD], ENTITY_FEATURES_BYTES);
-    assert_int_equal(layout.bytes[ENTITY_DEVICE], 0);
-    assert_int_equal(layout.bytes[ENTITY_ITEM], 0);
-    assert_true(USER_FEATURES_BYTES <= 440 && ENTITY_FEATURES_BYTES <= 128);
-    stage_destroy(stage);
-}
-
-/* Of events alone, the columns of one mask of entities. */
-struct seen_columns {
-    struct carried_columns columns;
-    uint64_t hash;
-    uint32_t values;
-};
-
-static void see_columns(void *context, const struct event_batch *batch)
-{
-    struct seen_columns *seen = context;
-    for (uint32_t row = 0; row < batch->event_count; row++) {
-        const float *features = batch->features + (size_t)row * batch->feature_stride;
-        for (uint32_t i = 0; i < seen->columns.count && batch->state[row] == ROW_LIVE; i++) {
-            float value = features[seen->columns.columns[i]];
-            seen->values += isnan(value) ? 0u : 1u;
-            struct text bytes = {(const char *)&value, sizeof(value)};
-            seen->hash = hash64_combine(seen->hash, isnan(value) ? 1 : hash64(bytes));
-        }
-    }
-}
-
-static struct seen_columns run_for_columns(struct record_layout *layout, uint32_t mask,
-                                           struct stage *first, struct stage *second,
-                                           const struct fixture_event *events, uint32_t count)
-{
-    struct seen_columns seen = {0};
-    extract_features_carried(mask, &seen.columns);
-    struct stage_fixture *fixture =
-        stage_fixture_create(&(struct stage_fixture_options){.layout = layout,
-                                                             .stages = {first, second},
-                                                             .floor_ms = 60000,
-                                                             .lateness_ms = 5000,
-                                                             .cut_seed = mask,
-                                                             .feature_count = FEATURE_COUNT,
-                                                             .visit = see_columns,
-                                                             .context = &seen});
-    stage_fixture_run(fixture, events, count);
-    stage_fixture_destroy(fixture);
-    return seen;
-}
-
-/* What the stage that stands in for sessions does of labels, without the user's record. */
-static enum status set_labels(struct stage *stage, struct event_batch *batch, struct error *error)
-{
-    (void)stage;
-    (void)error;
-    for (uint32_t row = 0; row < batch->event_count; row++) {
-        if (batch->type[row] == EVENT_LABEL && event_has(batch, row, FIELD_TEXT)) {
-            batch->text[FIELD_LABEL_VALUE][row] = batch->text[FIELD_TEXT][row];
-            batch->present[row] |= UINT64_C(1) << FIELD_LABEL_VALUE;
-        }
-    }
-    return STATUS_OK;
-}
-
-static void a_task_by_one_entity_gives_what_a_task_by_all_gives_for_it(void **state)
-{
-    (void)state;
-    enum { COUNT = 3000 };
-    struct fixture_event *events = random_events(COUNT, 7);
-    for (int i = 0; i < COUNT; i++) {
-        events[i].id = NULL; /* So that none is a duplicate, which another stage would find. */
-    }
-    struct extract_features_options options = default_options();
-    for (int kind = ENTITY_DEVICE; kind <= ENTITY_ADDRESS; kind++) {
-        struct error error;
-        struct record_layout layout = {0};
-        struct stage *sessions = session_columns_create(&layout);
-        struct stage *all = NULL;
-        assert_int_equal(extract_features_create(&options, NULL, &layout, &all, &error), STATUS_OK);
-        struct seen_columns expected =
-            run_for_columns(&layout, 1u << kind, sessions, all, events, COUNT);
-        stage_destroy(all);
-        stage_destroy(sessions);
-        struct record_layout own = {0};
-        struct stage *stage = NULL;
-        assert_int_equal(
-            extract_features_create_entity(&options, (enum entity_kind)kind, &own, &stage, &error),
-            STATUS_OK);
-        assert_int_equal(own.bytes[ENTITY_USER], 0);
-        const struct stage_ops ops = {.process = set_labels, .info = &extract_features_info};
-        struct stage labels = {&ops};
-        struct seen_columns found =
-            run_for_columns(&own, 1u << kind, &labels, stage, events, COUNT);
-        stage_destroy(stage);
-        assert_true(found.columns.count >= 6 && found.values > COUNT);
-        assert_int_equal(found.values, expected.values);
-        assert_int_equal(found.hash, expected.hash);
-    }
-    free(events);
-}
-
-/* Gives every other event values that count from 1 on. */
-static enum status bring_values(struct stage *stage, struct event_batch *batch, struct error *error)
-{
-    (void)stage;
-    (void)error;
-    static float values[CARRIED_COLUMNS_MAX];
-    for (uint32_t i = 0; i < CARRIED_COLUMNS_MAX; i++) {
-        values[i] = (float)(i + 1);
-    }
-    for (uint32_t row = 0; row < batch->event_count; row++) {
-        batch->carried[row] = batch->ordinal[row] % 2 ? values : NULL;
-    }
-    return STATUS_OK;
-}
-
-static void see_brought(void *context, const struct event_batch *batch)
-{
-    struct carried_columns *columns = context;
-    for (uint32_t row = 0; row < batch->row_count; row++) {
-        const float *features = batch->features + (size_t)row * batch->feature_stride;
-        bool has_values = batch->kind[row] == ROW_EVENT && batch->ordinal[row] % 2;
-        for (uint32_t i = 0; i < columns->count && batch->state[row] == ROW_LIVE; i++) {
-            float value = features[columns->columns[i]];
-            assert_true(has_values ? value == (float)(i + 1) : isnan(value));
-        }
-    }
-}
-
-static void features_that_an_event_brings_along_stand_in_its_row(void **state)
-{
-    (void)state;
-    enum { COUNT = 400 };
-    struct fixture_event *events = random_events(COUNT, 8);
-    struct extract_features_options options = default_options();
-    options.entity_mask = 0;
-    options.carried_mask = 1u << ENTITY_CARD | 1u << ENTITY_TERMINAL;
-    struct carried_columns columns;
-    extract_features_carried(options.carried_mask, &columns);
-    assert_int_equal(columns.columns[0], FEATURE_CARD_PAYMENT_FAILED_10M);
-    assert_int_equal(columns.count, 21);
-    struct error error;
-    struct record_layout layout = {0};
-    struct stage *sessions = session_columns_create(&layout);
-    struct stage *stage = NULL;
-    assert_int_equal(extract_features_create(&options, NULL, &layout, &stage, &error), STATUS_OK);
-    const struct stage_ops ops = {.process = bring_values, .info = &extract_features_info};
-    struct stage bringer = {&ops};
-    struct stage_fixture *fixture =
-        stage_fixture_create(&(struct stage_fixture_options){.layout = &layout,
-                                                             .stages = {sessions, &bringer, stage},
-                                                             .floor_ms = 60000,
-                                                             .feature_count = FEATURE_COUNT,
-                                                             .visit = see_brought,
-                                                             .context = &columns});
-    stage_fixture_run(fixture, events, COUNT);
-    stage_fixture_drain(fixture);
-    stage_fixture_destroy(fixture);
-    stage_destroy(stage);
-    stage_destroy(sessions);
-    free(events);
-}
-
 static void refuses_options_that_make_no_sense(void **state)
 {
     (void)state;
-    struct extract_features_options offset = default_options();
+    struct extract_features_options offset = feature_options_default();
     offset.utc_offset_minutes = 10000;
     struct markov table;
     funnel_default_markov(&table);
@@ -631,7 +402,7 @@ static void refuses_options_that_make_no_sense(void **state)
         struct extract_features_options options;
         const struct markov *markov;
     } cases[] = {{"utc_offset_minutes 10000", offset, NULL},
-                 {"from state search sum to 1.25", default_options(), &table}};
+                 {"from state search sum to 1.25", feature_options_default(), &table}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct record_layout layout = {0};
         struct stage *stage = NULL;
@@ -660,9 +431,6 @@ int main(void)
         cmocka_unit_test(gives_the_same_rows_and_state_for_any_batch_cut),
         cmocka_unit_test(stays_finite_at_the_ends_of_every_range),
         cmocka_unit_test(stops_counters_at_their_greatest_value),
-        cmocka_unit_test(keeps_entities_only_where_asked),
-        cmocka_unit_test(a_task_by_one_entity_gives_what_a_task_by_all_gives_for_it),
-        cmocka_unit_test(features_that_an_event_brings_along_stand_in_its_row),
         cmocka_unit_test(refuses_options_that_make_no_sense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
