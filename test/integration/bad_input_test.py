@@ -4,11 +4,16 @@
     bad_input_test.py NUDGE [TEST...]
 """
 import base64
+import bz2
+import codecs
 import gzip
 import hashlib
+import io
 import json
+import lzma
 import struct
 import sys
+import zipfile
 
 import harness
 from harness import all_right, check, equal, event, lines, nudge, records, run_ok, write
@@ -425,14 +430,36 @@ def test_a_file_that_is_no_container_at_all_is_refused(work):
         check(result.code != 0 and path in result.errors, f"{name}: {result}")
 
 
-def test_a_container_that_is_read_as_text_is_refused(work):
-    for format in ("jsonl", "csv"):
+def archive(content):
+    memory = io.BytesIO()
+    with zipfile.ZipFile(memory, "w") as file:
+        file.writestr("events.csv", content)
+    return memory.getvalue()
+
+
+def test_what_is_no_text_is_refused_where_text_is_read(work):
+    text = lines([event(0), event(1)]).decode()
+    foreign = [("an Avro container", "input.format avro", avro_header()),
+               ("text in UTF-16", "iconv", codecs.BOM_UTF16_LE + text.encode("utf-16-le")),
+               ("text in UTF-16", "iconv", codecs.BOM_UTF16_BE + text.encode("utf-16-be")),
+               ("a zip archive", "unzip", archive(text)),
+               ("compressed by zstd", "zstd -dc", bytes.fromhex("28b52ffd04000100")),
+               ("compressed by xz", "xz -dc", lzma.compress(text.encode())),
+               ("compressed by bzip2", "bzip2 -dc", bz2.compress(text.encode())),
+               ("a Parquet file", "Avro container", b"PAR1\x15\x04\x15\x20")]
+    for format, packed in (("jsonl", bytes), ("csv", gzip.compress)):
         config = write(f"{work}/config.yaml", f"input: {{format: {format}}}\n")
-        for name, content in (("plain", avro_header()), ("packed", gzip.compress(avro_header()))):
-            path = write(f"{work}/input", content)
+        for what, expected, content in foreign:
+            path = write(f"{work}/input", packed(content))
             result = nudge("run", config, "--input", path, "--output", f"{work}/out")
-            check(result.code == 2 and f"nudge: {path}: is an Avro container" in result.errors
-                  and "input.format avro" in result.errors, f"{format}, {name}: {result}")
+            check(result.code == 2 and f"nudge: {path}: is {what}" in result.errors
+                  and expected in result.errors, f"{format}, {what}: {result}")
+    # What only begins alike is text.
+    for content in ("P", "PK", "BZh91", "PAR1"):
+        path = write(f"{work}/input", content)
+        summary = run_ok(write(f"{work}/config.yaml", "input: {format: jsonl}\n"), [path],
+                         f"{work}/{content}")
+        equal(summary["dead_letters"]["total"], 1, content)
 
 
 def test_a_dead_letter_says_no_more_than_the_configuration_allows(work):
