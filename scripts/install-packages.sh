@@ -16,8 +16,10 @@ build) ;;
 all)
     # clang: fuzzing, lint and format. git: the checks look at the files that are in it. openssl, the
     # certificates and a Java and Maven of any origin: tests against real brokers and registries.
-    # libxgboost0: what trains boosted trees, opened at run time. kcat: feeds topics (scripts/feed.sh).
-    packages+=(clang clang-format clang-tidy libclang-rt-dev git openssl ca-certificates libxgboost0 kcat)
+    # libxgboost0: what trains boosted trees, opened at run time. kcat: feeds topics (scripts/feed.sh). The
+    # last three make the models that are brought along in a test.
+    packages+=(clang clang-format clang-tidy libclang-rt-dev git openssl ca-certificates libxgboost0 kcat
+        python3-xgboost python3-sklearn python3-torch)
     command -v javac >/dev/null || packages+=(default-jdk-headless)
     command -v mvn >/dev/null || packages+=(maven)
     ;;

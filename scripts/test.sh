@@ -45,6 +45,7 @@ test/integration/train_eval_test.py build/release/nudge
 test/integration/eval_slices_test.py build/release/nudge
 test/integration/eval_reference_test.py build/release/nudge
 test/integration/explain_models_test.py build/release/nudge
+test/integration/brought_models_test.py build/release/nudge
 test/integration/anomaly_test.sh build/release/nudge
 test/integration/markov_test.py build/release/nudge
 test/integration/generator_distance_test.sh build/release/nudge

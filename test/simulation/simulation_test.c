@@ -1,6 +1,6 @@
 /*
  * The simulator: thousands of runs in which everything goes wrong, each compared with one in which
- * nothing does. And the simulator tried: given a defect, it must find it.
+ * nothing does. That it finds what it looks for is tried by simulation_defects_test.c.
  *   simulation_test                     all of it
  *   simulation_test SEED [broker]       one seed, step by step
  */
@@ -24,7 +24,6 @@
 #define SEEDS 500u
 #endif
 #define MORE_SEEDS 2000u /* for what is so rare that the first have not met it */
-#define DEFECT_SEEDS 200u
 
 static struct simulation_result totals;
 
@@ -122,51 +121,6 @@ static void everything_that_can_happen_has_happened(void **state)
     assert_true(totals.expired > 0);
 }
 
-/* How many seeds it took; 0: it was not found. */
-static uint64_t seeds_to_find(enum simulated_defect defect, bool has_broker)
-{
-    for (uint64_t seed = 1; seed <= DEFECT_SEEDS; seed++) {
-        struct simulation_options options = {
-            .seed = seed, .has_broker = has_broker, .defect = defect};
-        struct simulation_result result;
-        task_simulation_run(&options, &result);
-        if (result.violation[0]) {
-            printf("%s, %s: seed %llu: %s\n", simulated_defect_names[defect],
-                   has_broker ? "broker" : "files", (unsigned long long)seed, result.violation);
-            return seed;
-        }
-    }
-    return 0;
-}
-
-struct defect_row {
-    enum simulated_defect defect;
-    bool is_in_files, is_in_broker;
-};
-
-static void each_defect_is_found(void **state)
-{
-    (void)state;
-    static const struct defect_row rows[] = {
-        {DEFECT_STORE_BEFORE_LOG, true, true},    {DEFECT_OUTPUTS_AFTER_FRAME, true, false},
-        {DEFECT_SYNC_SKIPPED, true, false},       {DEFECT_POSITION_BEFORE_RECORDS, true, true},
-        {DEFECT_POSITION_AHEAD, true, true},      {DEFECT_TRIMMED_EARLY, true, false},
-        {DEFECT_DONE_BEFORE_COMMIT, false, true}, {DEFECT_OUTPUTS_NOT_CUT, true, false},
-        {DEFECT_JOURNAL_LEFT_OUT, true, true},    {DEFECT_ABORT_NOT_REWOUND, true, true},
-        {DEFECT_RECORD_LEFT_OUT, true, true},     {DEFECT_REPLAY_TOO_LATE, true, true},
-        {DEFECT_NOT_FENCED, false, true},
-    };
-    static_assert(sizeof(rows) / sizeof(rows[0]) == SIMULATED_DEFECT_COUNT - 1, "all of them");
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const struct defect_row *row = &rows[i];
-        if ((row->is_in_files && seeds_to_find(row->defect, false) == 0) ||
-            (row->is_in_broker && seeds_to_find(row->defect, true) == 0)) {
-            fail_msg("not found in %u seeds: %s", DEFECT_SEEDS,
-                     simulated_defect_names[row->defect]);
-        }
-    }
-}
-
 static int run_one(uint64_t seed, bool has_broker)
 {
     struct simulation_options options = {
@@ -191,7 +145,6 @@ int main(int argument_count, char **arguments)
         cmocka_unit_test(files_are_as_undisturbed_whatever_happens),
         cmocka_unit_test(a_broker_has_what_it_would_have_undisturbed),
         cmocka_unit_test(everything_that_can_happen_has_happened),
-        cmocka_unit_test(each_defect_is_found),
     };
     int failed = cmocka_run_group_tests_name("simulation", tests, NULL, NULL);
     plans_release();
