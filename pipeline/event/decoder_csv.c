@@ -16,6 +16,7 @@ struct csv_decoder {
     struct decoder decoder;
     char delimiter;
     char comment;          /* 0: none. */
+    bool is_ragged;        /* A record may have more fields or fewer than there are columns. */
     uint32_t column_count; /* 0: an empty file, whose columns are not known. */
     int32_t *value_of;     /* [column_count] Index of the value that a column fills, or NO_VALUE. */
 };
@@ -31,7 +32,8 @@ static enum mapping_result bad_record(enum csv_result result, uint32_t column,
 static enum mapping_result bad_count(const struct csv_decoder *self, uint32_t count, bool has_more,
                                      struct rejection *ret_rejection)
 {
-    return decoder_reject(ret_rejection, REJECTION_NOT_PARSED, "CSV with %s%u fields, expected %u",
+    return decoder_reject(ret_rejection, REJECTION_NOT_PARSED,
+                          "CSV with %s%u fields, expected %u, or input.csv_ragged",
                           has_more ? "more than " : "", count, self->column_count);
 }
 
@@ -63,18 +65,24 @@ static enum mapping_result decode(struct decoder *decoder, struct text bytes,
     for (uint32_t column = 0; column < self->column_count; column++) {
         struct csv_field field;
         enum csv_result result = csv_next_field(&cursor, &field);
+        int32_t value = self->value_of[column];
+        if (result == CSV_END && self->is_ragged) {
+            if (value != NO_VALUE) {
+                decoder->values[value].kind = VALUE_MISSING;
+            }
+            continue;
+        }
         if (result == CSV_END) {
             return bad_count(self, column, false, ret_rejection);
         }
         if (result != CSV_FIELD) {
             return bad_record(result, column, ret_rejection);
         }
-        int32_t value = self->value_of[column];
         if (value != NO_VALUE && !value_from(&field, &batch->arena, &decoder->values[value])) {
             return MAPPING_FAILED;
         }
     }
-    if (cursor.next) {
+    if (cursor.next && !self->is_ragged) {
         return bad_count(self, self->column_count, true, ret_rejection);
     }
     return decoder_map(decoder, batch, row, ret_rejection);
@@ -161,6 +169,7 @@ enum status csv_decoder_create(const struct mapping *mapping, const struct sourc
     self->decoder.ops = &csv_decoder_ops;
     self->delimiter = ',';
     self->comment = options->csv_comment;
+    self->is_ragged = options->csv_is_ragged;
     if (options->csv_delimiter) {
         self->delimiter = options->csv_delimiter;
     }

@@ -23,6 +23,7 @@ struct input_options {
     char *csv_delimiter;
     char *csv_comment; /* NULL: every line is a record. */
     bool csv_has_header;
+    bool csv_is_ragged;
     struct text_list csv_columns;
     int64_t allowed_lateness_ms;
     int64_t max_ahead_ms;

@@ -64,6 +64,12 @@ static const struct setting input_settings[] = {
      .type = SETTING_LIST,
      .offset = INPUT(csv_columns),
      .doc = "Names of the columns in order, where no line of the file says them or in its place"},
+    {.name = "csv_ragged",
+     .type = SETTING_BOOL,
+     .offset = INPUT(csv_is_ragged),
+     .fallback = "false",
+     .doc = "A record may have more fields than there are columns, which are passed over, or "
+            "fewer, which are missing, as in logs that have grown; else it is a dead letter"},
     {.name = "allowed_lateness",
      .type = SETTING_DURATION,
      .offset = INPUT(allowed_lateness_ms),

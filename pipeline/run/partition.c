@@ -70,6 +70,7 @@ static enum status open_input(const struct partition_options *options, struct ta
             (char)(strcmp(input->csv_delimiter, "\\t") == 0 ? '\t' : input->csv_delimiter[0]),
         .csv_comment = (char)(input->csv_comment ? input->csv_comment[0] : '\0'),
         .csv_has_header = input->csv_has_header,
+        .csv_is_ragged = input->csv_is_ragged,
         .csv_columns = input->csv_columns.count > 0 ? &input->csv_columns : NULL,
     };
     return input_file_open(&source, options->config->mapping, &parts->input, error);

@@ -46,6 +46,7 @@ struct source_options {
     char csv_delimiter; /* 0: a comma. */
     char csv_comment;   /* Lines that begin with it are no records; 0: all are. */
     bool csv_has_header;
+    bool csv_is_ragged; /* Records may have more fields or fewer than there are columns. */
     const struct text_list *csv_columns; /* Names where there is no header, or in its place.
                                             Borrowed for the life of the source; may be NULL. */
 };

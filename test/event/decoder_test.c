@@ -233,6 +233,28 @@ static void lines_of_csv_that_are_comments_are_no_records(void **state)
     run_cases(*state, without, 1, options);
 }
 
+static void ragged_csv_lacks_fields_and_has_more(void **state)
+{
+    static char user[] = "user", item[] = "item", price[] = "price";
+    char *names[] = {user, item, price};
+    struct text_list columns = {names, 3};
+    static const struct decode_case rows[] = {
+        {"more", "user,price", "1,2,3,\"4\",5\n", "'1' '3'", NULL},
+        {"fewer, behind one that has all", "user,item,price", "1,2,3\n4\n", "'4' - -", NULL},
+        {"one empty", "user,price", "1,,\n", "'1' -", NULL},
+        {"a quote that is not closed", "user", "1,\"2", "!not_parsed", NULL},
+    };
+    struct source_options options = {
+        .format = INPUT_CSV, .csv_columns = &columns, .csv_is_ragged = true};
+    run_cases(*state, rows, sizeof(rows) / sizeof(rows[0]), options);
+    static const struct decode_case strict[] = {
+        {"more than columns", "user", "1,2,3,4\n", "!not_parsed", "more than 3 fields"},
+        {"fewer than columns", "user", "1,2\n", "!not_parsed", "with 2 fields"},
+    };
+    options.csv_is_ragged = false;
+    run_cases(*state, strict, sizeof(strict) / sizeof(strict[0]), options);
+}
+
 #define LOG_HEAD "10.0.0.1 - - [26/Jan/2019:19:45:25 +0330] "
 
 static const struct decode_case log_cases[] = {
@@ -325,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_wanted_columns_of_csv, setup, teardown),
         cmocka_unit_test_setup_teardown(names_the_column_that_is_missing, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_csv_with_given_names_and_delimiter, setup, teardown),
+        cmocka_unit_test_setup_teardown(ragged_csv_lacks_fields_and_has_more, setup, teardown),
         cmocka_unit_test_setup_teardown(lines_of_csv_that_are_comments_are_no_records, setup,
                                         teardown),
     };

@@ -8,7 +8,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct text_list columns = {names, 2};
     fuzz_file(&mapping, (struct source_options){.format = INPUT_CSV, .csv_has_header = true}, data,
               size);
-    fuzz_file(&mapping, (struct source_options){.format = INPUT_CSV, .csv_columns = &columns}, data,
-              size);
+    fuzz_file(&mapping,
+              (struct source_options){
+                  .format = INPUT_CSV, .csv_columns = &columns, .csv_is_ragged = size % 2 == 1},
+              data, size);
     return 0;
 }
