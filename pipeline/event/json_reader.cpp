@@ -2,13 +2,11 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpedantic"
 extern "C" {
+#include "pipeline/base/arena.h"
 #include "pipeline/base/text.h"
 #include "pipeline/event/json_paths.h"
 }
 #pragma GCC diagnostic pop
-extern "C" {
-#include "pipeline/base/arena.h"
-}
 #include "pipeline/event/json_reader.h"
 
 #include <cstdio>

@@ -12,6 +12,7 @@
 #define TIMER_ENTRIES_MAX 262144u
 #define PATH_BYTES 4096
 #define TRANSACTION_RECORDS_MAX 1000000u
+#define BATCH_BYTES_LEAST ((size_t)1 << 19) /* So that a model has rows enough at a time. */
 /* The larger a slice, the less is merged later; but the longer it takes until it is durable. */
 #define STREAM_SLICE_RECORDS 16384u
 #define FILE_SLICE_RECORDS 32768u
@@ -198,6 +199,13 @@ static uint32_t kept_entities(const struct record_layout *layout)
     return mask;
 }
 
+/* A batch may be dead letters alone, which are not to pass the bound on outputs by much. */
+static size_t batch_bytes(size_t output_bytes)
+{
+    size_t half = output_bytes / 2;
+    return half > 0 && half < BATCH_BYTES_LEAST ? BATCH_BYTES_LEAST : half;
+}
+
 static uint32_t slice_records(const struct partition_options *options)
 {
     size_t most = options->ends ? STREAM_SLICE_RECORDS : FILE_SLICE_RECORDS;
@@ -230,8 +238,7 @@ enum status partition_open(const struct partition_options *options, struct recor
                 .timer_floor_ms = stage_plan_timer_floor_ms(config->plan),
                 .entity_mask = kept_entities(layout),
                 .batch_events_max = portion.batch_events,
-                /* So that a batch of records that are none does not pass it by much. */
-                .batch_bytes_max = options->output_bytes / 2,
+                .batch_bytes_max = batch_bytes(options->output_bytes),
                 .keeps_rejected_bytes = config->output.keeps_rejected_bytes,
                 .sends_on = options->hop != ENTITY_USER,
                 /* Which events are late is said where they come to their user. */
