@@ -20,6 +20,6 @@ struct memory_plan memory_plan_make(int64_t memory_bytes, uint32_t tasks)
         .block_cache_bytes = (size_t)(free_bytes * 7 / 100),
         .filter_bytes = (size_t)(free_bytes * 2 / 100 / tasks),
         .output_bytes =
-            (size_t)within(free_bytes / 32 / tasks, OUTPUT_BYTES_LEAST, OUTPUT_BYTES_MOST),
+            (size_t)within(free_bytes / 16 / tasks, OUTPUT_BYTES_LEAST, OUTPUT_BYTES_MOST),
     };
 }

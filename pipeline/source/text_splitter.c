@@ -8,6 +8,7 @@
 
 #include "pipeline/limits.h"
 #include "pipeline/source/csv_record.h"
+#include "pipeline/source/file_mark.h"
 #include "pipeline/source/splitter.h"
 
 #define NOT_YET SIZE_MAX
@@ -251,71 +252,16 @@ static enum status read_on(struct source *source, enum stream_event *ret_event, 
     return status;
 }
 
-static const struct text byte_order_mark = {"\xef\xbb\xbf", 3};
-
-/* What files begin with that are no text, and what somebody who gives one has to be told. */
-static const struct {
-    struct text bytes;
-    const char *what;
-    const char *expected;
-} foreign_marks[] = {
-    {{"Obj\x01", 4}, "an Avro container", "input.format avro, or text"},
-    {{"\xff\xfe", 2}, "text in UTF-16", "UTF-8: iconv -f UTF-16 -t UTF-8"},
-    {{"\xfe\xff", 2}, "text in UTF-16", "UTF-8: iconv -f UTF-16 -t UTF-8"},
-    {{"PK\x03\x04", 4},
-     "a zip archive or a workbook",
-     "text, plain or gzip: unzip -p, or save as CSV"},
-    {{"\x28\xb5\x2f\xfd", 4}, "compressed by zstd", "text, plain or gzip: zstd -dc FILE |"},
-    {{"\xfd"
-      "7zXZ",
-      5},
-     "compressed by xz",
-     "text, plain or gzip: xz -dc FILE |"},
-    {{"BZh91AY&SY", 10}, "compressed by bzip2", "text, plain or gzip: bzip2 -dc FILE |"},
-    {{"PAR1\x15", 5}, "a Parquet file", "text, or an Avro container"},
-};
-#define FOREIGN_MARKS (sizeof(foreign_marks) / sizeof(foreign_marks[0]))
-
-static bool begins_with(const struct read_window *window, struct text mark)
-{
-    return window->length >= mark.length && memcmp(window->data, mark.data, mark.length) == 0;
-}
-
-/* More bytes are needed to tell. */
-static bool may_begin_with(const struct read_window *window, struct text mark)
-{
-    return window->length < mark.length && memcmp(window->data, mark.data, window->length) == 0;
-}
-
-static bool may_begin_with_a_mark(const struct read_window *window)
-{
-    bool may = window->length == 0 || may_begin_with(window, byte_order_mark);
-    for (size_t i = 0; i < FOREIGN_MARKS && !may; i++) {
-        may = may_begin_with(window, foreign_marks[i].bytes);
-    }
-    return may;
-}
-
-/* Where something else than text begins no line will be a record. */
-static enum status refuse_foreign(const struct source *source, struct error *error)
-{
-    for (size_t i = 0; i < FOREIGN_MARKS; i++) {
-        if (begins_with(&source->window, foreign_marks[i].bytes)) {
-            return error_set(error, STATUS_INVALID, "%s: is %s, by its first bytes; expected %s",
-                             byte_stream_name(source->stream), foreign_marks[i].what,
-                             foreign_marks[i].expected);
-        }
-    }
-    return STATUS_OK;
-}
-
-/* A byte order mark is no part of the first record. STREAM_WAIT: cannot tell yet. */
+/*
+ * A byte order mark is no part of the first record, and where something else than text begins no
+ * line will be one. STREAM_WAIT: cannot tell yet.
+ */
 static enum status look_for_marks(struct source *source, enum stream_event *ret_event,
                                   struct error *error)
 {
     struct read_window *window = &source->window;
     *ret_event = STREAM_BYTES;
-    while (*ret_event == STREAM_BYTES && may_begin_with_a_mark(window)) {
+    while (*ret_event == STREAM_BYTES && file_mark_may_follow(window->data, window->length)) {
         enum status status = read_on(source, ret_event, error);
         if (status != STATUS_OK || *ret_event == STREAM_WAIT) {
             return status;
@@ -324,13 +270,18 @@ static enum status look_for_marks(struct source *source, enum stream_event *ret_
             of(source)->pending = *ret_event;
         }
     }
-    if (begins_with(window, byte_order_mark)) {
-        read_window_take(window, byte_order_mark.length);
+    const struct file_mark *mark = file_mark_find(window->data, window->length);
+    if (mark && mark->what) {
+        return error_set(error, STATUS_INVALID, "%s: is %s, by its first bytes; expected %s",
+                         byte_stream_name(source->stream), mark->what, mark->expected);
+    }
+    if (mark) {
+        read_window_take(window, mark->bytes.length);
         source->next.bytes = window->data_bytes;
     }
     of(source)->has_looked_for_marks = true;
     *ret_event = STREAM_BYTES;
-    return refuse_foreign(source, error);
+    return STATUS_OK;
 }
 
 /* A followed file was replaced: from its start again, header included. */
