@@ -144,7 +144,9 @@ is_running() { [ -f "$dir/$1/pid" ] && kill -0 "$(cat "$dir/$1/pid")" 2>/dev/nul
 launch() {
     local id=$1
     is_running "$id" && return
-    setsid nohup java "-Xms${NUDGE_KAFKA_HEAP:-512m}" "-Xmx${NUDGE_KAFKA_HEAP:-512m}" -XX:+UseSerialGC \
+    # shellcheck disable=SC2086  # Several options.
+    setsid nohup java "-Xms${NUDGE_KAFKA_HEAP:-512m}" "-Xmx${NUDGE_KAFKA_HEAP:-512m}" \
+        ${NUDGE_KAFKA_JVM:--XX:+UseSerialGC} \
         -Dlog4j2.configurationFile="$jars/log4j2.xml" -cp "$jars/lib/*" \
         kafka.Kafka "$dir/$id/server.properties" >>"$dir/$id/broker.log" 2>&1 </dev/null &
     echo $! >"$dir/$id/pid"
