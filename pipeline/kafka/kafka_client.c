@@ -48,8 +48,10 @@ static const struct property fetcher_properties[] = {
     {"isolation.level", "read_committed"},
     {"auto.offset.reset", "error"},
     {"enable.partition.eof", "true"},
-    /* A partition that is opened waits for the fetch on its way. */
-    {"fetch.wait.max.ms", "20"},
+    /* At thousands of records a second a fetch for every few of them would be most of what the
+     * brokers do. No longer than that, since a partition that is opened waits for it, too. */
+    {"fetch.min.bytes", "4096"},
+    {"fetch.wait.max.ms", "10"},
     {"fetch.error.backoff.ms", "50"},
     {"fetch.message.max.bytes", "2097152"},
     /* Kilobytes bound the queue, see kafka_fetcher_create(). */
