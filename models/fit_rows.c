@@ -5,6 +5,9 @@
 #include <stdio.h>
 
 #include "models/time_split.h"
+#include "pipeline/base/fixed_math.h"
+
+#define LN2 0.693147180559945309417
 
 enum status fit_rows_count(const struct row_table *table, const uint8_t *parts, uint32_t least,
                            struct fit_rows *ret_rows, struct error *error)
@@ -35,6 +38,34 @@ enum status fit_rows_count(const struct row_table *table, const uint8_t *parts, 
     }
     *ret_rows = rows;
     return STATUS_OK;
+}
+
+static int64_t last_time(const struct row_table *table, const uint8_t *parts)
+{
+    int64_t last = INT64_MIN;
+    for (uint32_t i = 0; i < table->count; i++) {
+        if (parts[i] != SPLIT_LEFT_OUT && table->rows[i].time_ms > last) {
+            last = table->rows[i].time_ms;
+        }
+    }
+    return last;
+}
+
+void fit_rows_fade(const struct row_table *table, const uint8_t *parts, int64_t half_life_ms,
+                   double *ret_weights)
+{
+    int64_t last_ms = last_time(table, parts);
+    double before = 0;
+    double after = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        double age = (double)(last_ms - table->rows[i].time_ms) / (double)half_life_ms;
+        ret_weights[i] = parts[i] == SPLIT_LEFT_OUT ? 0 : table->weights[i] * fixed_exp(-age * LN2);
+        before += parts[i] == SPLIT_FIT ? table->weights[i] : 0;
+        after += parts[i] == SPLIT_FIT ? ret_weights[i] : 0;
+    }
+    for (uint32_t i = 0; after > 0 && i < table->count; i++) {
+        ret_weights[i] *= before / after;
+    }
 }
 
 /* Missing is a value of its own here: a feature that is there for some alone can tell them apart.

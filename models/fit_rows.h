@@ -37,6 +37,15 @@ MUST_CHECK enum status fit_rows_check_features(const struct row_table *table, co
                                                const struct fit_features *features,
                                                struct error *error);
 
+/*
+ * What rows weigh where the past is to fade: half with each `half_life_ms` that a row lies before
+ * the last one that is fitted or held out; on average over the fitted ones as much as before, so
+ * that what is set against weights (L2, the least weight of a leaf) means the same. `ret_weights`
+ * [table.count] may not be table.weights; 0 for rows that are left out.
+ */
+void fit_rows_fade(const struct row_table *table, const uint8_t *parts, int64_t half_life_ms,
+                   double *ret_weights);
+
 /* The factor on the positives' weights: `given`, or where that is 0 such that both classes weigh
  * the same. */
 double fit_rows_factor(const struct fit_rows *rows, double given);

@@ -106,6 +106,12 @@ void row_table_weigh(struct row_table *table)
     }
 }
 
+uint64_t row_table_weights_hash(const struct row_table *table)
+{
+    uint32_t length = table->count * (uint32_t)sizeof(table->weights[0]);
+    return hash64((struct text){(const char *)table->weights, length});
+}
+
 uint64_t row_table_hash(const struct row_table *table)
 {
     uint64_t hash = hash64_combine(table->count, table->feature_count);

@@ -62,6 +62,8 @@ void row_table_weigh(struct row_table *table);
 
 /* Hash of all that the rows hold; says whether two trainings saw the same. */
 uint64_t row_table_hash(const struct row_table *table);
+/* And of what they weigh. */
+uint64_t row_table_weights_hash(const struct row_table *table);
 
 static inline const float *row_table_features(const struct row_table *table, uint32_t row)
 {

@@ -92,6 +92,7 @@ static uint64_t hash_training(const struct network_training *training)
                        hash64((struct text){(const char *)numbers, (uint32_t)sizeof(numbers)}));
     hash = hash64_combine(
         hash, hash64((struct text){(const char *)training->parts, training->table->count}));
+    hash = hash64_combine(hash, row_table_weights_hash(training->table));
     for (uint32_t i = 0; i < o->layer_count; i++) {
         const uint64_t layer[] = {o->layers[i].size, (uint64_t)o->layers[i].activation,
                                   o->layers[i].has_norm};

@@ -28,9 +28,7 @@ uint64_t tree_training_hash(const struct tree_training *training)
     hash = hash64_combine(
         hash, hash64((struct text){(const char *)training->parts, training->table->count}));
     hash = hash64_combine(hash, o->seed);
-    hash = hash64_combine(hash,
-                          hash64((struct text){(const char *)training->table->weights,
-                                               training->table->count * (uint32_t)sizeof(double)}));
+    hash = hash64_combine(hash, row_table_weights_hash(training->table));
     for (uint32_t i = 0; i < o->column_count; i++) {
         hash = hash64_combine(hash, o->columns[i]);
         hash = hash64_combine(hash, hash64(text_of(o->names[o->columns[i]])));

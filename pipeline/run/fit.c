@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "models/fit_rows.h"
 #include "models/pack_network_write.h"
 #include "models/time_split.h"
 #include "pipeline/run/fit_forest.h"
@@ -40,11 +41,10 @@ static struct tree_train_options tree_options(const struct train_config *config,
     };
 }
 
-enum status fit_make(const struct train_config *config, const struct row_table *table,
-                     const uint8_t *parts, const struct fit_listener *listener, struct fit *ret_fit,
-                     struct error *error)
+static enum status make(const struct train_config *config, const struct row_table *table,
+                        const uint8_t *parts, const struct fit_listener *listener,
+                        struct fit *ret_fit, struct error *error)
 {
-    ret_fit->kind = (enum train_kind)config->settings.kind;
     if (ret_fit->kind == TRAIN_TREES) {
         struct tree_train_options options = tree_options(config, listener);
         return train_trees(table, parts, &options, &ret_fit->trees, error);
@@ -60,6 +60,25 @@ enum status fit_make(const struct train_config *config, const struct row_table *
     options.warn = listener->warn;
     options.context = listener->context;
     return train_logistic(table, parts, &options, &ret_fit->logistic, error);
+}
+
+enum status fit_make(const struct train_config *config, const struct row_table *table,
+                     const uint8_t *parts, const struct fit_listener *listener, struct fit *ret_fit,
+                     struct error *error)
+{
+    ret_fit->kind = (enum train_kind)config->settings.kind;
+    if (config->settings.half_life_ms == 0) {
+        return make(config, table, parts, listener, ret_fit, error);
+    }
+    struct row_table faded = *table;
+    faded.weights = calloc((size_t)table->count + 1, sizeof(*faded.weights));
+    if (!faded.weights) {
+        return error_set(error, STATUS_FATAL, "training: out of memory");
+    }
+    fit_rows_fade(table, parts, config->settings.half_life_ms, faded.weights);
+    enum status status = make(config, &faded, parts, listener, ret_fit, error);
+    free(faded.weights);
+    return status;
 }
 
 void fit_release(struct fit *fit)

@@ -32,8 +32,8 @@ struct train_settings {
     const struct yaml_node *descent; /* See train_descent_section. */
     struct text_list label_values, leave_out_kinds, event_types, prefixes;
     struct text_list features, leave_out_features, leave_out_families, l2;
-    int64_t rows_max, seed, within_ms, gap_ms, held_gap_ms, iterations, folds, forest_trees,
-        forest_sample;
+    int64_t rows_max, seed, within_ms, gap_ms, held_gap_ms, half_life_ms, iterations, folds,
+        forest_trees, forest_sample;
     int64_t markov_order;
     double held_share, limit, l1, positive_weight;
     bool is_refitted;

@@ -92,6 +92,9 @@ static const struct setting settings[] = {
     NUMBER("l1", SETTING_NUMBER, l1, "0", 0, 1e6, "Strength of L1"),
     NUMBER("positive_weight", SETTING_NUMBER, positive_weight, "1", 0, 1e6,
            "Factor on the weight of positives; 0: both classes weigh the same"),
+    NUMBER("half_life", SETTING_DURATION, half_life_ms, "0s", 0, 100 * 365 * 864e5,
+           "In fitting a row weighs half with each such time that it lies before the last one; 0s: "
+           "all weigh the same"),
     NUMBER("iterations", SETTING_INTEGER, iterations, "200", 1, 1e5, "Of L-BFGS, at most"),
     NUMBER("forest_trees", SETTING_INTEGER, forest_trees, "100", 1, 1000,
            "Of kind isolation_forest: trees"),

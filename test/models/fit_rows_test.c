@@ -56,6 +56,25 @@ static void the_factor_makes_both_classes_weigh_the_same_unless_one_is_given(voi
     assert_true(fit_rows_factor(&rows, 1.5) == 1.5);
 }
 
+/* Of weight 2, 3 and 5 at times 0, 10 and 20; the last of those held out is at 40. */
+static void the_past_fades_and_fitted_rows_weigh_as_much_as_before(void **state)
+{
+    (void)state;
+    struct made made;
+    double weights[ROWS];
+    make(&made);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        made.rows[i].time_ms = 10 * (int64_t)i;
+    }
+    fit_rows_fade(&made.table, made.parts, 10, weights);
+    double scale = (2 + 3 + 5) / (2 / 16.0 + 3 / 8.0 + 5 / 4.0);
+    const double expected[ROWS] = {scale * 2 / 16, scale * 3 / 8,   scale * 5 / 4,
+                                   scale * 50,     scale * 100, 0};
+    for (uint32_t i = 0; i < ROWS; i++) {
+        assert_true(fabs(weights[i] - expected[i]) <= 1e-12 * (1 + expected[i]));
+    }
+}
+
 static void rows_that_nothing_can_be_fitted_to_are_refused(void **state)
 {
     (void)state;
@@ -133,6 +152,7 @@ int main(void)
         cmocka_unit_test(features_that_say_nothing_are_named),
         cmocka_unit_test(counts_only_the_rows_to_be_fitted),
         cmocka_unit_test(the_factor_makes_both_classes_weigh_the_same_unless_one_is_given),
+        cmocka_unit_test(the_past_fades_and_fitted_rows_weigh_as_much_as_before),
         cmocka_unit_test(rows_that_nothing_can_be_fitted_to_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
