@@ -5,7 +5,7 @@ nudge=$(dirname "$0")/../build/release/nudge
 echo "# Reference"
 echo
 echo "Printed by \`scripts/reference.sh\` from the tables that the program runs on; do not edit."
-for subject in events settings rules stages features outputs metrics; do
+for subject in events settings rules training stages features outputs metrics; do
     echo
     echo "# ${subject^}"
     echo

@@ -10,13 +10,15 @@
 #include "pipeline/kafka/kafka_route_slot.h"
 #include "pipeline/output/output_schema.h"
 #include "pipeline/run/config.h"
+#include "pipeline/run/eval_slices.h"
 #include "pipeline/run/run_metrics.h"
 #include "pipeline/run/stages.h"
 #include "pipeline/run/task_progress.h"
+#include "pipeline/run/train_config.h"
 #include "pipeline/wire/registry_metrics.h"
 
 static const char help[] =
-    "nudge describe features|stages|settings|rules|metrics|events|outputs [--markdown]\n"
+    "nudge describe features|stages|settings|rules|training|metrics|events|outputs [--markdown]\n"
     "\n"
     "Prints the reference documentation from the same tables that the program runs on.\n";
 
@@ -125,16 +127,36 @@ static void describe_rules(bool markdown, FILE *out)
     expression_describe(print_name, &printer);
 }
 
+static const char network_shape[] =
+    "network:                  # of kinds mlp, gru and lstm\n"
+    "  hidden: 32              # units of the cell; gru and lstm only\n"
+    "  embeddings:             # features that choose a row of a table; the others are numbers\n"
+    "    - {feature: event_price, rows: 12, width: 3, first: 2, missing: 0, unknown: 1,\n"
+    "       bins: [2, 5, 10]}  # row first + value, or first + number of bins that are <= it\n"
+    "  layers:                 # the last has size 1 and gives the logit\n"
+    "    - {size: 16, activation: relu, norm: true}\n"
+    "    - {size: 1}\n";
+
+static void describe_training(bool markdown, FILE *out)
+{
+    static const struct setting_section *const sections[] = {&train_section, &train_trees_section,
+                                                             &train_descent_section, &eval_section};
+    for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
+        settings_describe(sections[i], markdown, out);
+    }
+    (void)fprintf(out, markdown ? "## network\n\n```yaml\n%s```\n" : "%s", network_shape);
+}
+
 struct subject {
     const char *name;
     void (*describe)(bool markdown, FILE *out);
 };
 
 static const struct subject subjects[] = {
-    {"features", features_describe},     {"stages", stages_describe},
-    {"settings", describe_settings},     {"rules", describe_rules},
-    {"metrics", describe_metrics},       {"events", describe_events},
-    {"outputs", output_topics_describe},
+    {"features", features_describe}, {"stages", stages_describe},
+    {"settings", describe_settings}, {"rules", describe_rules},
+    {"training", describe_training}, {"metrics", describe_metrics},
+    {"events", describe_events},     {"outputs", output_topics_describe},
 };
 
 #define SUBJECT_COUNT (sizeof(subjects) / sizeof(subjects[0]))
@@ -151,7 +173,7 @@ static enum status describe(int argc, char **argv, struct error *error)
     }
     if (positional_count == 0) {
         return error_set(error, STATUS_INVALID,
-                         "describe: features, stages, settings, rules, metrics, "
+                         "describe: features, stages, settings, rules, training, metrics, "
                          "events or outputs expected");
     }
     const char *names[SUBJECT_COUNT];

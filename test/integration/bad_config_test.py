@@ -180,7 +180,7 @@ COMMAND_LINES = [
     ("check CONFIG --partitions -1", ["--partitions", '"-1"']),
     ("check CONFIG --partitions many", ["--partitions", '"many"', "a number"]),
     ("check CONFIG --partitons 2", ["--partitons", "--partitions"]),
-    ("describe", ["features, stages, settings, rules, metrics, events"]),
+    ("describe", ["features, stages, settings, rules, training, metrics, events"]),
     ("describe featurs", ["featurs", "did you mean features"]),
     ("describe features stages", ["stages", "not expected"]),
     ("describe features --markdwn", ["--markdwn", "--markdown"]),

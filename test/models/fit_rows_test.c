@@ -68,8 +68,8 @@ static void the_past_fades_and_fitted_rows_weigh_as_much_as_before(void **state)
     }
     fit_rows_fade(&made.table, made.parts, 10, weights);
     double scale = (2 + 3 + 5) / (2 / 16.0 + 3 / 8.0 + 5 / 4.0);
-    const double expected[ROWS] = {scale * 2 / 16, scale * 3 / 8,   scale * 5 / 4,
-                                   scale * 50,     scale * 100, 0};
+    const double expected[ROWS] = {scale * 2 / 16, scale * 3 / 8, scale * 5 / 4,
+                                   scale * 50,     scale * 100,   0};
     for (uint32_t i = 0; i < ROWS; i++) {
         assert_true(fabs(weights[i] - expected[i]) <= 1e-12 * (1 + expected[i]));
     }
