@@ -241,6 +241,24 @@ def test_rows_of_a_table_are_fitted_and_measured(work):
         check(not os.path.exists(os.path.join(work, "bad")), "a refused training left a pack")
 
 
+def test_the_past_fades_where_it_is_asked_for(work):
+    """Until the tenth day few views buy, from then on many do; measured from the fifteenth on."""
+    rows = [f"2026-01-{1 + i // 100:02}T{i % 100 * 24 // 100:02}:00:00Z,{int((i * 7 % 10 >= 5) == (i >= 900))},{i},"
+            f"{i % 17},{i * 7 % 10}" for i in range(2000)]
+    data = table(work, rows)
+    for kind in ("logistic", "trees", "mlp"):
+        for more, is_followed in (("", False), (", half_life: 12h", True)):
+            pack = os.path.join(work, f"{kind}-{is_followed}")
+            config = write(os.path.join(work, "fade.yaml"),
+                           f"train: {{target: table, name: t, kind: {kind}, until: 2026-01-15T00:00:00Z{more}}}\n")
+            result = nudge("train", config, "--input", data, "--output", pack)
+            check(result.code == 0, f"train: {result}")
+            result = nudge("eval", config, "--input", data, "--pack", pack, "--json", os.path.join(work, "f.json"))
+            check(result.code == 0, f"eval: {result}")
+            area = json.loads(read(os.path.join(work, "f.json")))["slices"][0]["roc_auc"]["value"]
+            check(area > 0.9 if is_followed else area < 0.7, f"{kind}{more}: ROC-AUC {area}")
+
+
 def test_the_examples_train_within_a_minute(work):
     events, truth = history(work, 1)
     for name in ("purchase", "abandon", "fraud", "purchase_trees", "fraud_trees", "purchase_gru"):
