@@ -365,7 +365,7 @@ class Bench:
         trees = self.train("shop_train_fraud_trees.yaml", "trees", [
             ("rounds: 300, depth: 5, learning_rate: 0.1, patience: 30",
              "rounds: 100, depth: 6, learning_rate: 0.03, patience: 100")], *events, "--truth", f"{history}/truth.jsonl")
-        # Its network has 16 inputs and no features; these are embeddings, 16 wide in all.
+        # The other job's network has 16 inputs; here they are four embeddings, 16 wide in all.
         network = self.train("shop_train_purchase_gru.yaml", "gru", [
             ("epochs: 12", "epochs: 2"),
             ("  network:\n", "  features: [event_type, event_category_bucket, event_price, gap_last_s]\n  network:\n"),

@@ -128,9 +128,9 @@ def page(results):
     yield ("Made by `scripts/bench.sh kafka`: one broker (Kafka 4.1.1) and everything else on one core, the application "
            "on the other. A topic of 2 million clicks of 667 thousand users in four partitions, Avro; "
            "`pipeline/examples/bench_kafka.yaml` with 100 trees of depth 6 on all features and a GRU of 32 on 16 inputs "
-           "(four embeddings), as many as the other job's has: sessions, all features of users, scores for fraud, purchase and abandoned carts, an alert for "
-           "about a two-hundredth of the events and a promotion for idle carts, exactly once, state in RocksDB with a "
-           "changelog. Kafka Streams 4.1.1 does a like job (sessions, 16 features, 100 trees, a GRU of 32 on them, alerts, "
+           "(four embeddings), as many as the other job's has: sessions, all features of users, scores for fraud, "
+           "purchase and abandoned carts, an alert for about a two-hundredth of the events and a promotion for idle "
+           "carts, exactly once, state in RocksDB with a changelog. Kafka Streams 4.1.1 does a like job (sessions, 16 features, 100 trees, a GRU of 32 on them, alerts, "
            "idle carts, commits every 100 ms) on the same topic in the same run. Where three figures stand they are the least, "
            "the middle and the most of the runs.")
     yield ""
