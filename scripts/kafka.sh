@@ -9,7 +9,8 @@
 # Needs java (17 or newer), and mvn the first time. Data, logs and jars lie in NUDGE_KAFKA_DIR, by
 # default nudge-kafka in the temporary folder; the brokers listen on NUDGE_KAFKA_PORT (29092) and
 # up, their controllers ten ports above. Twenty above is a second listener that tells clients to come
-# to thirty above, where a test may put a proxy.
+# to thirty above, where a test may put a proxy. NUDGE_KAFKA_HEAP (512m) is a broker's heap,
+# NUDGE_KAFKA_JVM (-XX:+UseSerialGC) what else its JVM is told.
 set -euo pipefail
 
 version=${NUDGE_KAFKA_VERSION:-4.1.1}

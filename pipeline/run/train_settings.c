@@ -94,7 +94,7 @@ static const struct setting settings[] = {
            "Factor on the weight of positives; 0: both classes weigh the same"),
     NUMBER("half_life", SETTING_DURATION, half_life_ms, "0s", 0, 100 * 365 * 864e5,
            "In fitting a row weighs half with each such time that it lies before the last one; 0s: "
-           "all weigh the same"),
+           "all weigh the same. Not for isolation_forest, which knows no weights"),
     NUMBER("iterations", SETTING_INTEGER, iterations, "200", 1, 1e5, "Of L-BFGS, at most"),
     NUMBER("forest_trees", SETTING_INTEGER, forest_trees, "100", 1, 1000,
            "Of kind isolation_forest: trees"),
